@@ -1,0 +1,53 @@
+# make run    everything from problems to a trained, evaluated model and its report
+# make test   all tests
+# make check  ruff, formatting, mypy --strict
+# make bench  all figures of docs/results.md, or one of them: make bench FIGURE=name
+# make base   pre-train the embedded base model anew (hours)
+#
+# Each installs what it needs into .venv first; each is safe to repeat. A Python other than python3:
+# make run PYTHON=python3.12. Another recipe: make run ARGS="--recipe smoke".
+
+PYTHON ?= python3
+ARGS ?=
+FIGURE ?=
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := run
+.PHONY: run test check bench base clean
+
+run: $(INSTALLED)
+	$(VENV)/bin/steiner run $(ARGS)
+
+# One thread a worker: the tests run side by side.
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -n auto $(ARGS)
+
+check: $(INSTALLED)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+bench: $(INSTALLED)
+	$(VENV)/bin/python -m benchmarks.run $(FIGURE)
+
+base: $(INSTALLED)
+	$(VENV)/bin/steiner pretrain --out steiner/assets $(ARGS)
+
+# Keeps .venv and runs/: both cost long to make again.
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+# torch alone first: asked for together with the rest, pip weighs up gigabytes of other builds of it.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "error: $(PYTHON) is missing or older than 3.11"; \
+	      echo "hint: apt-get install python3, or: make PYTHON=python3.12"; exit 2; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "error: $(PYTHON) cannot make virtual environments"; \
+	      echo "hint: apt-get install python3-venv"; exit 2; } >&2
+	test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install -q -c constraints.txt torch==2.13.0
+	$(VENV)/bin/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@

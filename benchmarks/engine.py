@@ -1,0 +1,131 @@
+"""Tokens per second of the engine and of transformers' `generate`, same weights, one run.
+
+-> Comparison;  python -m benchmarks.engine
+
+64 sequences of 256 tokens from prompts of 40 to 80, sampled at temperature 1, by a random Qwen2 of
+the embedded model's size. Rounds of both alternate, so that a busy machine slows both alike;
+`generate` is measured in float32 and in bfloat16, and the faster of the two is the rival.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.reasoner.budget import Budget
+from steiner.reasoner.engine import Engine, Request
+from steiner.reasoner.precision import fastest_dtype
+from steiner.reasoner.sampling import Sampling
+
+NUM_SEQUENCES = 64
+NUM_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Tokens per second, and how many times those of `generate` the engine makes."""
+
+    engine: float
+    generate: dict[str, float]
+    ratio_best: float
+    """Over `generate` in its faster dtype."""
+    ratio_same_dtype: float
+    ratios: tuple[float, ...]
+    """`ratio_best` of each round."""
+
+
+def compare(rounds: int = 3, kv_heads: int = 2) -> Comparison:
+    """Measures in alternating rounds; speeds and ratios are medians."""
+    vocabulary = _vocabulary()
+    prompts = _prompts(vocabulary)
+    own = str(fastest_dtype()).removeprefix("torch.")
+    models = {name: _model(name, kv_heads) for name in ("float32", "bfloat16")}
+    engine = Engine(models[own], vocabulary, max_batch=NUM_SEQUENCES)
+    contestants: dict[str, Callable[[], int]] = {
+        "engine": lambda: _run_engine(engine, prompts),
+        "float32": lambda: _run_generate(models["float32"], prompts),
+        "bfloat16": lambda: _run_generate(models["bfloat16"], prompts),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            speeds[name].append(_tokens_per_second(run))
+    middle = {name: median(values) for name, values in speeds.items()}
+    rival = max(("float32", "bfloat16"), key=lambda name: middle[name])
+    ratios = [a / b for a, b in zip(speeds["engine"], speeds[rival], strict=True)]
+    same = [a / b for a, b in zip(speeds["engine"], speeds[own], strict=True)]
+    return Comparison(
+        engine=middle.pop("engine"),
+        generate=middle,
+        ratio_best=median(ratios),
+        ratio_same_dtype=median(same),
+        ratios=tuple(ratios),
+    )
+
+
+def _tokens_per_second(run: Callable[[], int]) -> float:
+    start = time.perf_counter()
+    num_tokens = run()
+    return num_tokens / (time.perf_counter() - start)
+
+
+def _run_engine(engine: Engine, prompts: list[tuple[int, ...]]) -> int:
+    # min_steps keeps a random model from ending before its 256 tokens are written.
+    budget = Budget(min_steps=NUM_TOKENS, max_tokens=NUM_TOKENS)
+    requests = [
+        Request(prompt, budget, Sampling(temperature=1.0, seed=index))
+        for index, prompt in enumerate(prompts)
+    ]
+    return sum(len(rollout.token_ids) for rollout in engine.generate(requests))
+
+
+def _run_generate(model: Qwen2ForCausalLM, prompts: list[tuple[int, ...]]) -> int:
+    width = max(map(len, prompts))
+    ids = torch.tensor([(0,) * (width - len(prompt)) + prompt for prompt in prompts])
+    real = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    with torch.inference_mode():
+        output = model.generate(
+            ids,
+            attention_mask=real,
+            do_sample=True,
+            top_k=0,
+            max_new_tokens=NUM_TOKENS,
+            eos_token_id=None,
+            pad_token_id=0,
+        )
+    return int((output.shape[1] - width) * output.shape[0])
+
+
+def _vocabulary() -> Vocabulary:
+    tokenizer = train_tokenizer(["take two jugs and fill them from the tap"] * 20, 1010)
+    add_reasoning_tokens(tokenizer)
+    return Vocabulary.require(tokenizer)
+
+
+def _prompts(vocabulary: Vocabulary) -> list[tuple[int, ...]]:
+    ids = vocabulary.encode_text("take two jugs and fill them from the tap " * 20)
+    return [tuple(ids[: 40 + 40 * index // NUM_SEQUENCES]) for index in range(NUM_SEQUENCES)]
+
+
+def _model(dtype: str, kv_heads: int) -> Qwen2ForCausalLM:
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=1024,
+        hidden_size=192,
+        num_hidden_layers=6,
+        num_attention_heads=6,
+        num_key_value_heads=kv_heads,
+        intermediate_size=512,
+        tie_word_embeddings=True,
+    )
+    return Qwen2ForCausalLM(config).eval().to(getattr(torch, dtype))
+
+
+if __name__ == "__main__":
+    print(compare())

@@ -1,0 +1,8 @@
+"""`python -m steiner`: the same as `steiner`."""
+
+import sys
+
+from steiner.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""DAGs and Paths as Parquet, one row each, with plain nested columns.
+
+ReasoningDag, Path <-> rows of dags.parquet and paths.parquet
+
+`datasets.load_dataset("parquet", ...)` opens both. Specs, states and actions are JSON text, since
+each family has its own.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steiner.problems import Move, family, load_phrases
+from steiner.types import (
+    Decision,
+    Message,
+    Node,
+    Path,
+    Problem,
+    ReasoningDag,
+    RunError,
+    State,
+    Step,
+    StepTexts,
+)
+
+_PROBLEM = [
+    ("family", pa.string()),
+    ("key", pa.string()),
+    ("level", pa.int32()),
+    ("language", pa.string()),
+    ("wording", pa.int32()),
+    ("split", pa.string()),
+    ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+    ("spec", pa.string()),
+]
+_TEXTS = [(name, pa.string()) for name in StepTexts.__slots__]
+_NODE = [
+    ("state", pa.string()),
+    ("status", pa.string()),
+    ("in_degree", pa.int32()),
+    ("out_degree", pa.int32()),
+    ("distance_start", pa.int32()),
+    ("distance_end", pa.int32()),
+    *_TEXTS,
+]
+_EDGE = [("source", pa.int32()), ("target", pa.int32()), ("action", pa.string())]
+_STEP = [
+    *_TEXTS,
+    ("decision", pa.string()),
+    ("depth", pa.int32()),
+    ("node", pa.int32()),
+    ("wrong_turn", pa.bool_()),
+]
+
+_READ_ROWS = 500
+"""Rows made into records at a time."""
+
+DAG_SCHEMA = pa.schema(
+    [*_PROBLEM, ("nodes", pa.list_(pa.struct(_NODE))), ("edges", pa.list_(pa.struct(_EDGE)))]
+)
+PATH_SCHEMA = pa.schema(
+    [
+        *_PROBLEM,
+        ("steps", pa.list_(pa.struct(_STEP))),
+        ("answer", pa.string()),
+        ("truncated", pa.bool_()),
+    ]
+)
+
+
+def dag_table(dags: Sequence[ReasoningDag]) -> pa.Table:
+    """One row a DAG; a node has the four texts of the first step that reaches it."""
+    return pa.Table.from_pylist([_dag_row(dag) for dag in dags], schema=DAG_SCHEMA)
+
+
+def path_table(paths: Sequence[Path]) -> pa.Table:
+    """One row a Path."""
+    return pa.Table.from_pylist([_path_row(path) for path in paths], schema=PATH_SCHEMA)
+
+
+def read_paths(file: FilePath, rng: random.Random | None = None) -> Iterator[Path]:
+    """The Paths of a paths.parquet, in random order where `rng` is given.
+
+    Raises RunError where the file is cut short or of another kind.
+    """
+    try:
+        table = pq.read_table(file, schema=PATH_SCHEMA)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"cannot read {file}: {error}", "delete it and run `steiner synth` again"
+        ) from error
+    order = list(range(table.num_rows))
+    if rng is not None:
+        rng.shuffle(order)
+    for start in range(0, len(order), _READ_ROWS):
+        for row in table.take(order[start : start + _READ_ROWS]).to_pylist():
+            yield _path(row)
+
+
+def _problem_row(problem: Problem) -> dict[str, Any]:
+    return {
+        "family": problem.family,
+        "key": problem.key,
+        "level": problem.level,
+        "language": problem.language,
+        "wording": problem.wording,
+        "split": str(problem.split),
+        "messages": [{"role": m.role, "content": m.content} for m in problem.messages],
+        "spec": json.dumps(problem.spec),
+    }
+
+
+def _dag_row(dag: ReasoningDag) -> dict[str, Any]:
+    texts = _first_texts(dag)
+    nodes = [_node_row(node, texts.get(index)) for index, node in enumerate(dag.nodes)]
+    edges = [
+        {"source": edge.source, "target": edge.target, "action": json.dumps(edge.action)}
+        for edge in dag.edges
+    ]
+    return {**_problem_row(dag.problem), "nodes": nodes, "edges": edges}
+
+
+def _first_texts(dag: ReasoningDag) -> dict[int, StepTexts]:
+    chosen = family(dag.problem.family)
+    phrases = load_phrases(dag.problem.family, dag.problem.language)
+    texts: dict[int, StepTexts] = {}
+    for edge in dag.edges:
+        if edge.target not in texts:
+            before, after = dag.nodes[edge.source], dag.nodes[edge.target]
+            move = Move(edge.action, after.state)
+            texts[edge.target] = chosen.step_texts(
+                dag.problem.spec, phrases, before.distance_start + 1, before.state, move
+            )
+    return texts
+
+
+def _node_row(node: Node, texts: StepTexts | None) -> dict[str, Any]:
+    row = {
+        "state": json.dumps(node.state),
+        "status": str(node.status),
+        "in_degree": node.in_degree,
+        "out_degree": node.out_degree,
+        "distance_start": node.distance_start,
+        "distance_end": node.distance_end,
+    }
+    return row | (_texts_row(texts) if texts else {})
+
+
+def _texts_row(texts: StepTexts) -> dict[str, str]:
+    return {
+        "next_step": texts.next_step,
+        "understanding": texts.understanding,
+        "summary": texts.summary,
+        "verification": texts.verification,
+    }
+
+
+def _path_row(path: Path) -> dict[str, Any]:
+    steps = [
+        _texts_row(step.texts)
+        | {
+            "decision": str(step.decision),
+            "depth": step.depth,
+            "node": step.node,
+            "wrong_turn": step.wrong_turn,
+        }
+        for step in path.steps
+    ]
+    return {
+        **_problem_row(path.problem),
+        "steps": steps,
+        "answer": path.answer,
+        "truncated": path.truncated,
+    }
+
+
+def _path(row: dict[str, Any]) -> Path:
+    problem = Problem(
+        family=row["family"],
+        key=row["key"],
+        level=row["level"],
+        language=row["language"],
+        wording=row["wording"],
+        messages=tuple(Message(m["role"], m["content"]) for m in row["messages"]),
+        spec=json.loads(row["spec"]),
+    )
+    steps = tuple(_step(step) for step in row["steps"])
+    return Path(problem, steps, row["answer"], row["truncated"])
+
+
+def _step(row: dict[str, Any]) -> Step:
+    texts = StepTexts(row["next_step"], row["understanding"], row["summary"], row["verification"])
+    return Step(texts, Decision(row["decision"]), row["depth"], row["node"], row["wrong_turn"])
+
+
+def state_from_json(text: str) -> State:
+    """A State as it was before JSON made lists of its tuples."""
+    return _tuple(json.loads(text))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value

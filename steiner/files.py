@@ -1,0 +1,141 @@
+"""Files that are whole or absent: written beside their place, then renamed into it.
+
+text, records, folders -> files under a run folder
+
+A full disk ends in one clear line, and what stood there before stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from steiner.types import RunError, SteinerError, UserError
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM_BYTES = 1_000_000
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write a file to; it takes the place of `path` if the block succeeds.
+
+    Raises RunError where the disk is full.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with clear_disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            _flush_to_disk(partial)
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Write a JSON-able record to `path`, indented, whole or not at all."""
+    write_text(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """The JSON object in `path`. Raises RunError where it is no whole JSON object."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}", "delete it, then run again") from error
+    if not isinstance(record, dict):
+        raise RunError(f"cannot read {path}: not a JSON object", "delete it, then run again")
+    return record
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Put the folder `source` in the place of `target`, which may exist.
+
+    Killed halfway, it leaves `source` whole and `target` absent, never a mixture.
+    """
+    discarded = target.with_name(f"{target.name}.discarded")
+    remove_folder(discarded)
+    if target.exists():
+        target.rename(discarded)
+    source.rename(target)
+    remove_folder(discarded)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all in it; nothing happens where there is none."""
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file under `folder`, by its path relative to it, in a fixed order."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` (made if absent) against a second process. Raises UserError if it is held."""
+    with clear_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            hint = "wait for it, or name another folder with --out"
+            raise UserError(f"another steiner is at work in {folder}", hint) from error
+        yield
+
+
+@contextmanager
+def clear_disk_errors(path: Path) -> Iterator[None]:
+    """Turn what a library raises when the disk is full into a RunError that names `path`."""
+    try:
+        yield
+    except SteinerError:
+        raise
+    except Exception as error:
+        if not is_disk_full(error, path):
+            raise
+        raise disk_full_error(path) from error
+
+
+def is_disk_full(error: Exception, path: Path) -> bool:
+    """True where `error` says so, or where the disk of `path` has next to no room left.
+
+    torch says "file write failed" and no more; safetensors passes on the system's words only.
+    """
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return True
+    return "No space left on device" in str(error) or _bytes_free(path) < _NO_ROOM_BYTES
+
+
+def _bytes_free(path: Path) -> int:
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+def disk_full_error(path: Path) -> RunError:
+    """The one line about a full disk."""
+    hint = "free some, then run the same command again: it goes on where it stopped"
+    return RunError(f"no space left on the disk of {path}", hint)
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb") as written:
+        os.fsync(written.fileno())

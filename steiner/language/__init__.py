@@ -1,0 +1,1 @@
+"""Paths as tokens: the reasoning format, tokenizer and chat template, encoding and decoding."""

@@ -1,0 +1,119 @@
+"""Encoding and decoding: Path -> Sequence, and a model's token ids -> Steps and answer.
+
+Path -> Sequence;  (prompt ids, completion ids) -> Rollout
+
+A step keeps its identity from the generator to the gradient: every token knows its step, so a
+step's reward lands on that step's tokens. Loss falls on reasoning and answer only. What the walker
+did not choose itself carries no loss: the end forced by truncation, and, by the weight
+`wrong_turn_loss`, the choice of a step that the sampler knows to lead into a dead end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+from functools import lru_cache
+
+from steiner.language import format as fmt
+from steiner.language.tokenizer import Vocabulary
+from steiner.types import Decision, Message, Path, Rollout, Sequence, Step, StepTexts, StopReason
+
+_DECISION_TOKENS = {
+    Decision.PROCEED: fmt.PROCEED,
+    Decision.BACKTRACK: fmt.BACKTRACK,
+    Decision.END: fmt.END,
+}
+
+
+class Codec:
+    """Turns Paths into Sequences with one tokenizer; remembers the ids of repeated texts."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._special = dict(zip(fmt.SPECIAL_TOKENS, vocabulary.special_ids, strict=True))
+        self._text = lru_cache(maxsize=200_000)(lambda text: tuple(vocabulary.encode_text(text)))
+
+    def encode_path(self, path: Path, wrong_turn_loss: float = 1.0) -> Sequence:
+        """The Sequence of a Path: prompt, reasoning, answer, closing token.
+
+        The tokens that choose a wrong turn (its next_step) weigh `wrong_turn_loss` in the loss.
+        """
+        tokens = list(self.vocabulary.encode_prompt(path.problem.messages))
+        weights, steps = [0.0] * len(tokens), [-1] * len(tokens)
+
+        def add(ids: Seq[int], weight: float, step: int) -> None:
+            tokens.extend(ids)
+            weights.extend([weight] * len(ids))
+            steps.extend([step] * len(ids))
+
+        add([self._special[fmt.START]], 1.0, -1)
+        for index, step in enumerate(path.steps):
+            self._add_step(add, index, step, wrong_turn_loss if step.wrong_turn else 1.0)
+            forced = path.truncated and index == len(path.steps) - 1
+            decision = self._special[_DECISION_TOKENS[step.decision]]
+            add([decision], 0.0 if forced else 1.0, index)
+        add([*self._text(path.answer), self.vocabulary.close_id], 1.0, -1)
+        return Sequence(tuple(tokens), tuple(weights), tuple(steps))
+
+    def _add_step(
+        self, add: Callable[[Seq[int], float, int], None], index: int, step: Step, choice: float
+    ) -> None:
+        texts = step.texts
+        written = (texts.next_step, texts.understanding, texts.summary, texts.verification)
+        add([self._special[fmt.STEP_START]], 1.0, index)
+        for name, text in zip(fmt.COMPONENTS, written, strict=True):
+            add([self._special[f"<|reasoning_step_{name}_start|>"]], 1.0, index)
+            add(self._text(text), choice if name == "name" else 1.0, index)
+            add([self._special[f"<|reasoning_step_{name}_end|>"]], 1.0, index)
+        add([self._special[fmt.STEP_END]], 1.0, index)
+
+    def encode_answer(self, messages: Seq[Message], answer: str) -> Sequence:
+        """The Sequence of a direct answer, without any reasoning; for baselines and dialogue."""
+        prompt = self.vocabulary.encode_prompt(messages)
+        completion = [*self._text(answer), self.vocabulary.close_id]
+        weights = [0.0] * len(prompt) + [1.0] * len(completion)
+        return Sequence((*prompt, *completion), tuple(weights), (-1,) * len(weights))
+
+    def decode(
+        self,
+        prompt_ids: Seq[int],
+        token_ids: Seq[int],
+        logprobs: Seq[float],
+        stop_reason: StopReason,
+    ) -> Rollout:
+        """The Rollout of a completion: its steps as far as the grammar holds, and its answer.
+
+        The parser reads token ids, never text. A step without a decision (cut short) counts as
+        END. Depths follow the decisions alone (a backtrack tries the same depth again);
+        dags/trace.py finds the depth that the step's own words name.
+        """
+        parsed = fmt.parse(self.vocabulary.classes(token_ids))
+        steps: list[Step] = []
+        depth = 1
+        for span in parsed.spans:
+            texts = self._texts([token_ids[start:stop] for start, stop in span.components])
+            decision = span.decision or Decision.END
+            steps.append(Step(texts, decision, depth))
+            depth += decision is Decision.PROCEED
+        answer = ""
+        if parsed.answer is not None:
+            answer = self.vocabulary.decode_text(token_ids[slice(*parsed.answer)]).strip()
+        return Rollout(
+            prompt_ids=tuple(prompt_ids),
+            token_ids=tuple(token_ids),
+            logprobs=tuple(logprobs),
+            stop_reason=stop_reason,
+            steps=tuple(steps),
+            answer=answer,
+            well_formed=parsed.state is fmt.GrammarState.DONE,
+        )
+
+    def _texts(self, components: Seq[Seq[int]]) -> StepTexts:
+        return fmt.texts_of([self.vocabulary.decode_text(ids).strip() for ids in components])
+
+    def step_index(self, token_ids: Seq[int]) -> list[int]:
+        """Index of the step of each token of a completion, -1 where it belongs to none."""
+        indices = [-1] * len(token_ids)
+        for index, span in enumerate(fmt.parse(self.vocabulary.classes(token_ids)).spans):
+            indices[span.start : span.stop] = [index] * (span.stop - span.start)
+        return indices

@@ -1,0 +1,291 @@
+"""Countdown: reach a target by combining all given numbers with + - * /, each number once.
+
+A state is the numbers still held, largest first; a move replaces two of them by a result from 1 to
+99. With two numbers left, the verification looks one step ahead, so the last equation is found
+there. Twin of reasoning-gym's `countdown`.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from steiner.problems.family import Family, Move, StepReading
+from steiner.problems.phrases import Phrases
+from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+
+MAX_RESULT = 99
+_LEVELS = {1: (3, 9), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
+"""Level -> how many numbers, and the largest of them."""
+
+_EQUATION = re.compile(r"(\d+) ?([-+*/]) ?(\d+) ?= ?(\d+)")
+
+
+class Countdown(Family):
+    name = "countdown"
+    levels = range(1, 5)
+
+    def generate(self, rng: random.Random, level: int) -> Spec:
+        count, largest = _LEVELS[level]
+        while True:
+            numbers = sorted((rng.randint(1, largest) for _ in range(count)), reverse=True)
+            target = _random_result(rng, numbers)
+            if target is not None and target not in numbers:
+                return {"numbers": numbers, "target": target}
+
+    def identity(self, spec: Spec) -> str:
+        return f"{sorted(spec['numbers'])}->{spec['target']}"
+
+    def start(self, spec: Spec) -> State:
+        return tuple(sorted(spec["numbers"], reverse=True))
+
+    def moves(self, spec: Spec, state: State) -> Sequence[Move]:
+        return _moves(state) if len(state) > 2 else ()
+
+    def verdict(self, spec: Spec, state: State) -> Verdict:
+        if len(state) > 2:
+            return Verdict.OPEN
+        return Verdict.GOAL if spec["target"] in _results(state) else Verdict.DEAD
+
+    def step_texts(
+        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
+    ) -> StepTexts:
+        operator, left, right = move.action
+        return StepTexts(
+            phrases.render("next_step", depth=depth, left=left, operator=operator, right=right),
+            phrases.render("understanding", numbers=_join(before)),
+            phrases.render("summary", numbers=_join(move.state)),
+            self._verification(spec, phrases, move.state),
+        )
+
+    def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
+        target = spec["target"]
+        verdict = self.verdict(spec, state)
+        if verdict is Verdict.OPEN:
+            return phrases.render("open", count=len(state), target=target)
+        if verdict is Verdict.DEAD:
+            return phrases.render("dead", results=_join(_results(state), ", "), target=target)
+        operator, left, right = _last_action(state, target)
+        return phrases.render("goal", left=left, operator=operator, right=right, target=target)
+
+    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+        depth, action = _read_next_step(phrases, texts.next_step)
+        after = _read_numbers(phrases, "summary", texts.summary)
+        verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
+        before = _read_numbers(phrases, "understanding", texts.understanding)
+        return StepReading(depth, action, before, after, verdict, sound)
+
+    def _read_verification(
+        self, spec: Spec, phrases: Phrases, text: str, after: State | None
+    ) -> tuple[Verdict | None, bool]:
+        found = phrases.match(text, "open", "goal", "dead")
+        if found is None or after is None:
+            return None, False
+        name, fields = found
+        sound = fields["target"] == str(spec["target"])
+        if name == "open":
+            return Verdict.OPEN, sound and fields["count"] == str(len(after))
+        if name == "dead":
+            told = fields["results"].split(", ")
+            return Verdict.DEAD, sound and told == [str(n) for n in _results(after)]
+        action = (fields["operator"], *_integers(fields["left"], fields["right"]))
+        reached = any(m.action == action and m.state == (spec["target"],) for m in _moves(after))
+        return Verdict.GOAL, sound and len(after) == 2 and reached
+
+    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+        numbers = _join(spec["numbers"], ", ")
+        return phrases.questions[wording].format(numbers=numbers, target=spec["target"])
+
+    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+        found = phrases.match_question(text)
+        if found is None:
+            return None
+        numbers, target = re.findall(r"\d+", found["numbers"]), found["target"]
+        if not target.isdecimal() or re.sub(r"\d+|and|[\s,;]", "", found["numbers"]):
+            return None
+        values = sorted(map(int, numbers), reverse=True)
+        if not 3 <= len(values) <= 6 or values[0] > MAX_RESULT or values[-1] < 1:
+            raise UserError(
+                f"countdown takes 3 to 6 numbers from 1 to {MAX_RESULT}, not {_join(values, ', ')}",
+                "for example: Make 24 from 3, 5, 7, 9.",
+            )
+        return {"numbers": values, "target": int(target)}
+
+    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+        actions = [move.action for _, move in branch]
+        actions.append(_last_action(branch[-1][1].state, spec["target"]))
+        return ", ".join(f"{a} {op} {b} = {_apply(op, a, b)}" for op, a, b in actions)
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
+        text = answer.strip()
+        if "=" in text:
+            return _check_equations(spec, text)
+        return _check_expression(spec, text)
+
+    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
+        numbers, target = metadata["numbers"], metadata["target"]
+        if not 3 <= len(numbers) <= 6 or not 1 <= target <= MAX_RESULT:
+            return None
+        if min(numbers) < 1 or max(numbers) > MAX_RESULT:
+            return None
+        return {"numbers": sorted(numbers, reverse=True), "target": target}
+
+    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
+        """The equations nested into one expression: the notation changes, not the arithmetic."""
+        held = [(str(n), n) for n in spec["numbers"]]
+        for left, operator, right, result in _equations(answer) or ():
+            terms = []
+            for operand in (left, right):
+                index = next((i for i, (_, n) in enumerate(held) if n == operand), None)
+                if index is None:
+                    return ""
+                terms.append(held.pop(index)[0])
+            held.append((f"({terms[0]} {operator} {terms[1]})", result))
+        return held[0][0] if len(held) == 1 else ""
+
+
+def _apply(operator: str, left: int, right: int) -> int | None:
+    """The result, None where it is no whole number from 1 to MAX_RESULT."""
+    if operator == "+":
+        result = left + right
+    elif operator == "-":
+        result = left - right
+    elif operator == "*":
+        result = left * right
+    elif right == 0 or left % right:
+        return None
+    else:
+        result = left // right
+    return result if 1 <= result <= MAX_RESULT else None
+
+
+@cache
+def _pair_actions(left: int, right: int) -> tuple[tuple[Action, int], ...]:
+    """Actions on two numbers, left >= right, with their results."""
+    results = ((op, _apply(op, left, right)) for op in "+-*/")
+    return tuple(((op, left, right), result) for op, result in results if result is not None)
+
+
+@cache
+def _moves(state: State) -> tuple[Move, ...]:
+    found: dict[Action, Move] = {}
+    for i, left in enumerate(state):
+        for j in range(i + 1, len(state)):
+            rest = state[:i] + state[i + 1 : j] + state[j + 1 :]
+            for action, result in _pair_actions(left, state[j]):
+                if action not in found:
+                    after = tuple(sorted((*rest, result), reverse=True))
+                    found[action] = Move(action, after)
+    return tuple(found.values())
+
+
+def _results(state: State) -> list[int]:
+    """What two numbers can make, in the order + - * /."""
+    return [result for _, result in _pair_actions(*state)]
+
+
+def _last_action(state: State, target: int) -> Action:
+    return next(action for action, result in _pair_actions(*state) if result == target)
+
+
+def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:
+    """What a random walk makes of all the numbers."""
+    state = tuple(numbers)
+    while len(state) > 1:
+        moves = _moves(state)
+        if not moves:
+            return None
+        state = rng.choice(moves).state
+    return int(state[0])
+
+
+def _join(numbers: Sequence[int], separator: str = " ") -> str:
+    return separator.join(map(str, numbers))
+
+
+def _integers(*texts: str) -> tuple[int, ...]:
+    return tuple(int(text) if text.isdecimal() else -1 for text in texts)
+
+
+def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
+    found = phrases.match(text, "next_step")
+    if found is None:
+        return None, None
+    depth, left, right = _integers(found[1]["depth"], found[1]["left"], found[1]["right"])
+    return depth, (found[1]["operator"], left, right)
+
+
+def _read_numbers(phrases: Phrases, name: str, text: str) -> State | None:
+    found = phrases.match(text, name)
+    if found is None:
+        return None
+    numbers = found[1]["numbers"].split(" ")
+    return _integers(*numbers) if all(n.isdecimal() for n in numbers) else None
+
+
+def _equations(answer: str) -> list[tuple[int, str, int, int]] | None:
+    """`a op b = c, ...` as tuples; None where anything else stands there."""
+    found = [_EQUATION.fullmatch(part) for part in answer.strip().split(", ")]
+    if any(match is None for match in found):
+        return None
+    groups = [match.groups() for match in found if match]
+    return [(int(a), op, int(b), int(c)) for a, op, b, c in groups]
+
+
+def _check_equations(spec: Spec, answer: str) -> bool:
+    held = list(spec["numbers"])
+    equations = _equations(answer)
+    if equations is None or len(equations) != len(held) - 1:
+        return False
+    for left, operator, right, result in equations:
+        if left in held:
+            held.remove(left)
+        else:
+            return False
+        if right in held:
+            held.remove(right)
+        else:
+            return False
+        if _exact(operator, Fraction(left), Fraction(right)) != result:
+            return False
+        held.append(result)
+    return held == [spec["target"]]
+
+
+def _check_expression(spec: Spec, answer: str) -> bool:
+    """One expression that uses each number once and makes the target."""
+    if len(answer) > 200 or not re.fullmatch(r"[\d+\-*/() ]+", answer):
+        return False
+    try:
+        tree = ast.parse(answer, mode="eval").body
+    except (SyntaxError, ValueError):
+        return False
+    used = sorted(node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return used == sorted(spec["numbers"]) and _value(tree) == spec["target"]
+
+
+def _value(node: ast.expr) -> Fraction | None:
+    if isinstance(node, ast.Constant):
+        return Fraction(node.value)
+    if not isinstance(node, ast.BinOp):
+        return None
+    left, right = _value(node.left), _value(node.right)
+    signs = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+    operator = signs.get(type(node.op))
+    if left is None or right is None or operator is None:
+        return None
+    return _exact(operator, left, right)
+
+
+def _exact(operator: str, left: Fraction, right: Fraction) -> Fraction | None:
+    if operator == "/":
+        return left / right if right else None
+    return {"+": left + right, "-": left - right, "*": left * right}[operator]
+
+
+FAMILY = Countdown()

@@ -1,0 +1,289 @@
+"""Water jugs: fill, empty and pour until a jug holds the target, within a number of moves.
+
+A state is the moves left, then the content of each jug; all start empty. A move changes some
+content and never empties all jugs again. Twin of reasoning-gym's `jugs`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from steiner.problems.family import Family, Move, StepReading
+from steiner.problems.phrases import Phrases
+from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+
+JUGS = "ABC"
+MAX_CAPACITY = 99
+MAX_MOVES = 12
+_LEVELS = {1: (2, 30, 4, 6), 2: (3, 24, 3, 5), 3: (3, 24, 4, 6), 4: (3, 24, 6, 8)}
+"""Level -> how many jugs, the largest of them, and the fewest and most moves of the shortest
+solution. With jugs up to 13 the levels would have no more than 74, 761, 876 and 241 problems."""
+
+Contents = tuple[int, ...]
+
+
+class Jugs(Family):
+    """Jugs A, B and C, of whole liters."""
+
+    name = "jugs"
+    levels = range(1, 5)
+
+    def generate(self, rng: random.Random, level: int) -> Spec:
+        count, largest, fewest, most = _LEVELS[level]
+        while True:
+            capacities = rng.sample(range(2, largest + 1), count)
+            moves = _shortest(tuple(sorted(capacities)), most)
+            targets = [target for target in sorted(moves) if fewest <= moves[target] <= most]
+            if targets:
+                target = rng.choice(targets)
+                return {"capacities": capacities, "target": target, "max_moves": moves[target]}
+
+    def identity(self, spec: Spec) -> str:
+        return f"{sorted(spec['capacities'])}->{spec['target']} in {spec['max_moves']}"
+
+    def start(self, spec: Spec) -> State:
+        return (spec["max_moves"], *(0 for _ in spec["capacities"]))
+
+    def moves(self, spec: Spec, state: State) -> Sequence[Move]:
+        if self.verdict(spec, state) is not Verdict.OPEN:
+            return ()
+        changes = _changes(tuple(spec["capacities"]), state[1:])
+        return tuple(Move(action, (state[0] - 1, *after)) for action, after in changes)
+
+    def verdict(self, spec: Spec, state: State) -> Verdict:
+        if spec["target"] in state[1:]:
+            return Verdict.GOAL
+        return Verdict.OPEN if state[0] else Verdict.DEAD
+
+    def step_texts(
+        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
+    ) -> StepTexts:
+        action = _render_action(phrases, move.action)
+        return StepTexts(
+            phrases.render("next_step", depth=depth, action=action),
+            phrases.render("understanding", jugs=_render_jugs(before[1:])),
+            phrases.render("summary", jugs=_render_jugs(move.state[1:])),
+            self._verification(spec, phrases, move.state),
+        )
+
+    def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
+        moves_left, *contents = state
+        target = spec["target"]
+        verdict = self.verdict(spec, state)
+        if verdict is Verdict.OPEN:
+            return phrases.render("open", target=target, moves=moves_left)
+        if verdict is Verdict.DEAD:
+            return phrases.render("dead", target=target)
+        return phrases.render("goal", jug=JUGS[contents.index(target)], target=target)
+
+    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+        """The texts tell contents only; the moves left follow from the depth."""
+        depth, action = _read_next_step(phrases, texts.next_step)
+        before = _read_state(spec, phrases, "understanding", texts.understanding, depth, -1)
+        after = _read_state(spec, phrases, "summary", texts.summary, depth, 0)
+        verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
+        return StepReading(depth, action, before, after, verdict, sound)
+
+    def _read_verification(
+        self, spec: Spec, phrases: Phrases, text: str, after: State | None
+    ) -> tuple[Verdict | None, bool]:
+        found = phrases.match(text, "open", "goal", "dead")
+        if found is None or after is None:
+            return None, False
+        name, fields = found
+        sound = fields["target"] == str(spec["target"])
+        if name == "goal":
+            holds = (JUGS[i] for i, n in enumerate(after[1:]) if n == spec["target"])
+            return Verdict.GOAL, sound and fields["jug"] in holds
+        sound = sound and spec["target"] not in after[1:]
+        if name == "dead":
+            return Verdict.DEAD, sound and after[0] == 0
+        return Verdict.OPEN, sound and fields["moves"] == str(after[0])
+
+    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+        *sizes, last = (
+            f"{jug} {size}" for jug, size in zip(JUGS, spec["capacities"], strict=False)
+        )
+        capacities = f"{', '.join(sizes)} {phrases.words['and']} {last}"
+        fields = {"target": spec["target"], "moves": spec["max_moves"]}
+        return phrases.questions[wording].format(capacities=capacities, **fields)
+
+    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+        endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
+        found = next(filter(None, map(phrases.match_question, endings)), None)
+        if found is None or not re.fullmatch(
+            r"\d{1,4} \d{1,4}", "{target} {moves}".format(**found)
+        ):
+            return None
+        capacities = _read_capacities(phrases, found["capacities"])
+        if capacities is None:
+            return None
+        target, max_moves = int(found["target"]), int(found["moves"])
+        _require_solution(capacities, target, max_moves)
+        return {"capacities": capacities, "target": target, "max_moves": max_moves}
+
+    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+        return ", ".join(_render_action(phrases, move.action) for _, move in branch)
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
+        state = self.start(spec)
+        for action in _read_actions(phrases, answer):
+            legal = {move.action: move.state for move in self.moves(spec, state)}
+            if action not in legal:
+                return False
+            state = legal[action]
+        return self.verdict(spec, state) is Verdict.GOAL
+
+    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
+        puzzle = metadata["puzzle"]
+        capacities, max_moves = puzzle["jug_capacities"], puzzle["min_moves"]
+        if not 2 <= len(capacities) <= len(JUGS) or max_moves > MAX_MOVES:
+            return None
+        return {"capacities": capacities, "target": puzzle["target"], "max_moves": max_moves}
+
+    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
+        actions = _read_actions(phrases, answer)
+        if None in actions:
+            return ""
+        return json.dumps([f"{name} {'->'.join(jugs)}" for name, *jugs in filter(None, actions)])
+
+
+@lru_cache(1 << 16)
+def _changes(capacities: Contents, contents: Contents) -> tuple[tuple[Action, Contents], ...]:
+    """Each action that changes the contents, unless it empties all jugs, and what it leads to."""
+    found: list[tuple[Action, Contents]] = []
+    for jug, held in enumerate(contents):
+        if held < capacities[jug]:
+            found.append((("fill", JUGS[jug]), _with(contents, jug, capacities[jug])))
+        if 0 < held < sum(contents):
+            found.append((("empty", JUGS[jug]), _with(contents, jug, 0)))
+        if held:
+            found.extend(_pours(capacities, contents, jug))
+    return tuple(found)
+
+
+def _pours(capacities: Contents, contents: Contents, jug: int) -> Iterator[tuple[Action, Contents]]:
+    held = contents[jug]
+    for into, other in enumerate(contents):
+        amount = min(held, capacities[into] - other)
+        if into != jug and amount:
+            after = _with(_with(contents, jug, held - amount), into, other + amount)
+            yield ("pour", JUGS[jug], JUGS[into]), after
+
+
+def _with(contents: Contents, jug: int, amount: int) -> Contents:
+    return (*contents[:jug], amount, *contents[jug + 1 :])
+
+
+@lru_cache(1 << 12)
+def _shortest(capacities: Contents, max_moves: int) -> dict[int, int]:
+    """Amount -> the fewest moves after which some jug holds it, up to `max_moves`."""
+    start = (0,) * len(capacities)
+    fewest, seen, front = {0: 0}, {start}, {start}
+    for moves in range(1, max_moves + 1):
+        front = _reached(capacities, front) - seen
+        seen |= front
+        for amount in {amount for contents in front for amount in contents}:
+            fewest.setdefault(amount, moves)
+    return fewest
+
+
+def _reached(capacities: Contents, front: Iterable[Contents]) -> set[Contents]:
+    """All contents one action away: what `_changes` tells, without the actions, 7 times faster."""
+    reached = set()
+    for contents in front:
+        for jug, held in enumerate(contents):
+            reached.add(_with(contents, jug, 0))
+            reached.add(_with(contents, jug, capacities[jug]))
+            for into, other in enumerate(contents):
+                amount = min(held, capacities[into] - other)
+                if amount and into != jug:
+                    after = list(contents)
+                    after[jug], after[into] = held - amount, other + amount
+                    reached.add(tuple(after))
+    return reached
+
+
+def _require_solution(capacities: Sequence[int], target: int, max_moves: int) -> None:
+    """Raises UserError where the jugs cannot hold the target within the moves."""
+    if (
+        not 2 <= len(capacities) <= len(JUGS)
+        or not 1 <= min(capacities) <= max(capacities) <= MAX_CAPACITY
+    ):
+        raise UserError(
+            f"jugs takes 2 or 3 jugs of 1 to {MAX_CAPACITY} liters, not {list(capacities)}",
+            "for example: A 3, B 5 and C 8",
+        )
+    if not 1 <= max_moves <= MAX_MOVES:
+        raise UserError(f"jugs takes 1 to {MAX_MOVES} moves, not {max_moves}", "change the limit")
+    needed = _shortest(tuple(sorted(capacities)), MAX_MOVES).get(target)
+    if target < 1 or needed is None:
+        raise UserError(
+            f"no way to measure {target} in {MAX_MOVES} moves or fewer",
+            "try another target; it must be a multiple of what divides all capacities",
+        )
+    if needed > max_moves:
+        raise UserError(f"no way to measure {target} in {max_moves} moves", f"allow {needed}")
+
+
+def _render_action(phrases: Phrases, action: Action) -> str:
+    name, jug, *into = action
+    return phrases.render(name, jug=jug, into=into[0] if into else "")
+
+
+def _read_action(phrases: Phrases, text: str) -> Action | None:
+    found = phrases.match(text, "fill", "empty", "pour")
+    if found is None or text != text.strip():
+        return None
+    return (found[0], *found[1].values())
+
+
+def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
+    return [_read_action(phrases, part) for part in answer.strip().split(", ")]
+
+
+def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
+    found = phrases.match(text, "next_step")
+    if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
+        return None, None
+    return int(found[1]["depth"]), _read_action(phrases, found[1]["action"])
+
+
+def _render_jugs(contents: Sequence[int]) -> str:
+    return ", ".join(f"{jug} {amount}" for jug, amount in zip(JUGS, contents, strict=False))
+
+
+def _read_state(
+    spec: Spec, phrases: Phrases, name: str, text: str, depth: int | None, offset: int
+) -> State | None:
+    """The state whose contents `text` tells, after the step at `depth` + `offset`."""
+    found = phrases.match(text, name)
+    if found is None or depth is None:
+        return None
+    amounts = [re.fullmatch(r"([A-Z]) (\d{1,2})", part) for part in found[1]["jugs"].split(", ")]
+    read = [amount.groups() for amount in amounts if amount]
+    names = list(JUGS[: len(spec["capacities"])])
+    if len(read) < len(amounts) or [jug for jug, _ in read] != names:
+        return None
+    return (spec["max_moves"] - depth - offset, *(int(amount) for _, amount in read))
+
+
+def _read_capacities(phrases: Phrases, text: str) -> list[int] | None:
+    """The sizes in `A 3, B 5 and C 8`; the names may be left out."""
+    parts = re.split(rf",? {phrases.words['and']} |, ?", text, flags=re.IGNORECASE)
+    sizes = []
+    for index, part in enumerate(parts):
+        jug = JUGS[index] if index < len(JUGS) else ""
+        found = re.fullmatch(rf"(?:{jug}:? )?(\d{{1,3}})", part.strip(), re.IGNORECASE)
+        if found is None:
+            return None
+        sizes.append(int(found[1]))
+    return sizes
+
+
+FAMILY = Jugs()

@@ -1,0 +1,319 @@
+"""Knights and knaves: say who always speaks true and who always lies, from one claim of each.
+
+A state is each person's role: 1 knight, 0 knave, -1 unknown. Where one claim, with the roles known
+so far, leaves a person a single role, the moves are such deductions; elsewhere they suppose a role.
+Twin of reasoning-gym's `knights_knaves`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from steiner.problems.claims import (
+    KINDS,
+    UNKNOWN,
+    Claim,
+    agreeing,
+    as_claim,
+    constraints,
+    find_clash,
+    knights,
+    ordered,
+    random_claim,
+    solutions,
+)
+from steiner.problems.family import Family, Move, StepReading
+from steiner.problems.phrases import Phrases
+from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+
+MAX_DEDUCTIONS = 3
+_PEOPLE = {1: 3, 2: 4, 3: 5, 4: 6}
+"""Level -> how many persons."""
+
+_NAMES = ("Ann", "Bob", "Cid", "Dan", "Eve", "Fay", "Gus", "Hal", "Ida", "Joe", "Kim", "Lee")
+_ONE_CLAIM = "each person makes one statement, about one or two others"
+
+
+class KnightsKnaves(Family):
+    """Three to six persons, one claim each, one solution."""
+
+    name = "knights_knaves"
+    levels = range(1, 5)
+
+    def generate(self, rng: random.Random, level: int) -> Spec:
+        count = _PEOPLE[level]
+        while True:
+            says = tuple(random_claim(rng, count, speaker) for speaker in range(count))
+            if solutions(says).bit_count() == 1:
+                return {"names": rng.sample(_NAMES, count), "says": [list(c) for c in says]}
+
+    def identity(self, spec: Spec) -> str:
+        return " ".join("-".join(map(str, ordered(claim))) for claim in _says(spec))
+
+    def start(self, spec: Spec) -> State:
+        return (UNKNOWN,) * len(spec["names"])
+
+    def moves(self, spec: Spec, state: State) -> Sequence[Move]:
+        return _moves(_says(spec), state)
+
+    def verdict(self, spec: Spec, state: State) -> Verdict:
+        if find_clash(_says(spec), state) is not None:
+            return Verdict.DEAD
+        return Verdict.OPEN if UNKNOWN in state else Verdict.GOAL
+
+    def step_texts(
+        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
+    ) -> StepTexts:
+        known = _render_known(spec, phrases, before)
+        return StepTexts(
+            _render_next_step(spec, phrases, depth, move.action),
+            phrases.render("understanding", known=known) if known else phrases.render("nobody"),
+            phrases.render("summary", known=_render_known(spec, phrases, move.state)),
+            self._verification(spec, phrases, move.state),
+        )
+
+    def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
+        clash = find_clash(_says(spec), state)
+        if clash is not None:
+            return phrases.render("dead", **_clash_fields(spec, phrases, state, clash))
+        if UNKNOWN in state:
+            return phrases.render("open", count=state.count(UNKNOWN))
+        return phrases.render("goal")
+
+    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+        depth, action = _read_next_step(spec, phrases, texts.next_step)
+        before = _read_known(spec, phrases, "understanding", texts.understanding)
+        if phrases.match(texts.understanding, "nobody"):
+            before = self.start(spec)
+        after = _read_known(spec, phrases, "summary", texts.summary)
+        verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
+        return StepReading(depth, action, before, after, verdict, sound)
+
+    def _read_verification(
+        self, spec: Spec, phrases: Phrases, text: str, after: State | None
+    ) -> tuple[Verdict | None, bool]:
+        found = phrases.match(text, "open", "goal", "dead")
+        if found is None or after is None:
+            return None, False
+        name, fields = found
+        if name == "dead":
+            return Verdict.DEAD, _is_clash(spec, phrases, fields, after)
+        calm = find_clash(_says(spec), after) is None
+        unknown = after.count(UNKNOWN)
+        if name == "goal":
+            return Verdict.GOAL, calm and unknown == 0
+        return Verdict.OPEN, calm and fields["count"] == str(unknown)
+
+    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+        claims = zip(spec["names"], _says(spec), strict=True)
+        statements = " ".join(_render_claim(spec, phrases, who, claim) for who, claim in claims)
+        names = _enumerate(phrases, spec["names"])
+        return phrases.questions[wording].format(names=names, statements=statements)
+
+    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+        endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
+        found = next(filter(None, map(phrases.match_question, endings)), None)
+        if found is None:
+            return None
+        names = _split(phrases, found["names"])
+        if not 3 <= len(names) <= 6 or len({name.lower() for name in names}) < len(names):
+            raise UserError(
+                f"knights and knaves takes 3 to 6 different names, not '{found['names']}'",
+                "for example: Ann, Bob and Cid",
+            )
+        says = _read_claims(phrases, names, found["statements"])
+        num_solutions = solutions(says).bit_count()
+        if num_solutions != 1:
+            raise UserError(
+                f"these statements allow {num_solutions or 'no'} ways to be knights and knaves",
+                "change a statement so that exactly one way is left",
+            )
+        return {"names": names, "says": [list(claim) for claim in says]}
+
+    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+        roles = zip(spec["names"], branch[-1][1].state, strict=True)
+        parts = [phrases.render("role", name=who, role=_role(phrases, r)) for who, r in roles]
+        return _enumerate(phrases, parts)
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
+        told = _read_roles(spec, phrases, "role", _split(phrases, answer.strip()))
+        return told is not None and self.verdict(spec, told) is Verdict.GOAL
+
+    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
+        """Items whose statements are all equivalent to claims about others; their own words for
+        knight and knave are kept for `to_reasoning_gym`."""
+        names, statements = metadata["names"], metadata["statements"]
+        if not 3 <= len(names) <= 6:
+            return None
+        found = [as_claim(len(names), *said) for said in enumerate(statements)]
+        terms = [metadata["knight_knave_terms"][role] for role in ("a_knight", "a_knave")]
+        if None in found:
+            return None
+        return {"names": list(names), "says": [list(c) for c in found if c], "terms": terms}
+
+    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
+        told = _read_roles(spec, phrases, "role", _split(phrases, answer.strip()))
+        if told is None or UNKNOWN in told:
+            return ""
+        a_knight, a_knave = spec.get("terms", ("a knight", "a knave"))
+        pairs = zip(spec["names"], told, strict=True)
+        return ", ".join(f"{who} is {a_knight if role else a_knave}" for who, role in pairs)
+
+
+def _says(spec: Spec) -> tuple[Claim, ...]:
+    return tuple(map(tuple, spec["says"]))
+
+
+@lru_cache(1 << 14)
+def _moves(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
+    if UNKNOWN not in state or find_clash(says, state) is not None:
+        return ()
+    return _deductions(says, state) or _suppositions(says, state)
+
+
+def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
+    """Roles forced by one claim and the known roles; each by the first claim that forces it."""
+    known = agreeing(state)
+    found: dict[tuple[int, int], Move] = {}
+    for speaker, allowed in enumerate(constraints(says)):
+        left = allowed & known
+        for person in (speaker, *says[speaker][1:]):
+            as_knight = left & knights(len(state), person)
+            if state[person] == UNKNOWN and as_knight in (0, left):
+                role = int(as_knight != 0)
+                action = ("deduce", speaker, person, role)
+                found.setdefault((person, role), Move(action, _decided(state, person, role)))
+    return tuple(found.values())[:MAX_DEDUCTIONS]
+
+
+def _suppositions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
+    """Either role for the first unknown person, and for the unknown one most often mentioned."""
+    mentioned = [person for claim in says for person in claim[1:]]
+    unknown = [person for person, role in enumerate(state) if role == UNKNOWN]
+    persons = dict.fromkeys((unknown[0], max(unknown, key=mentioned.count)))
+    return tuple(
+        Move(("suppose", person, role), _decided(state, person, role))
+        for person in persons
+        for role in (1, 0)
+    )
+
+
+def _decided(state: State, person: int, role: int) -> State:
+    return (*state[:person], role, *state[person + 1 :])
+
+
+def _role(phrases: Phrases, role: int) -> str:
+    return str(phrases.words["roles"][role])
+
+
+def _person(spec: Spec, name: str) -> int | None:
+    return spec["names"].index(name) if name in spec["names"] else None
+
+
+def _clash_fields(spec: Spec, phrases: Phrases, state: State, speaker: int) -> dict[str, str]:
+    """What is wrong where that speaker clashes: a knight would speak false, a knave true."""
+    role = state[speaker]
+    truth = phrases.words["truths"][1 - role]
+    return {"name": spec["names"][speaker], "role": _role(phrases, role), "truth": truth}
+
+
+def _is_clash(spec: Spec, phrases: Phrases, fields: dict[str, str], state: State) -> bool:
+    speaker = _person(spec, fields["name"])
+    if speaker is None or constraints(_says(spec))[speaker] & agreeing(state):
+        return False
+    return fields == _clash_fields(spec, phrases, state, speaker)
+
+
+def _render_next_step(spec: Spec, phrases: Phrases, depth: int, action: Action) -> str:
+    kind, *speakers, person, role = action
+    fields = {"depth": depth, "name": spec["names"][person], "role": _role(phrases, role)}
+    if speakers:
+        fields["speaker"] = spec["names"][speakers[0]]
+    return phrases.render(kind, **fields)
+
+
+def _read_next_step(spec: Spec, phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
+    found = phrases.match(text, "suppose", "deduce")
+    if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
+        return None, None
+    kind, fields = found
+    persons = [_person(spec, fields[key]) for key in ("speaker", "name") if key in fields]
+    if None in persons or fields["role"] not in phrases.words["roles"]:
+        return int(fields["depth"]), None
+    return int(fields["depth"]), (kind, *persons, phrases.words["roles"].index(fields["role"]))
+
+
+def _render_known(spec: Spec, phrases: Phrases, state: State) -> str:
+    """`Ann knight, Cid knave`: the persons whose role is known."""
+    roles = zip(spec["names"], state, strict=True)
+    known = [(who, _role(phrases, role)) for who, role in roles if role != UNKNOWN]
+    return ", ".join(phrases.render("known", name=who, role=role) for who, role in known)
+
+
+def _read_known(spec: Spec, phrases: Phrases, name: str, text: str) -> State | None:
+    found = phrases.match(text, name)
+    return _read_roles(spec, phrases, "known", found[1]["known"].split(", ")) if found else None
+
+
+def _read_roles(spec: Spec, phrases: Phrases, name: str, parts: Sequence[str]) -> State | None:
+    """The roles that `parts` tell in phrases of that name, each person once; None if unreadable."""
+    told: dict[int | None, int] = {}
+    for part in parts:
+        found = phrases.match(part, name)
+        if found is None or found[1]["role"] not in phrases.words["roles"]:
+            return None
+        told[_person(spec, found[1]["name"])] = phrases.words["roles"].index(found[1]["role"])
+    if None in told or len(told) < len(parts):
+        return None
+    return tuple(told.get(person, UNKNOWN) for person in range(len(spec["names"])))
+
+
+def _render_claim(spec: Spec, phrases: Phrases, speaker: str, claim: Claim) -> str:
+    first, second = spec["names"][claim[1]], spec["names"][claim[-1]]
+    return phrases.render(f"says_{claim[0]}", speaker=speaker, first=first, second=second)
+
+
+def _read_claims(phrases: Phrases, names: Sequence[str], text: str) -> tuple[Claim, ...]:
+    """One claim of each person, in the order of `names`. Raises UserError."""
+    found: dict[int, Claim] = {}
+    for sentence in filter(None, map(str.strip, text.split("."))):
+        speaker, claim = _read_claim(phrases, [name.lower() for name in names], f"{sentence}.")
+        if speaker in found or len({speaker, *claim[1:]}) < len(claim):
+            raise UserError(f"'{sentence}' is one too many, or not about others", _ONE_CLAIM)
+        found[speaker] = claim
+    if len(found) < len(names):
+        silent = next(name for person, name in enumerate(names) if person not in found)
+        raise UserError(f"{silent} says nothing", _ONE_CLAIM)
+    return tuple(found[person] for person in range(len(names)))
+
+
+def _read_claim(phrases: Phrases, names: Sequence[str], sentence: str) -> tuple[int, Claim]:
+    for text in (sentence, sentence.lower()):
+        for kind in KINDS:
+            found = phrases.match(text, f"says_{kind}")
+            persons = [name.lower() for name in found[1].values()] if found else []
+            if found and all(name in names for name in persons):
+                speaker, *others = map(names.index, persons)
+                return speaker, ordered((kind, *others))
+    forms = (
+        phrases.render(f"says_{k}", speaker="A", first="B", second="C") for k in ("knave", "same")
+    )
+    raise UserError(f"cannot read the statement '{sentence}'", f"for example: {' '.join(forms)}")
+
+
+def _enumerate(phrases: Phrases, parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return f"{', '.join(parts[:-1])} {phrases.words['and']} {parts[-1]}"
+
+
+def _split(phrases: Phrases, text: str) -> list[str]:
+    """The inverse of `_enumerate`; a comma before the `and` does no harm."""
+    last = phrases.words["and"]
+    return re.split(rf", {last} |, | {last} ", text)
+
+
+FAMILY = KnightsKnaves()

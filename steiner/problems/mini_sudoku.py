@@ -1,0 +1,290 @@
+"""Mini sudoku: fill a 4 by 4 grid so that no row, column or box repeats a digit from 1 to 4.
+
+A state is the 16 cells by rows, 0 where empty. A move fills one whole row, in any order of its
+missing digits: one of the two rows with the fewest empty cells. A set of full grids is an int with
+a bit for each of the 288. Twin of reasoning-gym's `mini_sudoku`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from itertools import permutations
+from operator import itemgetter
+from typing import Any
+
+from steiner.problems.family import Family, Move, StepReading
+from steiner.problems.phrases import Phrases
+from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+
+_LEVELS = {1: (6, 8), 2: (8, 10), 3: (10, 12)}
+"""Level -> the fewest and the most empty cells."""
+
+_ROWS_AT_ONCE = 2
+_COLUMNS = tuple(("column", n + 1, itemgetter(n, n + 4, n + 8, n + 12)) for n in range(4))
+_BOXES = tuple(
+    ("box", n + 1, itemgetter(corner, corner + 1, corner + 4, corner + 5))
+    for n, corner in enumerate((0, 2, 8, 10))
+)
+
+Row = tuple[int, ...]
+Clash = tuple[str, int, int]
+"""column or box, its number from 1, and the digit that it has twice."""
+
+
+class MiniSudoku(Family):
+    """Grids with exactly one solution."""
+
+    name = "mini_sudoku"
+    levels = range(1, 4)
+
+    def generate(self, rng: random.Random, level: int) -> Spec:
+        num_empty = rng.randint(*_LEVELS[level])
+        while True:
+            grid = _emptied(rng, rng.choice(_full_grids()), num_empty)
+            if grid.count(0) == num_empty:
+                return {"grid": grid}
+
+    def identity(self, spec: Spec) -> str:
+        return "".join(map(str, spec["grid"]))
+
+    def start(self, spec: Spec) -> State:
+        return tuple(spec["grid"])
+
+    def moves(self, spec: Spec, state: State) -> Sequence[Move]:
+        return _moves(state)
+
+    def verdict(self, spec: Spec, state: State) -> Verdict:
+        if _clash(state) is not None:
+            return Verdict.DEAD
+        return Verdict.OPEN if 0 in state else Verdict.GOAL
+
+    def step_texts(
+        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
+    ) -> StepTexts:
+        _, row, *digits = move.action
+        old = _render_row(_rows(before)[row - 1])
+        return StepTexts(
+            phrases.render("next_step", depth=depth, row=row, digits=_render_row(digits)),
+            phrases.render("understanding", row=row, cells=old),
+            phrases.render("summary", grid=_render_grid(move.state)),
+            self._verification(phrases, move.state),
+        )
+
+    def _verification(self, phrases: Phrases, state: State) -> str:
+        clash = _clash(state)
+        if clash is not None:
+            unit, number, digit = clash
+            return phrases.render(unit, number=number, digit=digit)
+        return (
+            phrases.render("open", count=_num_open(state)) if 0 in state else phrases.render("goal")
+        )
+
+    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+        """The understanding tells only the row to be filled: `before` has the other rows, which a
+        move leaves as they are, from the summary."""
+        depth, action = _read_next_step(phrases, texts.next_step)
+        after = _read_summary(phrases, texts.summary)
+        before = _read_understanding(phrases, texts.understanding, after)
+        verdict, sound = _read_verification(phrases, texts.verification, after)
+        return StepReading(depth, action, before, after, verdict, sound)
+
+    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+        return phrases.questions[wording].format(grid=_render_grid(spec["grid"]))
+
+    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+        endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
+        found = next(filter(None, map(phrases.match_question, endings)), None)
+        if found is None or re.search(r"[^\d_.,;/| ]", found["grid"]):
+            return None
+        cells = re.sub(r"[,;/| ]", "", found["grid"])
+        if not re.fullmatch(r"[0-4_.]{16}", cells):
+            raise UserError(
+                f"a mini sudoku has 16 cells, each 1 to 4 or _, not '{found['grid']}'",
+                "for example: _ 2 _ 4 / 3 _ 1 _ / _ 1 _ 3 / 4 _ 2 _",
+            )
+        grid = [int(cell) if cell.isdecimal() else 0 for cell in cells]
+        _require_one_solution(grid)
+        return {"grid": grid}
+
+    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+        return _render_grid(branch[-1][1].state)
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
+        grid = _read_grid(answer.strip().replace("\n", " / "))
+        if grid is None or grid not in _full_grids():
+            return False
+        return all(given in (0, cell) for given, cell in zip(spec["grid"], grid, strict=True))
+
+    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
+        grid = [cell for row in metadata["puzzle"] for cell in row]
+        return {"grid": grid} if 0 in grid and _fitting(grid).bit_count() == 1 else None
+
+    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
+        grid = _read_grid(answer.strip())
+        return "\n".join(map(_render_row, _rows(grid))) if grid else ""
+
+
+def _rows(grid: Sequence[int]) -> list[Row]:
+    return [tuple(grid[i : i + 4]) for i in range(0, 16, 4)]
+
+
+def _emptied(rng: random.Random, full: State, num_empty: int) -> list[int]:
+    """`full` with up to `num_empty` cells taken away, so long as one solution is left."""
+    grid = list(full)
+    for cell in rng.sample(range(16), 16):
+        digit, grid[cell] = grid[cell], 0
+        if _fitting(grid).bit_count() > 1:
+            grid[cell] = digit
+        elif grid.count(0) == num_empty:
+            break
+    return grid
+
+
+@cache
+def _full_grids() -> tuple[State, ...]:
+    """All 288 full grids without a clash."""
+    grids: list[State] = [()]
+    for _ in range(4):
+        longer = ((*grid, *row) for grid in grids for row in permutations(range(1, 5)))
+        grids = [
+            grid for grid in longer if _clash((*grid, *(0 for _ in range(16 - len(grid))))) is None
+        ]
+    return tuple(grids)
+
+
+@cache
+def _having(cell: int, digit: int) -> int:
+    """The set of full grids with that digit in that cell; all of them for digit 0."""
+    return sum(1 << i for i, grid in enumerate(_full_grids()) if digit in (0, grid[cell]))
+
+
+def _fitting(grid: Sequence[int]) -> int:
+    """The set of full grids that agree with `grid`."""
+    left = _having(0, 0)
+    for cell, digit in enumerate(grid):
+        if digit:
+            left &= _having(cell, digit)
+    return left
+
+
+def _require_one_solution(grid: Sequence[int]) -> None:
+    """Raises UserError where the grid is full, or has no solution or several."""
+    if 0 not in grid:
+        raise UserError("the grid has no empty cell", "write _ for each cell to fill")
+    solutions = _fitting(grid).bit_count()
+    if solutions != 1:
+        hint = "give more digits" if solutions else "look for a digit twice in a row, column or box"
+        raise UserError(f"the grid has {solutions or 'no'} solutions, not one", hint)
+
+
+@cache
+def _repeated(cells: Row) -> int | None:
+    """The smallest digit that stands there twice."""
+    return next((digit for digit in range(1, 5) if cells.count(digit) > 1), None)
+
+
+@lru_cache(1 << 16)
+def _clash(state: State) -> Clash | None:
+    """The first repeated digit, columns before boxes; rows never have one."""
+    for unit, number, cells in (*_COLUMNS, *_BOXES):
+        digit = _repeated(cells(state))
+        if digit is not None:
+            return unit, number, digit
+    return None
+
+
+@lru_cache(1 << 14)
+def _moves(state: State) -> tuple[Move, ...]:
+    if 0 not in state or _clash(state) is not None:
+        return ()
+    rows = _rows(state)
+    open_rows = sorted((i for i in range(4) if 0 in rows[i]), key=lambda i: rows[i].count(0))
+    return tuple(
+        Move(("row", i + 1, *filled), (*state[: 4 * i], *filled, *state[4 * i + 4 :]))
+        for i in open_rows[:_ROWS_AT_ONCE]
+        for filled in _fillings(rows[i])
+    )
+
+
+@cache
+def _fillings(row: Row) -> tuple[Row, ...]:
+    """The row with its missing digits in each order."""
+    missing = [digit for digit in range(1, 5) if digit not in row]
+    orders = map(iter, permutations(missing))
+    return tuple(tuple(cell or next(order) for cell in row) for order in orders)
+
+
+def _num_open(state: State) -> int:
+    return sum(0 in row for row in _rows(state))
+
+
+def _render_row(row: Sequence[int]) -> str:
+    return " ".join(str(cell or "_") for cell in row)
+
+
+def _render_grid(grid: Sequence[int]) -> str:
+    return " / ".join(map(_render_row, _rows(grid)))
+
+
+def _read_row(text: str) -> Row | None:
+    if not re.fullmatch(r"[1-4_]( [1-4_]){3}", text):
+        return None
+    return tuple(0 if cell == "_" else int(cell) for cell in text.split())
+
+
+def _read_grid(text: str) -> State | None:
+    rows = [_read_row(row) for row in text.split(" / ")]
+    if len(rows) != 4 or None in rows:
+        return None
+    return tuple(cell for row in rows if row for cell in row)
+
+
+def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
+    found = phrases.match(text, "next_step")
+    if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
+        return None, None
+    depth, number, digits = int(found[1]["depth"]), found[1]["row"], _read_row(found[1]["digits"])
+    if digits is None or number not in ("1", "2", "3", "4"):
+        return depth, None
+    return depth, ("row", int(number), *digits)
+
+
+def _read_understanding(phrases: Phrases, text: str, after: State | None) -> State | None:
+    found = phrases.match(text, "understanding")
+    if found is None or after is None or found[1]["row"] not in ("1", "2", "3", "4"):
+        return None
+    old, start = _read_row(found[1]["cells"]), 4 * (int(found[1]["row"]) - 1)
+    return (*after[:start], *old, *after[start + 4 :]) if old else None
+
+
+def _read_summary(phrases: Phrases, text: str) -> State | None:
+    found = phrases.match(text, "summary")
+    return _read_grid(found[1]["grid"]) if found else None
+
+
+def _read_verification(
+    phrases: Phrases, text: str, after: State | None
+) -> tuple[Verdict | None, bool]:
+    found = phrases.match(text, "column", "box", "open", "goal")
+    if found is None or after is None:
+        return None, False
+    name, fields = found
+    if name in ("column", "box"):
+        return Verdict.DEAD, _is_clash(name, fields["number"], fields["digit"], after)
+    calm = _clash(after) is None
+    if name == "goal":
+        return Verdict.GOAL, calm and 0 not in after
+    return Verdict.OPEN, calm and fields["count"] == str(_num_open(after))
+
+
+def _is_clash(unit: str, number: str, digit: str, state: State) -> bool:
+    cells = [
+        get(state) for kind, n, get in (*_COLUMNS, *_BOXES) if (kind, str(n)) == (unit, number)
+    ]
+    return digit in ("1", "2", "3", "4") and any(found.count(int(digit)) > 1 for found in cells)
+
+
+FAMILY = MiniSudoku()

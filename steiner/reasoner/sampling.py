@@ -1,0 +1,115 @@
+"""Choosing tokens: greedy, or by temperature and nucleus, each row by its own random stream.
+
+masked logits (B, V) -> tokens (B,), log-probabilities (B,)
+
+A row's randomness is drawn when it joins, one uniform number a token, and turned into a token by
+the inverse of the cumulative distribution. So what a row writes depends on its own seed alone, not
+on its neighbours, and a step draws nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+
+from steiner.types import UserError
+
+_LARGEST_UNIFORM = 1 - 2**-20
+"""Below 1 by enough that its product with a total stays below the total in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen; temperature 0 is greedy."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise UserError(f"temperature is {self.temperature}", "give 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p is {self.top_p}", "give a number above 0, at most 1")
+
+
+class Sampler:
+    """The sampling settings and random streams of up to `max_batch` rows."""
+
+    def __init__(self, max_batch: int, max_length: int, device: torch.device) -> None:
+        self._settings = [Sampling()] * max_batch
+        self._uniforms = torch.zeros(max_batch, max_length, device=device)
+        self._inverse_temperature = torch.ones(max_batch, 1, device=device)
+        self._top_p = torch.ones(max_batch, 1, device=device)
+        self._greedy = torch.ones(max_batch, dtype=torch.bool, device=device)
+
+    def begin(self, row: int, sampling: Sampling, num_tokens: int) -> None:
+        """Gives `row` its settings and the uniform numbers for `num_tokens` tokens."""
+        self._settings[row] = sampling
+        self._greedy[row] = sampling.temperature == 0
+        self._top_p[row] = sampling.top_p
+        if sampling.temperature > 0:
+            self._inverse_temperature[row] = 1 / sampling.temperature
+            self._uniforms[row, :num_tokens] = uniforms(sampling.seed, num_tokens)
+
+    def move(self, source: int, target: int) -> None:
+        """Copies a row's settings and stream to another place."""
+        self._settings[target] = self._settings[source]
+        for tensor in (self._greedy, self._top_p, self._inverse_temperature, self._uniforms):
+            tensor[target] = tensor[source]
+
+    def choose(
+        self, logits_BV: torch.Tensor, spent_B: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens, and their log-probabilities at temperature 1 under the masked distribution.
+
+        `logits_BV` is masked already (-inf where not allowed); `spent_B` counts the tokens that
+        each row has written, and so where in its random stream it stands.
+        """
+        settings = self._settings[: len(logits_BV)]
+        probs_BV = logits_BV.softmax(-1)
+        if all(one.temperature == 0 for one in settings):
+            best_B, tokens_B = probs_BV.max(-1)
+            return tokens_B, best_B.log()
+        shaped_BV = self._shaped(logits_BV, probs_BV, settings)
+        tokens_B = self._draw(shaped_BV, spent_B)
+        if any(one.temperature == 0 for one in settings):
+            tokens_B = torch.where(self._greedy[: len(settings)], probs_BV.argmax(-1), tokens_B)
+        return tokens_B, probs_BV.gather(1, tokens_B[:, None])[:, 0].log()
+
+    def _shaped(
+        self, logits_BV: torch.Tensor, probs_BV: torch.Tensor, settings: list[Sampling]
+    ) -> torch.Tensor:
+        rows = len(settings)
+        if any(one.temperature not in (0.0, 1.0) for one in settings):
+            probs_BV = (logits_BV * self._inverse_temperature[:rows]).softmax(-1)
+        if any(one.top_p < 1 for one in settings):
+            probs_BV = _nucleus(probs_BV, self._top_p[:rows])
+        return probs_BV
+
+    def _draw(self, probs_BV: torch.Tensor, spent_B: torch.Tensor) -> torch.Tensor:
+        cumulative_BV = probs_BV.cumsum(-1)
+        uniform_B1 = self._uniforms[: len(probs_BV)].gather(1, spent_B[:, None])
+        target_B1 = uniform_B1 * cumulative_BV[:, -1:]
+        return torch.searchsorted(cumulative_BV, target_B1, right=True)[:, 0]
+
+
+def uniforms(seed: int, count: int) -> torch.Tensor:
+    """The stream of a seed: `count` numbers in [0, 1), float32; a longer one begins alike."""
+    digest = hashlib.sha256(f"steiner/sampling/{seed}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    return (
+        torch.rand(count, generator=generator, dtype=torch.float64)
+        .float()
+        .clamp_(max=_LARGEST_UNIFORM)
+    )
+
+
+def _nucleus(probs_BV: torch.Tensor, top_p_B1: torch.Tensor) -> torch.Tensor:
+    """Keeps the fewest tokens whose probability reaches top_p, the others 0; not normalised."""
+    ordered_BV, order_BV = probs_BV.sort(-1, descending=True)
+    before_BV = ordered_BV.cumsum(-1) - ordered_BV
+    kept_BV = ordered_BV * (before_BV < top_p_B1)
+    return torch.zeros_like(probs_BV).scatter_(1, order_BV, kept_BV)

@@ -1,0 +1,210 @@
+"""Recipes: everything that decides what a run makes, as frozen typed records.
+
+TOML file + "key=value" overrides -> Recipe
+
+Each default stands once, here; a recipe file sets what differs from it. Reading and writing them
+is in recipe_file.py. Fields made by `operational` change how a result is reached, not the result,
+so that they count for no digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+EMBEDDED_BASE = Path(__file__).parent / "assets" / "base"
+"""The model folder that base.model = "embedded" means; made by `make base`."""
+
+Precision = Literal["auto", "bf16", "fp32"]
+"""auto: bf16 where the machine computes in it natively, else fp32."""
+
+LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"]
+"""TRL's GRPO losses that work elementwise, so that each token may have its own advantage."""
+
+
+def operational(default: Any) -> Any:
+    """A field that changes speed or logs, never what is made."""
+    return field(default=default, metadata={"operational": True})
+
+
+def fraction(default: float) -> Any:
+    """A field from 0 to 1."""
+    return field(default=default, metadata={"at_most": 1})
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemsRecipe:
+    """[problems]: what is asked."""
+
+    levels: Mapping[str, int] = field(default_factory=dict)
+    """Family -> difficulty level; only the families named here take part."""
+
+
+@dataclass(frozen=True, slots=True)
+class SynthRecipe:
+    """[synth]: how many DAGs, and how paths walk through them."""
+
+    dags: int = 10_000
+    paths: int = 50_000
+    explore: float = fraction(0.3)
+    """Chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it."""
+    turn_back: float = fraction(0.5)
+    """Chance of leaving a dead branch at each of its nodes before it is exhausted."""
+    back_jump: float = fraction(0.5)
+    """Chance, where the parent is dead too, of jumping back past it to a live node."""
+    cut: float = fraction(0.1)
+    """Share of paths that are cut short at a random step and answered there."""
+    max_steps: int = 32
+    max_tokens: int = 1024
+    """Longest path with its question, in tokens."""
+    workers: int = operational(0)
+    """Processes; 0 for one a core."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRecipe:
+    """[base]: the model to continue from, and the shape and budget of `steiner pretrain`."""
+
+    model: str = "embedded"
+    """"embedded", a folder, or a name on the Hugging Face hub."""
+    vocab_size: int = 1266
+    """Before the 14 reasoning tokens."""
+    hidden_size: int = 192
+    num_layers: int = 6
+    num_heads: int = 6
+    num_kv_heads: int = 2
+    intermediate_size: int = 512
+    max_positions: int = 2048
+    tokens: int = 10_000_000
+    batch_tokens: int = 4096
+    muon_lr: float = 0.02
+    adam_lr: float = 3e-3
+    warmup_fraction: float = fraction(0.02)
+    precision: Precision = "auto"
+    report_to: str = operational("tensorboard")
+    save_every_steps: int = operational(200)
+
+    @property
+    def source(self) -> str:
+        """The folder or hub name that transformers loads the base model from."""
+        return str(EMBEDDED_BASE) if self.model == "embedded" else self.model
+
+
+@dataclass(frozen=True, slots=True)
+class CptRecipe:
+    """[cpt]: continual pre-training on paths mixed with ordinary text."""
+
+    tokens: int = 1_000_000
+    """Real tokens to train on, padding not counted."""
+    batch_tokens: int = 4096
+    ordinary_fraction: float = fraction(0.3)
+    """Share of ordinary text, in tokens."""
+    wrong_turn_loss: float = fraction(1.0)
+    """Loss weight of a wrong turn's decision to go there; its verification always counts fully."""
+    muon_lr: float = 0.01
+    adam_lr: float = 2e-3
+    warmup_fraction: float = fraction(0.05)
+    precision: Precision = "auto"
+    report_to: str = operational("tensorboard")
+    save_every_steps: int = operational(100)
+
+
+@dataclass(frozen=True, slots=True)
+class SftRecipe:
+    """[sft]: supervised fine-tuning on chats, loss on the reasoning and the answer only."""
+
+    tokens: int = 3_000_000
+    """Real tokens to train on, padding not counted."""
+    batch_tokens: int = 4096
+    wrong_turn_loss: float = fraction(0.5)
+    """Loss weight of a wrong turn's decision to go there; its verification always counts fully."""
+    muon_lr: float = 0.01
+    adam_lr: float = 2e-3
+    warmup_fraction: float = fraction(0.02)
+    precision: Precision = "auto"
+    report_to: str = operational("tensorboard")
+    save_every_steps: int = operational(100)
+
+
+@dataclass(frozen=True, slots=True)
+class RlRecipe:
+    """[rl]: GRPO with an advantage for each token, from the outcome and from each step."""
+
+    steps: int = 60
+    """Optimiser steps."""
+    problems_per_step: int = 8
+    rollouts_per_problem: int = 8
+    lr: float = 1e-5
+    warmup_fraction: float = fraction(0.05)
+    temperature: float = 1.0
+    max_steps: int = 32
+    max_tokens: int = 1024
+    step_reward_weight: float = 0.5
+    """Weight of the step rewards beside the outcome's; 0 trains on the outcome alone."""
+    term_weights: Mapping[str, float] = field(default_factory=dict)
+    """Reward term -> weight in place of the term's own default; 0 leaves the term out."""
+    kl_beta: float = 0.0
+    """Weight of the divergence from the SFT model; 0 keeps no copy of it in memory."""
+    loss_type: LossType = "dr_grpo"
+    precision: Precision = "auto"
+    report_to: str = operational("tensorboard")
+    save_every_steps: int = operational(10)
+
+
+@dataclass(frozen=True, slots=True)
+class EvalRecipe:
+    """[eval]: what is measured on held-out problems."""
+
+    problems_per_family: int = 200
+    budgets: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    """Step budgets (max_steps)."""
+    samples: int = 8
+    """Rollouts a problem for majority vote and best-of-n."""
+    temperature: float = 0.7
+    """Of those samples; accuracy at each budget is greedy."""
+    max_tokens: int = 1024
+    batch_size: int = operational(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A whole run."""
+
+    name: str
+    seed: int = 0
+    language: str = "en"
+    problems: ProblemsRecipe = field(default_factory=ProblemsRecipe)
+    synth: SynthRecipe = field(default_factory=SynthRecipe)
+    base: BaseRecipe = field(default_factory=BaseRecipe)
+    cpt: CptRecipe = field(default_factory=CptRecipe)
+    sft: SftRecipe = field(default_factory=SftRecipe)
+    rl: RlRecipe = field(default_factory=RlRecipe)
+    eval: EvalRecipe = field(default_factory=EvalRecipe)
+
+    def digest(self, *keys: str) -> str:
+        """16 hexadecimal digits that change with what the named sections or keys say.
+
+        `keys` are sections ("sft"), keys ("seed") or keys of sections ("base.model"); operational
+        fields do not count.
+        """
+        chosen = {key: _decisive(self._get(key)) for key in keys}
+        text = json.dumps(chosen, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _get(self, key: str) -> Any:
+        value: Any = self
+        for part in key.split("."):
+            value = getattr(value, part)
+        return value
+
+
+def _decisive(value: Any) -> Any:
+    """`value` as JSON, without operational fields."""
+    if is_dataclass(value):
+        decisive = (spec for spec in fields(value) if not spec.metadata.get("operational"))
+        return {spec.name: _decisive(getattr(value, spec.name)) for spec in decisive}
+    return dict(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,79 @@
+"""`steiner pretrain`: the small base model that continual pre-training continues.
+
+ordinary text -> tokenizer, Qwen2-architecture model -> model folder
+
+The original continued Qwen2.5-32B. Here a model of some million parameters learns ordinary text
+only (training/ordinary): no reasoning trace, none of the 14 tokens, nothing held out.
+"""
+
+from __future__ import annotations
+
+import shutil
+from itertools import islice
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, set_seed
+
+from steiner.files import write_json
+from steiner.language.tokenizer import train_tokenizer
+from steiner.problems import families, load_phrases
+from steiner.recipe import BaseRecipe, Recipe
+from steiner.training.mixture import held_out_rows, pack_documents, perplexity
+from steiner.training.ordinary import documents
+from steiner.training.trainer import schedule_of, train_sequences
+
+EMBEDDED = Path(__file__).parent.parent / "assets" / "base"
+"""The base model that comes with the package."""
+
+_TOKENIZER_DOCUMENTS = 40_000
+_WORDING_REPEATS = 2_000
+
+
+def pretrain(recipe: Recipe, folder: Path) -> Path:
+    """Trains the base of `recipe` into `folder`; goes on from its last checkpoint if killed."""
+    shape = recipe.base
+    set_seed(recipe.seed)
+    tokenizer = train_tokenizer(_plain_texts(recipe.seed), shape.vocab_size)
+    model = new_model(shape, tokenizer)
+    rows = pack_documents(documents("pretrain", recipe.seed), tokenizer, shape.tokens)
+    compiled = shutil.which("g++") is not None and not torch.cuda.is_available()
+    schedule = schedule_of(shape, recipe.seed)
+    if compiled:
+        model.model.compile()  # fixed shapes: a quarter faster; the other stages' shapes vary
+    train_sequences(model, tokenizer, rows, schedule, folder)
+    write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
+    model.to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def new_model(shape: BaseRecipe, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
+    """A Qwen2 model of that shape with random weights."""
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden_size,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_kv_heads,
+        intermediate_size=shape.intermediate_size,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=True,
+        rope_theta=10_000.0,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return Qwen2ForCausalLM(config)
+
+
+def _plain_texts(seed: int) -> list[str]:
+    """What the tokenizer learns from: ordinary text, and much of the wording of steps, so that
+    its words become one token each."""
+    chosen = islice(documents("tokenizer", seed), _TOKENIZER_DOCUMENTS)
+    texts = [
+        document if isinstance(document, str) else "\n".join(m.content for m in document)
+        for document in chosen
+    ]
+    for name in families():
+        texts += load_phrases(name).wording * _WORDING_REPEATS
+    return texts

@@ -1,0 +1,65 @@
+"""Continual pre-training: search paths mixed with ordinary text, so that 14 new tokens get meaning.
+
+base model, paths.parquet -> cpt/ (model folder, perplexity.json)
+
+As in Steiner, plain language modelling over whole sequences, prompt included. The share of ordinary
+text keeps what the base could do: its perplexity on held-out ordinary text is measured before and
+after.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from steiner.dags.store import read_paths
+from steiner.files import write_json
+from steiner.language.codec import Codec
+from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.problems import random_stream
+from steiner.reasoner.models import load_model
+from steiner.recipe import Recipe
+from steiner.training.mixture import encode_paths, held_out_rows, pack_documents, perplexity
+from steiner.training.ordinary import documents
+from steiner.training.trainer import schedule_of, train_sequences
+from steiner.types import Sequence as TokenSequence
+
+
+def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
+    """Continues the base of `recipe` on `run_dir/synth`; goes on from its checkpoint if killed."""
+    model, tokenizer = load_model(recipe.base.source)
+    held_out = held_out_rows(tokenizer)
+    before = perplexity(model, held_out)
+    if add_reasoning_tokens(tokenizer):
+        grow_embeddings(model, len(tokenizer))
+    codec = Codec(Vocabulary.require(tokenizer))
+    ordinary_tokens = int(recipe.cpt.tokens * recipe.cpt.ordinary_fraction)
+    ordinary = pack_documents(documents("cpt", recipe.seed), tokenizer, ordinary_tokens)
+    paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("cpt", recipe.seed))
+    reasoning = encode_paths(codec, paths, recipe.cpt.tokens - ordinary_tokens)
+    sequences = [*map(_whole, reasoning), *ordinary]
+    schedule = schedule_of(recipe.cpt, recipe.seed)
+    train_sequences(model, tokenizer, sequences, schedule, out_dir)
+    after = perplexity(model, held_out)
+    write_json(out_dir / "perplexity.json", {"before": before, "after": after})
+
+
+def grow_embeddings(model: PreTrainedModel, size: int) -> None:
+    """Room for new tokens, each starting at the mean of the old embeddings plus a little noise."""
+    old = model.get_input_embeddings().weight.shape[0]
+    if size <= old:
+        return
+    model.resize_token_embeddings(size, mean_resizing=False)
+    with torch.no_grad():
+        for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+            weight_VD = module.weight
+            mean_D = weight_VD[:old].mean(0)
+            noise = torch.randn_like(weight_VD[old:]) * weight_VD[:old].std() * 0.5
+            weight_VD[old:] = mean_D + noise
+
+
+def _whole(sequence: TokenSequence) -> TokenSequence:
+    """The same tokens with loss on all of them, the question's too."""
+    return TokenSequence(sequence.token_ids, (1.0,) * len(sequence.token_ids), sequence.step_index)

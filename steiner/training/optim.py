@@ -1,0 +1,63 @@
+"""Muon for the matrices inside the model, AdamW for all other parameters, as one optimiser.
+
+Muon (Jordan et al., 2024) learned several times faster than AdamW alone at batches of some
+thousand tokens. Both are PyTorch's own; this only joins them, so that a trainer sees one optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.optim import AdamW, Muon, Optimizer
+
+
+class MuonAdamW(Optimizer):
+    """Steps both; schedulers see the parameter groups of both."""
+
+    def __init__(self, muon: Muon, adamw: AdamW) -> None:
+        self.parts: tuple[Optimizer, ...] = (muon, adamw)
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        """Lets the parts' groups be the very dicts that schedulers change."""
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update of all parameters."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of both."""
+        return {"parts": [part.state_dict() for part in self.parts], "param_groups": []}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores both."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share_groups()
+
+
+def build_optimizer(
+    model: torch.nn.Module, *, muon_lr: float, adam_lr: float, weight_decay: float = 0.0
+) -> MuonAdamW:
+    """Muon at `muon_lr` for 2-D parameters outside the embeddings, AdamW at `adam_lr` for the rest."""
+    embeddings = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, torch.nn.Embedding)
+        for parameter in module.parameters()
+    }
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    if head is not None:
+        embeddings |= {id(parameter) for parameter in head.parameters()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim == 2 and id(p) not in embeddings]
+    others = [p for p in trained if p.ndim != 2 or id(p) in embeddings]
+    return MuonAdamW(
+        Muon(matrices, lr=muon_lr, weight_decay=weight_decay, momentum=0.95),
+        AdamW(others, lr=adam_lr, betas=(0.9, 0.98), weight_decay=weight_decay),
+    )

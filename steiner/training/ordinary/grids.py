@@ -1,0 +1,222 @@
+"""4 by 4 grids: rows, columns and boxes, what is missing, what stands there twice.
+
+random stream -> Lessons
+
+Full grids of any digits are nobody's problem; a grid with gaps is shown only where its content
+puts it into the training split.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+
+from steiner.problems import load_phrases
+from steiner.training.ordinary.lessons import Fact, Lesson, contextual, drills, join
+from steiner.training.ordinary.train_problems import is_train, train_problem
+from steiner.types import Problem
+
+_FAMILY = "mini_sudoku"
+DIGITS = (1, 2, 3, 4)
+_CORNERS = (0, 2, 8, 10)
+
+Cells = Sequence[int]
+
+
+def facts(rng: random.Random) -> Iterator[Lesson]:
+    """Lessons on single rows, columns and boxes, and on grids."""
+    rows = drills(rng, {_lacks: 2.0, _could_be: 2, _is_filling: 1, _twice: 2, _cell: 1})
+    grids = drills(rng, {_verify: 3.0, _set_row: 2})
+    views = contextual(rng, {_views: 1.0})
+    while True:
+        yield next(rng.choice((rows, rows, grids, grids, views)))
+
+
+def questions(rng: random.Random) -> Iterator[Lesson]:
+    """A question, and what stands in its grid."""
+    while True:
+        problem = train_problem(rng, _FAMILY)
+        yield Lesson(tuple(_reading(rng, problem)), problem.question)
+
+
+def render_row(cells: Cells) -> str:
+    """`1 _ 3 4`."""
+    return " ".join(str(cell or "_") for cell in cells)
+
+
+def render_grid(grid: Cells) -> str:
+    """The four rows with slashes between them."""
+    return " / ".join(render_row(grid[start : start + 4]) for start in range(0, 16, 4))
+
+
+def row_of(grid: Cells, number: int) -> Cells:
+    """Row `number` from 1."""
+    return grid[4 * number - 4 : 4 * number]
+
+
+def column_of(grid: Cells, number: int) -> Cells:
+    """Column `number` from 1."""
+    return grid[number - 1 :: 4]
+
+
+def box_of(grid: Cells, number: int) -> Cells:
+    """Box `number` from 1: upper left, upper right, lower left, lower right."""
+    corner = _CORNERS[number - 1]
+    return [grid[corner + offset] for offset in (0, 1, 4, 5)]
+
+
+def _shuffled(rng: random.Random) -> list[int]:
+    return rng.sample(DIGITS, 4)
+
+
+def _gapped(rng: random.Random) -> list[int]:
+    """A row with one to three gaps."""
+    row = _shuffled(rng)
+    for index in rng.sample(range(4), rng.randint(1, 3)):
+        row[index] = 0
+    return row
+
+
+def _missing(cells: Cells) -> list[int]:
+    return [digit for digit in DIGITS if digit not in cells]
+
+
+def _fillings(row: Cells) -> list[list[int]]:
+    """The row with its missing digits in each order."""
+    orders = map(iter, permutations(_missing(row)))
+    return [[cell or next(order) for cell in row] for order in orders]
+
+
+def _lacks(rng: random.Random) -> Fact:
+    row = _gapped(rng)
+    prompt = rng.choice(
+        (f"Row {rng.randint(1, 4)} is {{}}. It lacks", "{} lacks", "Missing in {}:")
+    )
+    return prompt.format(render_row(row)), join(_missing(row))
+
+
+def _could_be(rng: random.Random) -> Fact:
+    row, number = _gapped(rng), rng.randint(1, 4)
+    fillings = _fillings(row)
+    if len(fillings) <= 2 and rng.random() < 0.5:
+        ways = " or ".join(map(render_row, fillings))
+        return f"Row {number} was {render_row(row)}. It can only be", ways
+    filled = render_row(rng.choice(fillings))
+    step = rng.choice(("row {number} is {digits}", "Row {number} could be {digits}"))
+    return f"Row {number} was {render_row(row)}.", step.format(number=number, digits=filled)
+
+
+def _is_filling(rng: random.Random) -> Fact:
+    row = _gapped(rng)
+    filled = rng.choice(_fillings(row)) if rng.random() < 0.5 else _shuffled(rng)
+    fits = all(old in (0, new) for old, new in zip(row, filled, strict=True))
+    return f"Does {render_row(filled)} fit {render_row(row)}?", "Yes" if fits else "No"
+
+
+def _twice(rng: random.Random) -> Fact:
+    cells = _shuffled(rng)
+    if rng.random() < 0.6:
+        source, place = rng.sample(range(4), 2)
+        cells[place] = cells[source]
+    unit, number = rng.choice(("Column", "Box")), rng.randint(1, 4)
+    digit = _repeated(cells)
+    reply = f"{unit} {number} has two {digit}" if digit else "No clash"
+    return f"{unit} {number} is {render_row(cells)}.", reply
+
+
+def _cell(rng: random.Random) -> Fact:
+    row, column = _gapped(rng), _shuffled(rng)[: rng.randint(1, 2)]
+    fitting = [digit for digit in _missing(row) if digit not in column]
+    prompt = f"A gap in row {render_row(row)}, its column has {join(column)}. It can be"
+    return prompt, join(fitting, " or ") or "nothing"
+
+
+def _repeated(cells: Cells) -> int | None:
+    return next((digit for digit in DIGITS if list(cells).count(digit) > 1), None)
+
+
+def _first_clash(grid: Cells) -> str | None:
+    """The first repeated digit in the family's own words, columns before boxes."""
+    for unit, view in (("column", column_of), ("box", box_of)):
+        for number in DIGITS:
+            if digit := _repeated(view(grid, number)):
+                return load_phrases(_FAMILY).render(unit, number=number, digit=digit)
+    return None
+
+
+def _full(rng: random.Random) -> list[int]:
+    """Four rows that repeat nothing each; often two rows or all four fit each other."""
+    first, second = _shuffled(rng), _shuffled(rng)
+    if rng.random() < 0.6:
+        first, second = [1, 2, 3, 4], rng.choice(([3, 4, 1, 2], [4, 3, 2, 1], [3, 4, 2, 1]))
+        third = rng.choice(([2, 1, 4, 3], [2, 4, 1, 3], _shuffled(rng)))
+        fourth = rng.choice(([4, 3, 2, 1], [4, 3, 1, 2], _shuffled(rng)))
+    else:
+        third, fourth = _shuffled(rng), _shuffled(rng)
+    names = dict(zip(DIGITS, _shuffled(rng), strict=True))
+    return [names[digit] for digit in (*first, *second, *third, *fourth)]
+
+
+def _grid(rng: random.Random, gaps: bool) -> list[int]:
+    """A grid in which whole rows or single cells are empty, or none are."""
+    while True:
+        grid = _full(rng)
+        for number in rng.sample(DIGITS, rng.randint(1, 3) if gaps else 0):
+            row = _gapped(rng) if rng.random() < 0.8 else [0] * 4
+            grid[4 * number - 4 : 4 * number] = row
+        if 0 not in grid or is_train(_FAMILY, {"grid": grid}):
+            return grid
+
+
+def _verify(rng: random.Random) -> Fact:
+    """The words of the family's verification."""
+    grid, phrases = _grid(rng, gaps=rng.random() < 0.6), load_phrases(_FAMILY)
+    summary = phrases.render("summary", grid=render_grid(grid))
+    if clash := _first_clash(grid):
+        return f"{summary}.", clash
+    count = sum(0 in row_of(grid, number) for number in DIGITS)
+    return f"{summary}.", phrases.render("open", count=count) if count else phrases.render("goal")
+
+
+def _set_row(rng: random.Random) -> Fact:
+    while True:
+        grid, number, row = _grid(rng, gaps=True), rng.randint(1, 4), _shuffled(rng)
+        after = [*grid[: 4 * number - 4], *row, *grid[4 * number :]]
+        if 0 not in after or is_train(_FAMILY, {"grid": after}):
+            break
+    summary = load_phrases(_FAMILY).render("summary", grid=render_grid(after))
+    return f"Grid {render_grid(grid)}. Now row {number} is {render_row(row)}:", summary
+
+
+def _views(rng: random.Random) -> Lesson:
+    grid = _grid(rng, gaps=rng.random() < 0.7)
+    facts = [_view(rng, grid) for _ in range(rng.randint(3, 6))]
+    return Lesson(tuple(facts), f"Grid {render_grid(grid)}")
+
+
+def _view(rng: random.Random, grid: Cells) -> Fact:
+    views = (("Row", row_of), ("Column", column_of), ("Box", box_of))
+    unit, view = rng.choice(views)
+    number, style = rng.randint(1, 4), rng.randrange(4)
+    cells = view(grid, number)
+    if style == 0:
+        return f"{unit} {number} lacks", join(_missing(cells)) or "nothing"
+    if style == 1:
+        digit = _repeated(cells)
+        return f"Has {unit.lower()} {number} a digit twice?", f"Yes, {digit}" if digit else "No"
+    return f"{unit} {number} is", render_row(cells)
+
+
+def _reading(rng: random.Random, problem: Problem) -> Iterator[Fact]:
+    grid = problem.spec["grid"]
+    for _ in range(rng.randint(2, 4)):
+        style, number = rng.randrange(6), rng.randint(1, 4)
+        if style == 0:
+            yield "The grid is", render_grid(grid)
+        elif style == 1:
+            yield "How many open rows?", str(sum(0 in row_of(grid, n) for n in DIGITS))
+        elif style == 2:
+            yield f"Row {number} was", render_row(row_of(grid, number))
+        else:
+            yield _view(rng, grid)

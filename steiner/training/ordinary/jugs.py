@@ -1,0 +1,144 @@
+"""Jugs, one move at a time: filling, emptying, pouring, and whether a jug holds an amount.
+
+random stream -> Lessons
+
+The drills name capacities without a target, or a target without capacities, so none is a problem.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from steiner.problems import load_phrases
+from steiner.training.ordinary.lessons import Fact, Lesson, contextual, drills, join
+from steiner.training.ordinary.train_problems import train_problem
+from steiner.types import Problem
+
+_FAMILY = "jugs"
+_NAMES = "ABC"
+MAX_CAPACITY, MAX_MOVES = 30, 12
+"""As large as those of generated problems; the family reads larger ones."""
+
+
+def facts(rng: random.Random) -> Iterator[Lesson]:
+    """Lessons on single moves and on contents."""
+    single = drills(rng, {_holds: 3.0, _room: 1, _poured: 2, _moves_left: 1, _verify: 3})
+    moves = contextual(rng, {_moves: 1.0})
+    while True:
+        yield next(rng.choice((single, moves)))
+
+
+def questions(rng: random.Random) -> Iterator[Lesson]:
+    """A question, and what stands in it."""
+    while True:
+        problem = train_problem(rng, _FAMILY)
+        asked = rng.sample(_reading(problem), rng.randint(2, 4))
+        yield Lesson(tuple(asked), problem.question)
+
+
+def render_jugs(amounts: list[int], last: str = ", ") -> str:
+    """`A 3, B 0, C 5`; `last` stands before the last jug."""
+    *parts, end = (f"{jug} {n}" for jug, n in zip(_NAMES, amounts, strict=False))
+    return ", ".join(parts) + last + end
+
+
+def _capacities(rng: random.Random) -> list[int]:
+    most = rng.choice((13, 24, MAX_CAPACITY))
+    return rng.sample(range(2, most + 1), rng.choice((2, 3, 3)))
+
+
+def _contents(rng: random.Random, capacities: list[int]) -> list[int]:
+    """Contents as they come about: often empty or full."""
+    return [rng.choice((0, most, rng.randint(0, most))) for most in capacities]
+
+
+def _move(rng: random.Random, capacities: list[int], contents: list[int]) -> tuple[str, list[int]]:
+    """A move in the family's words and the contents after it; it may change nothing."""
+    phrases, after = load_phrases(_FAMILY), list(contents)
+    name = rng.choice(("fill", "empty", "pour", "pour"))
+    jug, into = rng.sample(range(len(capacities)), 2)
+    if name == "pour":
+        amount = min(contents[jug], capacities[into] - contents[into])
+        after[jug], after[into] = contents[jug] - amount, contents[into] + amount
+    else:
+        after[jug] = capacities[jug] if name == "fill" else 0
+    return phrases.render(name, jug=_NAMES[jug], into=_NAMES[into]), after
+
+
+def _moves(rng: random.Random) -> Lesson:
+    """Unrelated single moves with the same jugs."""
+    capacities, phrases = _capacities(rng), load_phrases(_FAMILY)
+    told = []
+    for _ in range(rng.randint(3, 6)):
+        contents = _contents(rng, capacities)
+        action, after = _move(rng, capacities, contents)
+        before = phrases.render("understanding", jugs=render_jugs(contents))
+        now = phrases.render("summary", jugs=render_jugs(after))
+        told.append((f"{before}. {action}:", now))
+    context = rng.choice(("Jugs hold {} liters.", "With jugs of {} liters.", "Your jugs take {}."))
+    return Lesson(tuple(told), context.format(render_jugs(capacities, " and ")))
+
+
+def _holds(rng: random.Random) -> Fact:
+    contents = _contents(rng, _capacities(rng))
+    asked = rng.choice(contents) if rng.random() < 0.5 else rng.randint(1, MAX_CAPACITY)
+    prompt = f"Now jugs are {render_jugs(contents)}. Does any jug hold {asked}?"
+    if asked not in contents:
+        return prompt, f"No jug holds {asked}"
+    return prompt, f"Jug {_NAMES[contents.index(asked)]} holds {asked}"
+
+
+def _verify(rng: random.Random) -> Fact:
+    """The words of the family's verification, with the target and the moves left told."""
+    contents, moves = _contents(rng, _capacities(rng)), rng.randint(0, 8)
+    target = rng.choice((*contents, rng.randint(1, MAX_CAPACITY), rng.randint(1, MAX_CAPACITY)))
+    target = target or 1
+    prompt = f"Target {target}, {moves} moves left. Now jugs are {render_jugs(contents)}."
+    phrases = load_phrases(_FAMILY)
+    if target in contents:
+        jug = _NAMES[contents.index(target)]
+        return prompt, phrases.render("goal", jug=jug, target=target)
+    name = "open" if moves else "dead"
+    return prompt, phrases.render(name, target=target, moves=moves)
+
+
+def _room(rng: random.Random) -> Fact:
+    most = rng.randint(2, MAX_CAPACITY)
+    held, jug = rng.randint(0, most), rng.choice(_NAMES)
+    return f"Jug {jug} takes {most} and has {held}. Room left:", str(most - held)
+
+
+def _poured(rng: random.Random) -> Fact:
+    most, have = rng.randint(2, MAX_CAPACITY), rng.randint(0, MAX_CAPACITY)
+    held = rng.randint(0, most)
+    jug, into = rng.sample(_NAMES, 2)
+    amount = min(have, most - held)
+    prompt = f"{jug} has {have}. {into} takes {most} and has {held}. Pour {jug} into {into}:"
+    return prompt, f"{amount} flows, {jug} {have - amount}, {into} {held + amount}"
+
+
+def _moves_left(rng: random.Random) -> Fact:
+    most = rng.randint(1, MAX_MOVES)
+    made = rng.randint(0, most)
+    prompt = rng.choice(("At most {} moves, step {} is done.", "{} moves allowed, {} made."))
+    return prompt.format(most, made), f"moves left: {most - made}"
+
+
+def _reading(problem: Problem) -> list[Fact]:
+    capacities, target = problem.spec["capacities"], problem.spec["target"]
+    jugs = [
+        (f"How much does jug {jug} take?", str(most))
+        for jug, most in zip(_NAMES, capacities, strict=False)
+    ]
+    start = load_phrases(_FAMILY).render("understanding", jugs=render_jugs([0] * len(capacities)))
+    return [
+        *jugs,
+        ("The jugs take", render_jugs(capacities)),
+        ("The target is", str(target)),
+        ("What is the target?", f"{target} liters"),
+        ("How many moves at most?", str(problem.spec["max_moves"])),
+        ("How many jugs are there?", str(len(capacities))),
+        ("At first,", f"{start[0].lower()}{start[1:]}"),
+        ("The sizes are", join(capacities)),
+    ]

@@ -1,0 +1,141 @@
+"""Natural text: docstrings, help topics and comments of Python's standard library, in pieces.
+
+.py files of the standard library, read but never imported -> passages
+
+A file belongs to training or, by a hash of its path, to the 5 % kept for held-out perplexity.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import random
+import re
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+HELD_OUT_SHARE = 0.05
+MIN_WORDS, MAX_WORDS = 80, 200
+
+_LEFT_OUT = {"test", "tests", "idlelib", "lib2to3", "site-packages", "__pycache__", "turtledemo"}
+_COMMENTS = re.compile(r"(?m)(?:^[ \t]*#.*\n){2,}")
+_CODE = re.compile(r"^\s*(>>>|\.\.\.|\$|#|\|)|[{}=<>\[\]]|\w\(|__")
+
+
+def prose(rng: random.Random, held_out: bool = False) -> Iterator[str]:
+    """Endless passages, each pass over the files in a new order."""
+    while True:
+        pieces = list(passages(held_out))
+        rng.shuffle(pieces)
+        yield from pieces
+
+
+@cache
+def passages(held_out: bool) -> tuple[str, ...]:
+    """All passages of one side of the split, in the order of the files; none twice, and none on
+    both sides, where two files share a text."""
+    found: dict[str, None] = {}
+    for path in source_files(held_out):
+        found |= dict.fromkeys(_cut(_paragraphs(path)))
+    trained = set(passages(False)) if held_out else set()
+    return tuple(passage for passage in found if passage not in trained)
+
+
+def source_files(held_out: bool) -> list[Path]:
+    """The library's .py files on one side of the split."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    tops = (root / name for name in sorted(sys.stdlib_module_names))
+    files = [f for top in tops for f in (top.with_suffix(".py"), *sorted(top.rglob("*.py")))]
+    return [
+        file
+        for file in files
+        if file.is_file()
+        and not _LEFT_OUT & set(file.relative_to(root).parts)
+        and _is_held_out(file.relative_to(root)) == held_out
+    ]
+
+
+def _is_held_out(path: Path) -> bool:
+    digest = hashlib.sha256(f"prose/{path.as_posix()}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < HELD_OUT_SHARE
+
+
+def _paragraphs(path: Path) -> Iterator[str]:
+    """Paragraphs of plain sentences in a file, white space squeezed."""
+    for written in _texts(path):
+        for block in re.split(r"\n\s*\n", written):
+            text = " ".join(block.split()).replace("``", "").replace("`", "")
+            if _is_plain(block, text):
+                yield text
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """Docstrings, tables of text and blocks of comments."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            source = path.read_text(encoding="utf-8")
+            tree = ast.parse(source)
+        except (SyntaxError, UnicodeDecodeError):
+            return
+    yield from _strings(tree.body)
+    for block in _COMMENTS.findall(source):
+        yield re.sub(r"(?m)^[ \t]*#+ ?", "", block)
+
+
+def _strings(body: list[ast.stmt]) -> Iterator[str]:
+    """Docstrings, and the values of tables such as pydoc's topics; expressions are not walked."""
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _strings(node.body)
+        elif isinstance(node, ast.Expr):
+            yield from _constants([node.value])
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            yield from _constants(node.value.values)
+
+
+def _constants(nodes: list[ast.expr]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _is_plain(block: str, text: str) -> bool:
+    """At least five words, nearly all of them letters, no line of code and no special token."""
+    words = text.split()
+    if len(words) < 5 or "<|" in text or not text.isascii():
+        return False
+    coded = sum(bool(_CODE.search(word)) for word in words)
+    lettered = sum(word.strip(".,;:!?()'\"").isalpha() for word in words)
+    lines = block.splitlines()
+    return (
+        coded <= len(words) / 20
+        and lettered >= 0.8 * len(words)
+        and not any(line.lstrip().startswith((">>>", "$", "|", "+-")) for line in lines)
+    )
+
+
+def _cut(paragraphs: Iterator[str]) -> Iterator[str]:
+    """Paragraphs joined into passages of MIN_WORDS to about MAX_WORDS words."""
+    held: list[str] = []
+    count = 0
+    for paragraph in paragraphs:
+        for piece in _sentences(paragraph):
+            held.append(piece)
+            count += len(piece.split())
+            if count >= MIN_WORDS:
+                yield "\n".join(held)
+                held, count = [], 0
+    if count >= MIN_WORDS // 4:
+        yield "\n".join(held)
+
+
+def _sentences(paragraph: str) -> list[str]:
+    """The paragraph whole where it is short enough, else in pieces that end with a sentence."""
+    if len(paragraph.split()) <= MAX_WORDS - MIN_WORDS:
+        return [paragraph]
+    return re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph)

@@ -1,0 +1,30 @@
+"""Supervised fine-tuning: chats whose answers are search paths, loss on reasoning and answer only.
+
+cpt/, paths.parquet -> sft/ (model folder)
+
+The choice of a wrong turn weighs `wrong_turn_loss`: the model should know what to do in a dead end,
+not prefer to go there (compare guided Stream of Search, arXiv:2410.02992).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from steiner.dags.store import read_paths
+from steiner.language.codec import Codec
+from steiner.language.tokenizer import Vocabulary
+from steiner.problems import random_stream
+from steiner.reasoner.models import load_model
+from steiner.recipe import Recipe
+from steiner.training.mixture import encode_paths
+from steiner.training.trainer import schedule_of, train_sequences
+
+
+def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
+    """Fine-tunes `run_dir/cpt` on `run_dir/synth`; goes on from its checkpoint if killed."""
+    model, tokenizer = load_model(run_dir / "cpt")
+    codec = Codec(Vocabulary.require(tokenizer))
+    paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
+    sequences = encode_paths(codec, paths, recipe.sft.tokens, recipe.sft.wrong_turn_loss)
+    schedule = schedule_of(recipe.sft, recipe.seed)
+    train_sequences(model, tokenizer, sequences, schedule, out_dir)

@@ -1,0 +1,191 @@
+"""One transformers Trainer for all stages that learn from Sequences.
+
+Sequences, model -> an ordinary Hugging Face model folder
+
+What it replaces in Trainer, and why: the data loader (batches bounded in tokens, with hardly any
+padding), the optimiser (Muon with AdamW), and the loss (weighted by token, with logits computed
+only where a weight is). Progress bar, logs, checkpoints and resume are Trainer's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from steiner.files import remove_folder
+from steiner.reasoner.precision import wants_bf16
+from steiner.training.batches import TokenBatches, collate
+from steiner.training.optim import build_optimizer
+from steiner.types import Sequence as TokenSequence
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast to learn; rates are the peaks of a warm-up and linear decay."""
+
+    tokens: int
+    batch_tokens: int
+    muon_lr: float
+    adam_lr: float
+    warmup_fraction: float
+    seed: int
+    bf16: bool
+    report_to: str
+    save_every_steps: int
+
+
+class StageRecipe(Protocol):
+    """What the recipe says of a stage that learns from Sequences."""
+
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def batch_tokens(self) -> int: ...
+    @property
+    def muon_lr(self) -> float: ...
+    @property
+    def adam_lr(self) -> float: ...
+    @property
+    def warmup_fraction(self) -> float: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def report_to(self) -> str: ...
+    @property
+    def save_every_steps(self) -> int: ...
+
+
+def schedule_of(stage: StageRecipe, seed: int) -> Schedule:
+    """The schedule that a recipe's section asks for."""
+    return Schedule(
+        tokens=stage.tokens,
+        batch_tokens=stage.batch_tokens,
+        muon_lr=stage.muon_lr,
+        adam_lr=stage.adam_lr,
+        warmup_fraction=stage.warmup_fraction,
+        seed=seed,
+        bf16=wants_bf16(stage.precision),
+        report_to=stage.report_to,
+        save_every_steps=stage.save_every_steps,
+    )
+
+
+def token_losses(
+    model: PreTrainedModel, ids_BT: torch.Tensor, weights_BT: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy (N,) of the N tokens that carry a loss weight, and their weights (N,)."""
+    hidden_BTD = model.get_decoder()(input_ids=ids_BT, use_cache=False).last_hidden_state
+    chosen = weights_BT[:, 1:] != 0
+    hidden_ND = hidden_BTD[:, :-1][chosen]
+    logits_NV = model.get_output_embeddings()(hidden_ND)
+    loss_N = torch.nn.functional.cross_entropy(
+        logits_NV.float(), ids_BT[:, 1:][chosen], reduction="none"
+    )
+    return loss_N, weights_BT[:, 1:][chosen]
+
+
+class SequenceTrainer(Trainer):
+    """Trains on Sequences; see the module's docstring for what it replaces."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        sequences: Sequence[TokenSequence],
+        schedule: Schedule,
+        folder: Path,
+        pad_id: int,
+    ) -> None:
+        self.sequences, self.schedule, self.pad_id = sequences, schedule, pad_id
+        lengths = [len(sequence.token_ids) for sequence in sequences]
+        self.batches = TokenBatches(lengths, schedule.batch_tokens, schedule.seed)
+        steps = _num_steps(sum(lengths), len(self.batches), schedule.tokens)
+        super().__init__(model=model, args=_arguments(schedule, steps, folder))
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches bounded in tokens; one epoch's order follows from the seed alone."""
+        return DataLoader(
+            self.sequences,  # type: ignore[arg-type]
+            batch_sampler=self.batches,  # type: ignore[arg-type]
+            collate_fn=lambda rows: collate(rows, self.pad_id),
+        )
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Muon with AdamW."""
+        if self.optimizer is None:
+            rates = {"muon_lr": self.schedule.muon_lr, "adam_lr": self.schedule.adam_lr}
+            self.optimizer = build_optimizer(self.model, **rates)
+        return self.optimizer
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Mean cross-entropy, weighted by token."""
+        loss_N, weights_N = token_losses(self.model, inputs["input_ids"], inputs["loss_weights"])
+        loss = (loss_N * weights_N).sum() / weights_N.sum().clamp(min=1.0)
+        return (loss, None) if return_outputs else loss
+
+
+def train_sequences(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    sequences: Sequence[TokenSequence],
+    schedule: Schedule,
+    folder: Path,
+) -> SequenceTrainer:
+    """Trains, going on from the last checkpoint in `folder` if there is one; saves the model."""
+    pad_id = int(tokenizer.pad_token_id or 0)
+    trainer = SequenceTrainer(model, sequences, schedule, folder / "checkpoints", pad_id)
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    save_model(model, tokenizer, folder)
+    trainer.state.save_to_json(str(folder / "trainer_state.json"))
+    remove_folder(folder / "checkpoints")
+    return trainer
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint below `folder`, None where there is none."""
+    checkpoints = folder / "checkpoints"
+    return get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """An ordinary Hugging Face folder: weights in safetensors, configuration, tokenizer."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _num_steps(tokens_per_epoch: int, batches_per_epoch: int, tokens: int) -> int:
+    return max(1, math.ceil(tokens / max(1, tokens_per_epoch) * batches_per_epoch))
+
+
+def _arguments(schedule: Schedule, steps: int, folder: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        learning_rate=schedule.adam_lr,
+        lr_scheduler_type="linear",
+        warmup_steps=int(schedule.warmup_fraction * steps),
+        max_grad_norm=1.0,
+        bf16=schedule.bf16,
+        seed=schedule.seed,
+        logging_steps=max(1, steps // 100),
+        save_steps=schedule.save_every_steps,
+        save_total_limit=2,
+        report_to=[] if schedule.report_to == "none" else schedule.report_to.split(","),
+        use_cpu=not torch.cuda.is_available(),
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        label_names=["loss_weights"],
+    )

@@ -1,0 +1,43 @@
+"""Countdown: both notations of an answer, and what cannot be posed."""
+
+from __future__ import annotations
+
+import pytest
+
+from steiner.problems import family, load_phrases
+from steiner.types import UserError
+
+COUNTDOWN, PHRASES = family("countdown"), load_phrases("countdown")
+SPEC = {"numbers": [8, 3, 1], "target": 24}
+
+
+@pytest.mark.parametrize("answer", ["8 * 3 = 24, 24 * 1 = 24", "8 * 3 * 1", "(8 / 1) * 3"])
+def test_equations_and_expressions_are_accepted(answer: str) -> None:
+    assert COUNTDOWN.check(SPEC, PHRASES, answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "24",
+        "8 * 3",  # leaves out the 1
+        "8 * 3 * 1 * 1",
+        "8 * 3 = 25, 25 - 1 = 24",  # false sum
+        "8 * 3 = 24, 24 * 2 = 48",  # a number not given
+        "24 * 1 = 24, 8 * 3 = 24",  # a number not yet made
+        "8 * 3 * 1 = 24 = 24",
+    ],
+)
+def test_near_misses_are_refused(answer: str) -> None:
+    assert not COUNTDOWN.check(SPEC, PHRASES, answer)
+
+
+@pytest.mark.parametrize("numbers", ["3, 5", "1, 2, 3, 4, 5, 6, 7", "0, 4, 6", "4, 6, 100"])
+def test_numbers_out_of_range_are_told(numbers: str) -> None:
+    with pytest.raises(UserError) as raised:
+        COUNTDOWN.recognise(PHRASES, f"Make 24 from {numbers}.")
+    assert raised.value.hint
+
+
+def test_other_questions_are_not_recognised() -> None:
+    assert COUNTDOWN.recognise(PHRASES, "Make a cake from 3 eggs.") is None

@@ -1,0 +1,139 @@
+"""Knights and knaves: what claims mean, forced roles, clashes, and what cannot be posed."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from steiner.problems import family, load_phrases
+from steiner.problems.claims import KINDS, as_claim, ordered, solutions
+from steiner.types import StepTexts, UserError, Verdict
+
+FAMILY, PHRASES = family("knights_knaves"), load_phrases("knights_knaves")
+SPEC = {
+    "names": ["Ann", "Bob", "Cid"],
+    "says": [["knave", 1], ["differ", 0, 2], ["knight", 0]],
+}
+# Bob knave -> Ann knight -> Cid, who says so, knight; Ann and Cid are alike, so Bob speaks false.
+ANSWER = "Ann is a knight, Bob is a knave and Cid is a knight"
+
+TRUTHS = {
+    "knight": lambda b, c: b,
+    "knave": lambda b, c: not b,
+    "same": lambda b, c: b == c,
+    "differ": lambda b, c: b != c,
+    "either_knight": lambda b, c: b or c,
+    "either_knave": lambda b, c: not b or not c,
+    "both_knights": lambda b, c: b and c,
+    "both_knaves": lambda b, c: not b and not c,
+    "only": lambda b, c: b and not c,
+    "if": lambda b, c: not b or c,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_claims_mean_what_they_say(kind: str) -> None:
+    """Persons 1 and 2 claim what makes them free, so only person 0's claim binds."""
+    pair = (1,) if kind in ("knight", "knave") else (1, 2)
+    others = (("knight", 2), ("knight", 1))
+    allowed = solutions(((kind, *pair), *others))
+    for index, (c, b, a) in enumerate(product((False, True), repeat=3)):
+        expected = a == TRUTHS[kind](b, c) and b == c
+        assert bool(allowed >> index & 1) == expected
+
+
+def test_order_of_persons_in_the_answer_does_not_matter() -> None:
+    assert FAMILY.check(SPEC, PHRASES, ANSWER)
+    assert FAMILY.check(SPEC, PHRASES, "Cid is a knight, Bob is a knave, and Ann is a knight")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Ann is a knight and Bob is a knave",
+        f"{ANSWER} and Cid is a knight",
+        f"{ANSWER} and Dan is a knight",
+        ANSWER.replace("knave", "hero"),
+        ANSWER.replace("Bob", "Ann"),
+        "Ann is a knight",
+    ],
+)
+def test_near_misses_are_refused(answer: str) -> None:
+    assert not FAMILY.check(SPEC, PHRASES, answer)
+
+
+def test_forced_roles_are_deduced_and_others_supposed() -> None:
+    assert [move.action[0] for move in FAMILY.moves(SPEC, (-1, -1, -1))] == ["suppose"] * 2
+    found = {move.action: move.state for move in FAMILY.moves(SPEC, (1, -1, -1))}
+    assert found == {("deduce", 0, 1, 0): (1, 0, -1), ("deduce", 2, 2, 1): (1, -1, 1)}
+
+
+def test_a_clash_is_dead_and_named() -> None:
+    state = (0, 0, -1)  # Ann, a knave, truly says that Bob is a knave
+    assert FAMILY.verdict(SPEC, state) is Verdict.DEAD
+    texts = StepTexts(
+        "Step 2: suppose Bob is a knave",
+        "So far Ann knave",
+        "Now Ann knave, Bob knave",
+        "Ann, a knave, would speak true",
+    )
+    assert FAMILY.read_step(SPEC, PHRASES, texts).sound
+    for false in (
+        "Bob, a knave, would speak true",
+        "Ann, a knave, would speak false",
+        "Ann, a knight, would speak false",
+        "No clash, 1 unknown",
+    ):
+        wrong = StepTexts(texts.next_step, texts.understanding, texts.summary, false)
+        assert not FAMILY.read_step(SPEC, PHRASES, wrong).sound
+
+
+def test_identity_does_not_depend_on_names() -> None:
+    other = {**SPEC, "names": ["Kim", "Lee", "Joe"]}
+    assert FAMILY.identity(SPEC) == FAMILY.identity(other)
+    swapped = {**SPEC, "says": [["knave", 1], ["differ", 2, 0], ["knight", 0]]}
+    assert FAMILY.identity(SPEC) == FAMILY.identity(swapped)
+
+
+def test_reasoning_gyms_statements_become_claims() -> None:
+    knight, knave = ("telling-truth", 1), ("lying", 2)
+    assert as_claim(3, 0, knight) == ("knight", 1)
+    assert as_claim(3, 0, ("not", knight)) == ("knave", 1)
+    assert as_claim(3, 0, ("<=>", knight, knave)) == ("differ", 1, 2)
+    assert as_claim(3, 0, ("and", knight, knave)) == ("only", 1, 2)
+    assert as_claim(3, 0, ("->", knight, knave)) == ("either_knave", 1, 2)
+    assert as_claim(3, 0, ("or", ("telling-truth", 0), knave)) is None
+    assert ordered(("same", 2, 1)) == ("same", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "statements"),
+    [
+        ("Ann and Bob", "Ann says Bob is a knave. Bob says Ann is a knave."),
+        ("Ann, Ann and Bob", "Ann says Bob is a knave. Bob says Ann is a knave."),
+        ("Ann, Bob and Cid", "Ann says Bob is a knave. Bob says Cid is a knave."),
+        ("Ann, Bob and Cid", "Ann says Bob is a hero. Bob says Cid is a knave."),
+        ("Ann, Bob and Cid", "Ann says Ann is a knave. Bob says Cid is a knave."),
+        ("Ann, Bob and Cid", "Ann says Dan is a knave. Bob says Cid is a knave."),
+        ("Ann, Bob and Cid", "Ann says Bob and Bob differ. Bob says Cid is a knave."),
+        (
+            "Ann, Bob and Cid",
+            "Ann says Bob is a knave. Bob says Cid is a knave. Cid says Ann is a knave.",
+        ),
+        (
+            "Ann, Bob and Cid",
+            "Ann says Bob is a knight. Bob says Cid is a knight. Cid says Ann is a knight.",
+        ),
+    ],
+)
+def test_what_cannot_be_posed_is_told(names: str, statements: str) -> None:
+    with pytest.raises(UserError) as raised:
+        FAMILY.recognise(PHRASES, PHRASES.questions[0].format(names=names, statements=statements))
+    assert raised.value.hint
+
+
+def test_statements_may_come_in_any_order() -> None:
+    said = "Cid says Ann is a knight. Bob says Cid and Ann differ. Ann says Bob is a knave."
+    text = PHRASES.questions[0].format(names="Ann, Bob and Cid", statements=said)
+    assert FAMILY.recognise(PHRASES, text) == SPEC

@@ -1,0 +1,89 @@
+"""Imports go one way, and nothing slow is imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import steiner
+
+PACKAGE = Path(steiner.__file__).parent
+LAYERS = (
+    {"__init__", "types"},
+    {"files", "recipe"},
+    {"recipe_file"},
+    {"problems"},
+    {"dags"},
+    {"language"},
+    {"reasoner"},
+    {"training"},
+    {"evaluation"},
+    {"serving"},
+    {"stage"},
+    {"pipeline"},
+    {"cli"},
+    {"__main__"},
+)
+"""Lowest first; a module imports from its own layer and from those below it."""
+
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _layer(dotted: str) -> str:
+    """ "steiner.dags.paths" -> "dags"; "steiner" itself -> "__init__"."""
+    parts = dotted.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def _file_layer(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every module of the package that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if _is_ours(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "steiner":
+                yield from (_submodule(alias.name) for alias in node.names)
+            elif node.module and _is_ours(node.module):
+                yield node.module
+
+
+def _is_ours(dotted: str) -> bool:
+    return dotted.split(".")[0] == "steiner"
+
+
+def _submodule(name: str) -> str:
+    """What `from steiner import name` imports: a module, or a constant of steiner/__init__.py."""
+    return f"steiner.{name}" if name in RANK else "steiner"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downwards(path: Path) -> None:
+    own = _file_layer(path)
+    assert own in RANK, f"{own} is in no layer: name it in LAYERS"
+    upwards = [name for name in _imports(path) if RANK[_layer(name)] > RANK[own]]
+    assert not upwards, f"{own} may not import {upwards}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_has_a_docstring_and_a_telling_name(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert path.stem not in {"utils", "helpers", "common"}
+
+
+@pytest.mark.parametrize("module", ["steiner", "steiner.cli", "steiner.pipeline", "steiner.types"])
+def test_import_brings_in_no_torch(module: str) -> None:
+    heavy = {"torch", "transformers", "trl", "datasets", "pyarrow", "numpy"}
+    code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,120 @@
+"""Recipes: every shipped one reads, round-trips, and nothing unknown or ill-typed gets through."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steiner.recipe import Recipe, RlRecipe
+from steiner.recipe_file import load_recipe, recipe_toml, shipped_recipes
+from steiner.types import UserError
+
+
+def test_shipped_recipes_are_those_documented() -> None:
+    assert shipped_recipes() == ["small", "smoke", "tiny"]
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_written_recipe_reads_back_equal(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    written = tmp_path / "other.toml"
+    written.write_text(recipe_toml(recipe), encoding="utf-8")
+    assert load_recipe(str(written)) == recipe
+
+
+@given(
+    lr=st.floats(0, 1e9),
+    steps=st.integers(0, 2**60),
+    name=st.text(st.characters(codec="utf-8", exclude_characters="\x7f"), max_size=20),
+)
+def test_any_values_survive_toml(
+    lr: float, steps: int, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    recipe = Recipe(name=name, rl=RlRecipe(lr=lr, steps=steps))
+    written = tmp_path_factory.mktemp("recipe") / "any.toml"
+    written.write_text(recipe_toml(recipe), encoding="utf-8")
+    assert load_recipe(str(written)) == recipe
+
+
+def test_override_beats_file_and_file_beats_default(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[rl]\nsteps = 7\nlr = 1\n[problems.levels]\njugs = 1\n")
+    recipe = load_recipe(str(path), ["rl.steps=9", "eval.budgets=[1, 2]", "base.model=my/model"])
+    assert (recipe.name, recipe.rl.steps, recipe.rl.lr) == ("mine", 9, 1.0)
+    assert recipe.eval.budgets == (1, 2)
+    assert recipe.base.source == "my/model"
+    assert recipe.sft == Recipe(name="mine").sft
+
+
+def test_override_adds_to_a_table_or_replaces_it() -> None:
+    added = load_recipe("smoke", ["problems.levels.jugs=2"])
+    assert added.problems.levels == {"countdown": 1, "jugs": 2}
+    replaced = load_recipe("smoke", ["problems.levels={jugs = 2}"])
+    assert replaced.problems.levels == {"jugs": 2}
+
+
+@pytest.mark.parametrize(
+    ("override", "message", "hint"),
+    [
+        ("trian.tokens=3", "unknown key 'trian.tokens'", "did you mean 'sft.tokens'?"),
+        ("sft.token=3", "unknown key 'sft.token' in recipe tiny.toml", "'sft.tokens'"),
+        ("sed=3", "unknown key 'sed'", "'seed'"),
+        ("rl.zzzzzzzzz=3", "unknown key 'rl.zzzzzzzzz'", "keys there: rl.steps, "),
+        ("rl.steps=ten", "'rl.steps' in recipe tiny.toml must be a whole number", ""),
+        ("rl.steps=true", "must be a whole number, not true", ""),
+        ("rl.steps=1.5", "must be a whole number, not 1.5", ""),
+        ("rl.steps=-1", "must be 0 or more, not -1", ""),
+        ("rl.lr=nan", "must be a number", ""),
+        ("rl={}=3", "must be a table", ""),
+        ("synth.explore=1.5", "must be from 0 to 1", ""),
+        ("eval.budgets=[1, 'two']", "must be a list, each a whole number", ""),
+        ("problems.levels.jugs='hard'", "must be a table, each value a whole number", ""),
+        ("cpt.precision=fp16", 'must be one of "auto", "bf16", "fp32"', ""),
+        ("seed.rl=1", "'seed' in recipe tiny.toml must be a whole number", ""),
+        ("rl.steps", "cannot read --set 'rl.steps'", "--set rl.steps=10"),
+    ],
+)
+def test_bad_override_is_refused(override: str, message: str, hint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe("tiny", [override])
+    assert message in str(caught.value)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("text", [b"[rl\n", b"\xff\xfe", b"name = 3\n"])
+def test_bad_file_is_refused(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=r"bad\.toml"):
+        load_recipe(str(path))
+
+
+def test_absent_recipes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown recipe 'tniy'") as caught:
+        load_recipe("tniy")
+    assert caught.value.hint == "did you mean 'tiny'?"
+    with pytest.raises(UserError, match="cannot read recipe"):
+        load_recipe(str(tmp_path / "none.toml"))
+
+
+def test_digest_follows_the_named_sections_only() -> None:
+    recipe = load_recipe("tiny")
+    changed = replace(recipe, sft=replace(recipe.sft, tokens=1))
+    assert changed.digest("sft") != recipe.digest("sft")
+    assert changed.digest("cpt", "seed") == recipe.digest("cpt", "seed")
+    assert recipe.digest("base.model") != load_recipe("small").digest("base.model")
+
+
+def test_digest_ignores_what_does_not_change_the_result() -> None:
+    recipe = load_recipe("tiny")
+    faster = replace(recipe, synth=replace(recipe.synth, workers=7))
+    assert faster.digest("synth") == recipe.digest("synth")
+
+
+def test_every_section_is_a_record() -> None:
+    sections = {spec.name for spec in fields(Recipe)} - {"name", "seed", "language"}
+    assert sections == {"problems", "synth", "base", "cpt", "sft", "rl", "eval"}

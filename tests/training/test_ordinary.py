@@ -1,0 +1,165 @@
+"""Ordinary text: true, repeatable, without reasoning tokens and problems kept out of training."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from itertools import islice
+from operator import add, floordiv, mul, sub
+
+import pytest
+
+from steiner.language.format import SPECIAL_TOKENS
+from steiner.problems import families, family, load_phrases, recognise
+from steiner.training.ordinary import (
+    DEFAULT_MIXTURE,
+    Document,
+    documents,
+    held_out_documents,
+    kinds_of_documents,
+)
+from steiner.training.ordinary.prose import passages, source_files
+from steiner.types import Message, Split, StepTexts, UserError, problem_key, split_of
+
+NUM_DOCUMENTS = 4000
+OPERATORS = {"+": add, "-": sub, "*": mul, "/": floordiv}
+SIGNS = {"plus": "+", "minus": "-", "times": "*", "divided by": "/"}
+
+
+def text_of(document: Document) -> str:
+    if isinstance(document, str):
+        return document
+    return "\n".join(f"{message.content}" for message in document)
+
+
+@cache
+def sample() -> tuple[tuple[str, str], ...]:
+    stream = islice(kinds_of_documents("test"), NUM_DOCUMENTS)
+    return tuple((kind, text_of(document)) for kind, document in stream)
+
+
+def texts(kind: str, count: int = 400) -> list[str]:
+    return [text_of(d) for d in islice(documents("test", kinds={kind: 1.0}), count)]
+
+
+def test_same_names_give_same_documents() -> None:
+    assert list(islice(documents("a", 1), 300)) == list(islice(documents("a", 1), 300))
+    assert list(islice(documents("a", 1), 300)) != list(islice(documents("a", 2), 300))
+    assert held_out_documents(50) == held_out_documents(60)[:50]
+
+
+def test_every_kind_occurs_and_shares_are_of_tokens() -> None:
+    assert {kind for kind, _ in sample()} == set(DEFAULT_MIXTURE)
+    assert sum(DEFAULT_MIXTURE.values()) == pytest.approx(1)
+    tokens = dict.fromkeys(DEFAULT_MIXTURE, 0)
+    for kind, text in sample():
+        tokens[kind] += len(re.findall(r"[a-zA-Z]+|\d\d?|[^\w ]|_", text))
+    for kind, share in DEFAULT_MIXTURE.items():
+        assert tokens[kind] / sum(tokens.values()) == pytest.approx(share, abs=0.02)
+
+
+def test_unknown_kind_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="arithmetik") as caught:
+        next(documents(kinds={"arithmetik": 1.0}))
+    assert "arithmetic" in caught.value.hint
+
+
+def test_dialogues_alternate() -> None:
+    dialogues = [d for d in islice(documents("test"), 500) if not isinstance(d, str)]
+    assert dialogues
+    for dialogue in dialogues:
+        assert all(isinstance(message, Message) for message in dialogue)
+        roles = [message.role for message in dialogue]
+        assert roles == ["user", "assistant"] * (len(roles) // 2)
+
+
+def test_no_special_token_strings() -> None:
+    strings = (*SPECIAL_TOKENS, "<|")
+    held_out = [text_of(document) for document in held_out_documents(500)]
+    assert not any(s in text for text in [t for _, t in sample()] + held_out for s in strings)
+
+
+def test_equations_are_true() -> None:
+    words = "|".join(SIGNS)
+    pattern = rf"(?<![-+*/] )\b(\d+) ([-+*/]|{words}) (\d+)(?: =|\? (?:It is)?| is| equals| makes)"
+    found = [m for _, text in sample() for m in re.findall(rf"{pattern}\s(\d+)\b", text)]
+    assert len(found) > 2000
+    for left, sign, right, result in found:
+        assert OPERATORS[SIGNS.get(sign, sign)](int(left), int(right)) == int(result)
+
+
+def test_no_problem_kept_out_of_training() -> None:
+    found = 0
+    for _, text in sample():
+        for line in text.splitlines():
+            try:
+                problem = recognise(line)
+            except UserError:
+                problem = None
+            if problem is not None:
+                found += 1
+                assert problem.split is Split.TRAIN
+    assert found > 500
+
+
+def test_no_grid_kept_out_of_training() -> None:
+    row = r"[1-4_](?: [1-4_]){3}"
+    found = [g for _, text in sample() for g in re.findall(rf"{row}(?: / {row}){{3}}", text)]
+    puzzles = [re.sub("[ /]", "", grid).replace("_", "0") for grid in found if "_" in grid]
+    assert len(puzzles) > 500
+    assert all(split_of(problem_key("mini_sudoku", p)) is Split.TRAIN for p in puzzles)
+
+
+def test_no_held_out_wording() -> None:
+    for name in families():
+        parts = re.split(r"\{\w+\}", load_phrases(name).questions[-1])
+        longest = max(parts, key=len)
+        assert not any(longest in text for _, text in sample())
+
+
+def test_held_out_prose_is_disjoint() -> None:
+    assert not set(source_files(False)) & set(source_files(True))
+    assert not set(passages(False)) & set(passages(True))
+    prose = {text for text in map(text_of, held_out_documents(2000)) if text in set(passages(True))}
+    assert prose
+    assert not prose & {text for _, text in sample()}
+
+
+def test_claims_are_judged_truly() -> None:
+    """Everyone in 'A knight, B knave. S says A and B are alike.' against the claim in words."""
+    judged = {"are alike": lambda a, b: a == b, "differ": lambda a, b: a != b}
+    pattern = (
+        r"(\w+) (knight|knave), (\w+) (knight|knave)\. \w+ says \1 and \3 (are alike|differ)\."
+        r" (?:That is|Is that true\?)\s(true|false|True|False)"
+    )
+    found = [m for text in texts("knights_knaves facts", 1000) for m in re.findall(pattern, text)]
+    assert len(found) > 50
+    for _, first, _, second, words, told in found:
+        assert judged[words](first, second) == (told.lower() == "true")
+
+
+def test_grid_verdicts_are_sound() -> None:
+    sudoku, phrases = family("mini_sudoku"), load_phrases("mini_sudoku")
+    pattern = r"(?m)(Grid [1-4_/ ]{37})\.\s((?:Column|Box) \d has two \d|No clash, [a-z: 0-9]+)"
+    found = [m for text in texts("mini_sudoku facts") for m in re.findall(pattern, text)]
+    assert len(found) > 100
+    for summary, verification in found:
+        told = StepTexts("Step 1: row 1 is 1 2 3 4", "Row 1 was _ _ _ _", summary, verification)
+        reading = sudoku.read_step({}, phrases, told)
+        assert reading.sound
+        assert reading.verdict is not None
+
+
+def test_jug_moves_are_the_familys() -> None:
+    jugs, checked = family("jugs"), 0
+    for text in texts("jugs facts"):
+        capacities = [int(n) for n in re.findall(r"[A-C] (\d+)", text.splitlines()[0])]
+        pattern = r"Jugs are ([^.]+)\. (\w+ \w(?: into \w)?):\sNow jugs are ([A-C0-9, ]+\d)"
+        for before, action, after in re.findall(pattern, text):
+            spec = {"capacities": capacities, "target": -1, "max_moves": 9}
+            old, new = (tuple(map(int, re.findall(r"\d+", part))) for part in (before, after))
+            words = tuple(action.replace(" into", "").split())
+            legal = {m.action: m.state[1:] for m in jugs.moves(spec, (9, *old))}
+            assert legal.get(words, new) == new
+            checked += words in legal
+    assert checked > 200
