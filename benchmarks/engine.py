@@ -10,9 +10,10 @@ the embedded model's size. Rounds of both alternate, so that a busy machine slow
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -38,34 +39,46 @@ class Comparison:
     ratio_same_dtype: float
     ratios: tuple[float, ...]
     """`ratio_best` of each round."""
+    other_ratios: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Over each of the other contestants, in each round."""
 
 
-def compare(rounds: int = 3, kv_heads: int = 2) -> Comparison:
-    """Measures in alternating rounds; speeds and ratios are medians."""
-    vocabulary = _vocabulary()
-    prompts = _prompts(vocabulary)
+def compare(
+    rounds: int = 3, kv_heads: int = 2, others: Mapping[str, Callable[[], int]] | None = None
+) -> Comparison:
+    """Measures in alternating rounds; speeds and ratios are medians.
+
+    `others` join in: each writes its tokens for `random_model` and `prompts` when called, and
+    returns how many.
+    """
+    vocabulary = small_vocabulary()
+    prompts = prompts_of(vocabulary)
     own = str(fastest_dtype()).removeprefix("torch.")
-    models = {name: _model(name, kv_heads) for name in ("float32", "bfloat16")}
+    models = {name: random_model(name, kv_heads) for name in ("float32", "bfloat16")}
     engine = Engine(models[own], vocabulary, max_batch=NUM_SEQUENCES)
     contestants: dict[str, Callable[[], int]] = {
         "engine": lambda: _run_engine(engine, prompts),
         "float32": lambda: _run_generate(models["float32"], prompts),
         "bfloat16": lambda: _run_generate(models["bfloat16"], prompts),
+        **(others or {}),
     }
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, run in contestants.items():
             speeds[name].append(_tokens_per_second(run))
     middle = {name: median(values) for name, values in speeds.items()}
-    rival = max(("float32", "bfloat16"), key=lambda name: middle[name])
-    ratios = [a / b for a, b in zip(speeds["engine"], speeds[rival], strict=True)]
-    same = [a / b for a, b in zip(speeds["engine"], speeds[own], strict=True)]
+    rival = max(models, key=lambda name: middle[name])
+    ratios = {
+        name: tuple(a / b for a, b in zip(speeds["engine"], values, strict=True))
+        for name, values in speeds.items()
+    }
     return Comparison(
-        engine=middle.pop("engine"),
-        generate=middle,
-        ratio_best=median(ratios),
-        ratio_same_dtype=median(same),
-        ratios=tuple(ratios),
+        engine=middle["engine"],
+        generate={name: middle[name] for name in models},
+        ratio_best=median(ratios[rival]),
+        ratio_same_dtype=median(ratios[own]),
+        ratios=ratios[rival],
+        other_ratios={name: ratios[name] for name in others or {}},
     )
 
 
@@ -85,7 +98,7 @@ def _run_engine(engine: Engine, prompts: list[tuple[int, ...]]) -> int:
     return sum(len(rollout.token_ids) for rollout in engine.generate(requests))
 
 
-def _run_generate(model: Qwen2ForCausalLM, prompts: list[tuple[int, ...]]) -> int:
+def _run_generate(model: Any, prompts: list[tuple[int, ...]]) -> int:
     width = max(map(len, prompts))
     ids = torch.tensor([(0,) * (width - len(prompt)) + prompt for prompt in prompts])
     real = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
@@ -102,18 +115,21 @@ def _run_generate(model: Qwen2ForCausalLM, prompts: list[tuple[int, ...]]) -> in
     return int((output.shape[1] - width) * output.shape[0])
 
 
-def _vocabulary() -> Vocabulary:
+def small_vocabulary() -> Vocabulary:
+    """Of about as many tokens as the embedded model's."""
     tokenizer = train_tokenizer(["take two jugs and fill them from the tap"] * 20, 1010)
     add_reasoning_tokens(tokenizer)
     return Vocabulary.require(tokenizer)
 
 
-def _prompts(vocabulary: Vocabulary) -> list[tuple[int, ...]]:
+def prompts_of(vocabulary: Vocabulary) -> list[tuple[int, ...]]:
+    """NUM_SEQUENCES prompts of 40 to 80 tokens."""
     ids = vocabulary.encode_text("take two jugs and fill them from the tap " * 20)
     return [tuple(ids[: 40 + 40 * index // NUM_SEQUENCES]) for index in range(NUM_SEQUENCES)]
 
 
-def _model(dtype: str, kv_heads: int) -> Qwen2ForCausalLM:
+def random_model(dtype: str, kv_heads: int = 2) -> Qwen2ForCausalLM:
+    """A model of the embedded one's size, the same weights each time."""
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=1024,
@@ -124,7 +140,8 @@ def _model(dtype: str, kv_heads: int) -> Qwen2ForCausalLM:
         intermediate_size=512,
         tie_word_embeddings=True,
     )
-    return Qwen2ForCausalLM(config).eval().to(getattr(torch, dtype))
+    model: Qwen2ForCausalLM = Qwen2ForCausalLM(config).eval().to(getattr(torch, dtype))
+    return model
 
 
 if __name__ == "__main__":

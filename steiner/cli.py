@@ -13,11 +13,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from steiner import __version__
 from steiner.recipe import Recipe
 from steiner.types import SteinerError, UserError
+
+if TYPE_CHECKING:
+    from steiner.terminal.question import Ask
+    from steiner.terminal.solve import Form
 
 Command = Callable[[argparse.Namespace], None]
 
@@ -80,6 +84,8 @@ def _parser() -> _Parser:
     report = _add(commands, "report", _report, "one HTML page and results.json")
     report.example = "steiner report --out runs/tiny"
     _add_solve(commands)
+    _add_chat(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -106,7 +112,7 @@ def _add(
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="default: runs/<name of the recipe>"
     )
-    if name != "solve":
+    if name not in ("solve", "chat", "serve"):
         parser.add_argument("--force", action="store_true", help="make it anew though unchanged")
     return parser
 
@@ -115,12 +121,68 @@ def _add_solve(commands: argparse._SubParsersAction[_Parser]) -> None:
     solve = _add(commands, "solve", _solve, "answer one question, showing each step")
     solve.example = 'steiner solve "Use 3, 5 and 8, each once, to make 16."'
     solve.add_argument("question", metavar="QUESTION")
-    solve.add_argument("--model", metavar="MODEL", help="default: the rl folder of the run")
-    solve.add_argument("--min-steps", type=int, default=0, metavar="N")
+    _add_ask(solve)
+    solve.add_argument("--json", action="store_true", help="one JSON object, for programs")
     solve.add_argument(
-        "--max-steps", type=int, metavar="N", help="default: the recipe's rl.max_steps"
+        "--stream", action="store_true", help="with --json: a line for each event, as it happens"
     )
-    solve.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy")
+
+
+def _add_chat(commands: argparse._SubParsersAction[_Parser]) -> None:
+    chat = _add(commands, "chat", _chat, "a dialogue on the terminal")
+    chat.example = "steiner chat --effort high      # Ctrl-C stops an answer, Ctrl-D ends the chat"
+    _add_ask(chat)
+
+
+def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from steiner.serving.settings import Settings
+
+    default = Settings()
+    serve = _add(commands, "serve", _serve, "an OpenAI-compatible server, and the page")
+    serve.example = "steiner serve --model runs/tiny/rl    # then open http://127.0.0.1:8000"
+    serve.add_argument("--model", metavar="MODEL", help="a model folder or hub name")
+    serve.add_argument("--name", default=default.name, help="what clients call it (%(default)s)")
+    serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0: every network (%(default)s)")
+    serve.add_argument("--port", type=int, default=8000, metavar="N", help="0: any (%(default)s)")
+    serve.add_argument("--api-key", metavar="KEY", help="default: STEINER_API_KEY, else none")
+    most = "tokens of a dialogue and its answer (the model's own)"
+    serve.add_argument("--max-length", type=int, metavar="N", help=most)
+    limits = {
+        "max_batch": "completions that run at once",
+        "max_waiting": "completions that may wait; more are refused",
+        "max_body_bytes": "longest body of a request",
+        "time_limit_s": "seconds that a completion may take",
+    }
+    for name, meaning in limits.items():
+        value = getattr(default, name)
+        flag, shown = f"--{name.replace('_', '-')}", f"{meaning} (%(default)s)"
+        serve.add_argument(flag, type=type(value), default=value, metavar="N", help=shown)
+
+
+def _add_ask(parser: _Parser) -> None:
+    """The options that say which model answers, and how hard it tries."""
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a model folder or hub name; default: the rl folder of the run, else the newest",
+    )
+    parser.add_argument(
+        "--effort", metavar="LEVEL", help="low, medium or high: at most 4, 12 or 32 steps"
+    )
+    parser.add_argument("--min-steps", type=int, default=0, metavar="N")
+    parser.add_argument("--max-steps", type=int, metavar="N", help="in place of --effort")
+    parser.add_argument(
+        "--max-tokens", type=int, metavar="N", help="default: what the model has room for"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=1, metavar="N", help="of several, the majority decides"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="default: 0 (greedy), or 0.7 for several samples",
+    )
 
 
 def _synth(options: argparse.Namespace) -> None:
@@ -167,23 +229,63 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _solve(options: argparse.Namespace) -> None:
-    recipe = _recipe(options)
-    model = options.model or str(_run_dir(options, recipe) / "rl")
-    if not options.model and not Path(model).is_dir():
-        raise UserError(f"no model in {model}", "'steiner run' makes one; or name one with --model")
-    from steiner.reasoner.solve import solve
+    if options.stream and not options.json:
+        raise UserError("--stream goes with --json", "steps are shown live without it")
+    from steiner.terminal.solve import solve
 
-    for line in solve(
-        options.question,
-        model=model,
+    form: Form = "text"
+    if options.json:
+        form = "json-lines" if options.stream else "json"
+    recipe = _recipe(options)
+    model = _model(options, recipe)
+    solve(options.question, _ask(options, recipe), model=model, language=recipe.language, form=form)
+
+
+def _chat(options: argparse.Namespace) -> None:
+    from steiner.terminal.chat import chat
+
+    recipe = _recipe(options)
+    chat(_ask(options, recipe), model=_model(options, recipe), language=recipe.language)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from steiner.serving.settings import Settings
+
+    recipe = _recipe(options)
+    model = _model(options, recipe)
+    settings = Settings(
+        name=options.name,
+        api_key=options.api_key or os.environ.get("STEINER_API_KEY", ""),
         language=recipe.language,
+        max_batch=options.max_batch,
+        max_waiting=options.max_waiting,
+        max_length=options.max_length,
+        time_limit_s=options.time_limit_s,
+        max_body_bytes=options.max_body_bytes,
+    )
+    from steiner.serving.server import serve
+
+    serve(model, settings, options.host, options.port)
+
+
+def _ask(options: argparse.Namespace, recipe: Recipe) -> Ask:
+    from steiner.terminal.question import Ask
+
+    return Ask(
         min_steps=options.min_steps,
-        max_steps=recipe.rl.max_steps if options.max_steps is None else options.max_steps,
-        max_tokens=recipe.eval.max_tokens,
+        max_steps=options.max_steps,
+        max_tokens=options.max_tokens,
+        effort=options.effort,
+        samples=options.samples,
         temperature=options.temperature,
         seed=recipe.seed,
-    ):
-        print(line, flush=True)
+    )
+
+
+def _model(options: argparse.Namespace, recipe: Recipe) -> str:
+    from steiner.terminal.question import find_model
+
+    return options.model or find_model(_run_dir(options, recipe))
 
 
 def _run_stage(options: argparse.Namespace, name: str) -> None:

@@ -67,9 +67,9 @@ def evaluate_models(
     """
 
     def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-        from steiner.evaluation.suites import evaluate
+        from steiner.evaluation.evaluate import evaluate
 
-        evaluate(recipe, run_dir, out_dir, models)
+        evaluate(recipe, models, out_dir)
 
     def fingerprint(recipe: Recipe) -> str:
         return "/".join(f"{label}={_model_digest(model)}" for label, model in models.items())
@@ -111,11 +111,11 @@ def _rl(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
 
 
 def _evaluate(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    from steiner.evaluation.suites import evaluate
+    from steiner.evaluation.evaluate import evaluate
 
     models = {"base": recipe.base.source}
     models |= {name: str(run_dir / name) for name in ("cpt", "sft", "rl")}
-    evaluate(recipe, run_dir, out_dir, models)
+    evaluate(recipe, models, out_dir)
 
 
 def _report(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:

@@ -50,7 +50,7 @@ class SynthRecipe:
 
     dags: int = 10_000
     paths: int = 50_000
-    explore: float = fraction(0.3)
+    explore: float = fraction(0.4)
     """Chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it."""
     turn_back: float = fraction(0.5)
     """Chance of leaving a dead branch at each of its nodes before it is exhausted."""
@@ -73,14 +73,14 @@ class BaseRecipe:
     """"embedded", a folder, or a name on the Hugging Face hub."""
     vocab_size: int = 1266
     """Before the 14 reasoning tokens."""
-    hidden_size: int = 192
+    hidden_size: int = 128
     num_layers: int = 6
-    num_heads: int = 6
+    num_heads: int = 4
     num_kv_heads: int = 2
-    intermediate_size: int = 512
+    intermediate_size: int = 448
     max_positions: int = 2048
-    tokens: int = 10_000_000
-    batch_tokens: int = 4096
+    tokens: int = 12_000_000
+    batch_tokens: int = 2048
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
     warmup_fraction: float = fraction(0.02)
@@ -98,7 +98,7 @@ class BaseRecipe:
 class CptRecipe:
     """[cpt]: continual pre-training on paths mixed with ordinary text."""
 
-    tokens: int = 1_000_000
+    tokens: int = 800_000
     """Real tokens to train on, padding not counted."""
     batch_tokens: int = 4096
     ordinary_fraction: float = fraction(0.3)
@@ -117,10 +117,10 @@ class CptRecipe:
 class SftRecipe:
     """[sft]: supervised fine-tuning on chats, loss on the reasoning and the answer only."""
 
-    tokens: int = 3_000_000
+    tokens: int = 2_400_000
     """Real tokens to train on, padding not counted."""
     batch_tokens: int = 4096
-    wrong_turn_loss: float = fraction(0.5)
+    wrong_turn_loss: float = fraction(0.2)
     """Loss weight of a wrong turn's decision to go there; its verification always counts fully."""
     muon_lr: float = 0.01
     adam_lr: float = 2e-3
@@ -138,12 +138,21 @@ class RlRecipe:
     """Optimiser steps."""
     problems_per_step: int = 8
     rollouts_per_problem: int = 8
-    lr: float = 1e-5
+    updates_per_generation: int = 1
+    """Optimiser steps a batch of rollouts; above 1 the later ones are off-policy."""
+    oversample: float = 1.5
+    """Groups made for each one trained on; those whose outcomes differ most are kept."""
+    family_floor: float = 0.05
+    """Families are drawn by p (1 - p) + this, p being the share solved of late."""
+    lr: float = 1e-4
+    """Of AdamW."""
+    muon_lr: float = 0.0
+    """Of Muon, for the matrices inside the model; 0 leaves them to AdamW."""
     warmup_fraction: float = fraction(0.05)
     temperature: float = 1.0
     max_steps: int = 32
     max_tokens: int = 1024
-    step_reward_weight: float = 0.5
+    step_reward_weight: float = fraction(0.5)
     """Weight of the step rewards beside the outcome's; 0 trains on the outcome alone."""
     term_weights: Mapping[str, float] = field(default_factory=dict)
     """Reward term -> weight in place of the term's own default; 0 leaves the term out."""
@@ -151,6 +160,8 @@ class RlRecipe:
     """Weight of the divergence from the SFT model; 0 keeps no copy of it in memory."""
     loss_type: LossType = "dr_grpo"
     precision: Precision = "auto"
+    rollouts_per_batch: int = operational(16)
+    """Rollouts in one forward and backward pass; bounds memory."""
     report_to: str = operational("tensorboard")
     save_every_steps: int = operational(10)
 

@@ -18,7 +18,7 @@ from steiner.files import locked
 from steiner.types import RunError
 
 STEINER = Path(sys.executable).with_name("steiner")
-COMMANDS = ("synth", "pretrain", "train", "run", "eval", "report", "solve")
+COMMANDS = ("synth", "pretrain", "train", "run", "eval", "report", "solve", "chat")
 
 
 def _steiner(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -143,7 +143,7 @@ def _first_texts(dag: ReasoningDag) -> dict[int, StepTexts]:
 
 
 def _node_row(node: Node, texts: StepTexts | None) -> dict[str, Any]:
-    row = {
+    row: dict[str, Any] = {
         "state": json.dumps(node.state),
         "status": str(node.status),
         "in_degree": node.in_degree,
@@ -154,7 +154,7 @@ def _node_row(node: Node, texts: StepTexts | None) -> dict[str, Any]:
     return row | (_texts_row(texts) if texts else {})
 
 
-def _texts_row(texts: StepTexts) -> dict[str, str]:
+def _texts_row(texts: StepTexts) -> dict[str, Any]:
     return {
         "next_step": texts.next_step,
         "understanding": texts.understanding,
@@ -164,7 +164,7 @@ def _texts_row(texts: StepTexts) -> dict[str, str]:
 
 
 def _path_row(path: Path) -> dict[str, Any]:
-    steps = [
+    steps: list[dict[str, Any]] = [
         _texts_row(step.texts)
         | {
             "decision": str(step.decision),
@@ -203,7 +203,8 @@ def _step(row: dict[str, Any]) -> Step:
 
 def state_from_json(text: str) -> State:
     """A State as it was before JSON made lists of its tuples."""
-    return _tuple(json.loads(text))
+    state: State = _tuple(json.loads(text))
+    return state
 
 
 def _tuple(value: Any) -> Any:

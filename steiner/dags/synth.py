@@ -150,7 +150,7 @@ def _path_counts(path: Path) -> dict[str, int]:
 
 
 def _num_tokens(path: Path) -> int:
-    """About how many tokens the path has: words, numbers and signs, and 11 a step for the format."""
+    """About how many tokens the path has: words, numbers and signs, and 11 a step."""
     texts = [path.problem.question, path.answer]
     for step in path.steps:
         texts += [getattr(step.texts, name) for name in step.texts.__slots__]

@@ -54,7 +54,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    numbers = [f"{n} {n}" for n in range(100)] * 100_000
+    numbers = [f"{n} {n}" for n in range(100)] * 2_000
     tokenizer.train_from_iterator(_chain(texts, numbers), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -96,7 +96,7 @@ class Vocabulary:
         """The vocabulary, provided that all 14 tokens are there."""
         if missing := _missing(tokenizer):
             raise UserError(
-                f"the tokenizer lacks {len(missing)} of the 14 reasoning tokens ({missing[0]}, ...)",
+                f"the tokenizer lacks {len(missing)} of the 14 reasoning tokens ({missing[0]})",
                 "train the model with `steiner train cpt` first, which adds them",
             )
         return cls(tokenizer)
@@ -163,7 +163,8 @@ class Vocabulary:
             before, rendered = rendered.split(mark, 1)
             ids += self.tokenizer.encode(before, add_special_tokens=False)
             ids += self.encode_text(content)
-        return ids + self.tokenizer.encode(rendered, add_special_tokens=False)
+        ids += self.tokenizer.encode(rendered, add_special_tokens=False)
+        return ids
 
     @cached_property
     def _special_strings(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
@@ -23,10 +24,13 @@ MAX_RESULT = 99
 _LEVELS = {1: (3, 9), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
 """Level -> how many numbers, and the largest of them."""
 
-_EQUATION = re.compile(r"(\d+) ?([-+*/]) ?(\d+) ?= ?(\d+)")
+_NUMBER = re.compile(r"\d{1,4}")
+_EQUATION = re.compile(r"(\d{1,4}) ?([-+*/]) ?(\d{1,4}) ?= ?(\d{1,4})")
 
 
 class Countdown(Family):
+    """Numbers to combine, a target to reach."""
+
     name = "countdown"
     levels = range(1, 5)
 
@@ -92,7 +96,8 @@ class Countdown(Family):
             return Verdict.OPEN, sound and fields["count"] == str(len(after))
         if name == "dead":
             told = fields["results"].split(", ")
-            return Verdict.DEAD, sound and told == [str(n) for n in _results(after)]
+            true = len(after) == 2 and told == [str(n) for n in _results(after)]
+            return Verdict.DEAD, sound and true
         action = (fields["operator"], *_integers(fields["left"], fields["right"]))
         reached = any(m.action == action and m.state == (spec["target"],) for m in _moves(after))
         return Verdict.GOAL, sound and len(after) == 2 and reached
@@ -105,8 +110,8 @@ class Countdown(Family):
         found = phrases.match_question(text)
         if found is None:
             return None
-        numbers, target = re.findall(r"\d+", found["numbers"]), found["target"]
-        if not target.isdecimal() or re.sub(r"\d+|and|[\s,;]", "", found["numbers"]):
+        numbers, target = _NUMBER.findall(found["numbers"]), found["target"]
+        if not _NUMBER.fullmatch(target) or re.sub(r"\d|and|[\s,;]", "", found["numbers"]):
             return None
         values = sorted(map(int, numbers), reverse=True)
         if not 3 <= len(values) <= 6 or values[0] > MAX_RESULT or values[-1] < 1:
@@ -146,7 +151,7 @@ class Countdown(Family):
                     return ""
                 terms.append(held.pop(index)[0])
             held.append((f"({terms[0]} {operator} {terms[1]})", result))
-        return held[0][0] if len(held) == 1 else ""
+        return str(held[0][0]) if len(held) == 1 else ""
 
 
 def _apply(operator: str, left: int, right: int) -> int | None:
@@ -209,7 +214,7 @@ def _join(numbers: Sequence[int], separator: str = " ") -> str:
 
 
 def _integers(*texts: str) -> tuple[int, ...]:
-    return tuple(int(text) if text.isdecimal() else -1 for text in texts)
+    return tuple(int(text) if _NUMBER.fullmatch(text) else -1 for text in texts)
 
 
 def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
@@ -265,13 +270,13 @@ def _check_expression(spec: Spec, answer: str) -> bool:
         tree = ast.parse(answer, mode="eval").body
     except (SyntaxError, ValueError):
         return False
-    used = sorted(node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    return used == sorted(spec["numbers"]) and _value(tree) == spec["target"]
+    used = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return Counter(used) == Counter(spec["numbers"]) and _value(tree) == spec["target"]
 
 
 def _value(node: ast.expr) -> Fraction | None:
     if isinstance(node, ast.Constant):
-        return Fraction(node.value)
+        return Fraction(node.value) if isinstance(node.value, int) else None
     if not isinstance(node, ast.BinOp):
         return None
     left, right = _value(node.left), _value(node.right)

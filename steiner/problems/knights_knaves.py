@@ -27,14 +27,13 @@ from steiner.problems.claims import (
     solutions,
 )
 from steiner.problems.family import Family, Move, StepReading
-from steiner.problems.phrases import Phrases
+from steiner.problems.phrases import Phrases, load_phrases
 from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 
 MAX_DEDUCTIONS = 3
 _PEOPLE = {1: 3, 2: 4, 3: 5, 4: 6}
 """Level -> how many persons."""
 
-_NAMES = ("Ann", "Bob", "Cid", "Dan", "Eve", "Fay", "Gus", "Hal", "Ida", "Joe", "Kim", "Lee")
 _ONE_CLAIM = "each person makes one statement, about one or two others"
 
 
@@ -45,11 +44,11 @@ class KnightsKnaves(Family):
     levels = range(1, 5)
 
     def generate(self, rng: random.Random, level: int) -> Spec:
-        count = _PEOPLE[level]
+        count, known = _PEOPLE[level], load_phrases(self.name).words["names"]
         while True:
             says = tuple(random_claim(rng, count, speaker) for speaker in range(count))
             if solutions(says).bit_count() == 1:
-                return {"names": rng.sample(_NAMES, count), "says": [list(c) for c in says]}
+                return {"names": rng.sample(known, count), "says": [list(c) for c in says]}
 
     def identity(self, spec: Spec) -> str:
         return " ".join("-".join(map(str, ordered(claim))) for claim in _says(spec))

@@ -1,4 +1,4 @@
-"""Wording as data: templates from text/<language>.toml, rendered to text and matched back to fields.
+"""Wording as data: templates from text/<language>.toml, rendered to text and read back.
 
 (phrase name, fields) <-> text
 

@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel
 
 from steiner.language import format as fmt
 from steiner.language.codec import Codec
@@ -26,8 +26,11 @@ from steiner.language.tokenizer import Vocabulary
 from steiner.reasoner.budget import OPENING, Budget, Limits
 from steiner.reasoner.decoder import decoder_for, evaluating
 from steiner.reasoner.sampling import Sampler, Sampling
-from steiner.reasoner.slots import PromptBatch, SlotCache
+from steiner.reasoner.slots import PromptBatch
 from steiner.types import Rollout, StopReason, UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _PREFILL_TOKENS = 16_384
 """Most (padded) prompt tokens of one forward, to bound its memory."""
@@ -99,9 +102,9 @@ class Engine:
 
     def _allocate(self) -> None:
         device, max_batch = self._model.device, self.max_batch
-        vocab_size = self._model.get_output_embeddings().weight.shape[0]
-        self._cache = SlotCache(max_batch, device)
-        self._decoder = decoder_for(self._model, self._cache, self.max_length)
+        head: Any = self._model.get_output_embeddings()
+        vocab_size = head.weight.shape[0]
+        self._decoder, self._cache = decoder_for(self._model, max_batch, self.max_length)
         self._limits = Limits(self._vocabulary, vocab_size, max_batch, device)
         self._sampler = Sampler(max_batch, self.max_length, device)
         self._next_B = torch.zeros(max_batch, dtype=torch.int64, device=device)

@@ -11,23 +11,28 @@ At this size a step is bound by the number of operations and by memory, so
 - the query heads of one key-value head lie beside it, so attention is two batched products without
   repeating or copying keys and values.
 
-The packed weights are a copy, renewed by `refresh` when the model's own have changed. Sums are
-float32 wherever transformers' are; the products are in the model's dtype.
+The packed weights are a copy, renewed by `refresh` when the model's own have changed. The
+products with weights are in the model's dtype; hidden state, norms and rotations are float32, and
+on a CPU attention is as well: batched products of this shape are several times slower in bfloat16.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
-from transformers import PreTrainedModel, Qwen2ForCausalLM
 
 from steiner.reasoner.slots import PromptBatch, SlotCache
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 _MAX_PARAMETERS = 200_000_000
 """Above this a copy of the weights costs more than it saves."""
+_CLASSES = ("Qwen2ForCausalLM", "SmallQwen2")
+"""By name, so that transformers need not be imported: its class, and that of small_qwen2.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Qwen2Decoder:
         """Whether `model` is a plain, small Qwen2."""
         config: Any = model.config
         return (
-            type(model) is Qwen2ForCausalLM
+            type(model).__name__ in _CLASSES
             and config.hidden_act == "silu"
             and config.rope_parameters["rope_type"] == "default"
             and set(config.layer_types) == {"full_attention"}
@@ -62,6 +67,8 @@ class Qwen2Decoder:
         self._model: Any = model
         self._cache = cache
         self._dtype = model.dtype
+        on_cpu = model.device.type == "cpu"
+        self._attention_dtype = torch.float32 if on_cpu else model.dtype
         self._width: int = config.hidden_size
         self._heads: int = config.num_attention_heads
         self._kv_heads: int = config.num_key_value_heads
@@ -119,7 +126,7 @@ class Qwen2Decoder:
 
     def _fold(self, norm: Any, weight: torch.Tensor) -> torch.Tensor:
         """A projection with the norm before it inside: (input, output)."""
-        scaled = weight.float() * norm.weight.float() * self._width**0.5
+        scaled: torch.Tensor = weight.float() * norm.weight.float() * self._width**0.5
         return scaled.t().contiguous().to(self._dtype)
 
     # ------------------------------------------------------------------ forward
@@ -129,7 +136,7 @@ class Qwen2Decoder:
         cache = self._cache
         hidden = self._embedding[tokens_B]
         turns = self._turns[cache.positions][:, None, None]
-        bias = cache.bias[:, None].to(self._dtype)
+        bias = cache.bias[:, None].to(self._attention_dtype)
         for index, layer in enumerate(self._layers):
             query, key, value = self._query_key_value(layer, hidden, turns)
             keys, values = cache.append(index, key[:, :, None], value[:, :, None])
@@ -146,8 +153,8 @@ class Qwen2Decoder:
         value = fused[:, values_from:].unflatten(1, (self._kv_heads, -1))
         pairs = fused[:, :values_from].unflatten(1, (self._kv_heads, -1, self._head_width // 2, 2))
         turned = torch.view_as_complex(pairs.float()) * turns
-        heads = torch.view_as_real(turned).flatten(-2).to(self._dtype)
-        return heads[:, :, :-1], heads[:, :, -1], value
+        heads = torch.view_as_real(turned).flatten(-2).to(self._attention_dtype)
+        return heads[:, :, :-1], heads[:, :, -1], value.to(self._attention_dtype)
 
     def _attend(
         self,
@@ -157,11 +164,12 @@ class Qwen2Decoder:
         bias: torch.Tensor,
     ) -> torch.Tensor:
         """One query token a row against its window of T: (B, heads * d)."""
-        rows, _, length, _ = keys.shape
-        scores = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2))
+        rows, _, _, length = keys.shape
+        scores = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1))
         scores.view(rows, self._heads, length).add_(bias)
-        attended = torch.bmm(scores.softmax(-1), values.flatten(0, 1))
-        return attended.view(rows, -1)
+        weights = torch.softmax(scores, -1, out=scores)
+        attended = torch.bmm(weights, values.flatten(0, 1))
+        return attended.view(rows, -1).to(self._dtype)
 
     def _feed_forward(self, layer: _Layer, hidden: torch.Tensor) -> None:
         gate, up = torch.mm(self._normed(hidden), layer.gate_up).chunk(2, 1)
@@ -171,7 +179,7 @@ class Qwen2Decoder:
         return hidden[:, : self._width]
 
     def _normed(self, hidden: torch.Tensor) -> torch.Tensor:
-        length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
+        length: torch.Tensor = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
         return (self._narrow(hidden) / length).to(self._dtype)
 
     # ------------------------------------------------------------------ prompts
@@ -192,7 +200,7 @@ class Qwen2Decoder:
             attended = F.scaled_dot_product_attention(
                 query, key, value, attn_mask=seen, scale=1.0, enable_gqa=True
             )
-            attended = attended.transpose(1, 2).flatten(2).flatten(0, 1)
+            attended = attended.transpose(1, 2).flatten(2).flatten(0, 1).to(self._dtype)
             _add_product(self._narrow(hidden), attended, layer.out)
             self._feed_forward(layer, hidden)
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import torch
 
-_SMALLEST_CAPACITY = 256
+_ODD = 16
+"""Keeps the capacity off powers of two, at which a column's numbers share one cache set."""
+_SMALLEST_CAPACITY = 256 + _ODD
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,18 @@ class PromptBatch:
 
 
 class SlotCache:
-    """Keys and values, each (max_batch, KV heads, columns, head width), of every layer.
+    """Keys and values of every layer: (max_batch, KV heads, columns, head width).
 
-    Layers are allocated when first written, so that any model's shapes fit.
+    With `column_last_keys` keys are (max_batch, KV heads, head width, columns): their product with
+    one query is then up to twice as fast on a CPU. Layers are allocated when first written, so that
+    any model's shapes fit.
     """
 
-    def __init__(self, max_batch: int, device: torch.device) -> None:
+    def __init__(
+        self, max_batch: int, device: torch.device, *, column_last_keys: bool = False
+    ) -> None:
         self.max_batch, self.device = max_batch, device
+        self._key_dim = 3 if column_last_keys else 2
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
         self.rows = 0
@@ -89,17 +96,18 @@ class SlotCache:
         needed = max(longest, live)
         capacity = max(self._capacity, _SMALLEST_CAPACITY)
         while capacity < 2 * needed:
-            capacity *= 2
+            capacity = 2 * capacity - _ODD
         self._relocate(needed, capacity)
 
     def _relocate(self, end: int, capacity: int) -> None:
-        window = slice(self.first, self.end)
         self._capacity, shift = capacity, end - self.end
-        live = slice(window.start + shift, window.stop + shift)
-        for layers in (self.keys, self.values):
+        length = self.end - self.first
+        for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
             for index, old in enumerate(layers):
-                layers[index] = old.new_zeros(*old.shape[:2], capacity, old.shape[3])
-                layers[index][: self.rows, :, live] = old[: self.rows, :, window]
+                shape = [capacity if d == dim else size for d, size in enumerate(old.shape)]
+                layers[index] = old.new_zeros(shape)
+                live = old[: self.rows].narrow(dim, self.first, length)
+                layers[index][: self.rows].narrow(dim, self.first + shift, length).copy_(live)
         self.first, self.end = self.first + shift, end
         self._starts = [start + shift for start in self._starts]
         self._starts_B += shift
@@ -120,28 +128,43 @@ class SlotCache:
     ) -> None:
         """Copies the keys and values (P, KV, T, d) of prompts to left of `end`."""
         self._allocate(layer, keys, values)
-        columns = slice(self.end - prompts.width, self.end)
-        self.keys[layer][prompts.rows, :, columns] = keys[prompts.source]
-        self.values[layer][prompts.rows, :, columns] = values[prompts.source]
+        start = self.end - prompts.width
+        for tensor, dim, new in self._parts(layer, keys, values):
+            columns = tensor[prompts.rows].narrow(dim, start, prompts.width)
+            columns.copy_(new[prompts.source])
 
     def append(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Writes one token of each active row, (B, KV, 1, d); returns the window of all rows."""
+        """Writes one token of each active row, (B, KV, 1, d).
+
+        Returns the window of the active rows, as stored: up to and with this token.
+        """
         self._allocate(layer, keys, values)
-        rows, column = slice(self.rows), slice(self.end, self.end + 1)
-        all_keys, all_values = self.keys[layer], self.values[layer]
-        all_keys[rows, :, column] = keys
-        all_values[rows, :, column] = values
-        window = slice(self.first, self.end + 1)
-        return all_keys[rows, :, window], all_values[rows, :, window]
+        windows = []
+        for tensor, dim, new in self._parts(layer, keys, values):
+            active = tensor[: self.rows]
+            active.narrow(dim, self.end, 1).copy_(new)
+            windows.append(active.narrow(dim, self.first, self.end + 1 - self.first))
+        return windows[0], windows[1]
+
+    def _parts(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> list[tuple[torch.Tensor, int, torch.Tensor]]:
+        """A layer's two tensors, the dimension of their columns, and what is to be written."""
+        if self._key_dim == 3:
+            keys = keys.transpose(2, 3)
+        return [(self.keys[layer], self._key_dim, keys), (self.values[layer], 2, values)]
 
     def _allocate(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> None:
         if layer < len(self.keys):
             return
-        for layers, new in ((self.keys, keys), (self.values, values)):
-            # Zeros, not garbage: a masked column weighs 0, and 0 times NaN is NaN.
-            layers.append(new.new_zeros(self.max_batch, new.shape[1], self._capacity, new.shape[3]))
+        # Zeros, not garbage: a masked column weighs 0, and 0 times NaN is NaN.
+        heads, width = keys.shape[1], keys.shape[3]
+        columns = (width, self._capacity) if self._key_dim == 3 else (self._capacity, width)
+        self.keys.append(keys.new_zeros(self.max_batch, heads, *columns))
+        heads, width = values.shape[1], values.shape[3]
+        self.values.append(values.new_zeros(self.max_batch, heads, self._capacity, width))
 
     @property
     def bias(self) -> torch.Tensor:
@@ -155,9 +178,11 @@ class SlotCache:
 
     def move(self, source: int, target: int) -> None:
         """Copies a row to another place."""
-        window = slice(self._starts[source], self.end)
-        for tensor in (*self.keys, *self.values):
-            tensor[target, :, window] = tensor[source, :, window]
+        start, length = self._starts[source], self.end - self._starts[source]
+        for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
+            for tensor in layers:
+                live = tensor[source].narrow(dim - 1, start, length)
+                tensor[target].narrow(dim - 1, start, length).copy_(live)
         self._starts[target] = self._starts[source]
         self._starts_B[target] = self._starts_B[source]
         self._bias[target] = self._bias[source]

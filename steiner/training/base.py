@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM,
 from steiner.files import write_json
 from steiner.language.tokenizer import train_tokenizer
 from steiner.problems import families, load_phrases
+from steiner.reasoner.models import load_tokenizer
 from steiner.recipe import BaseRecipe, Recipe
 from steiner.training.mixture import held_out_rows, pack_documents, perplexity
 from steiner.training.ordinary import documents
@@ -34,7 +35,7 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
     """Trains the base of `recipe` into `folder`; goes on from its last checkpoint if killed."""
     shape = recipe.base
     set_seed(recipe.seed)
-    tokenizer = train_tokenizer(_plain_texts(recipe.seed), shape.vocab_size)
+    tokenizer = _tokenizer(recipe, folder)
     model = new_model(shape, tokenizer)
     rows = pack_documents(documents("pretrain", recipe.seed), tokenizer, shape.tokens)
     compiled = shutil.which("g++") is not None and not torch.cuda.is_available()
@@ -43,7 +44,7 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
         model.model.compile()  # fixed shapes: a quarter faster; the other stages' shapes vary
     train_sequences(model, tokenizer, rows, schedule, folder)
     write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     return folder
 
 
@@ -58,12 +59,20 @@ def new_model(shape: BaseRecipe, tokenizer: PreTrainedTokenizerBase) -> Qwen2For
         intermediate_size=shape.intermediate_size,
         max_position_embeddings=shape.max_positions,
         tie_word_embeddings=True,
-        rope_theta=10_000.0,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     return Qwen2ForCausalLM(config)
+
+
+def _tokenizer(recipe: Recipe, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer, made once: a run that goes on takes the one that it began with."""
+    if (folder / "tokenizer.json").exists():
+        return load_tokenizer(folder)
+    tokenizer = train_tokenizer(_plain_texts(recipe.seed), recipe.base.vocab_size)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
 
 
 def _plain_texts(seed: int) -> list[str]:

@@ -10,6 +10,7 @@ after.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -48,13 +49,16 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
 
 def grow_embeddings(model: PreTrainedModel, size: int) -> None:
     """Room for new tokens, each starting at the mean of the old embeddings plus a little noise."""
-    old = model.get_input_embeddings().weight.shape[0]
+    old = model.config.vocab_size
     if size <= old:
         return
     model.resize_token_embeddings(size, mean_resizing=False)
+    weights: dict[int, torch.Tensor] = {}  # by identity: tied weights are one
+    for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+        weight: Any = module.weight
+        weights[id(weight)] = weight
     with torch.no_grad():
-        for module in (model.get_input_embeddings(), model.get_output_embeddings()):
-            weight_VD = module.weight
+        for weight_VD in weights.values():
             mean_D = weight_VD[:old].mean(0)
             noise = torch.randn_like(weight_VD[old:]) * weight_VD[:old].std() * 0.5
             weight_VD[old:] = mean_D + noise

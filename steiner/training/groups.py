@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from steiner.dags.build import build_dag
 from steiner.dags.trace import Tracer
+from steiner.language import format as fmt
 from steiner.language.tokenizer import Vocabulary
 from steiner.problems import family, generate_problems, load_phrases, random_stream
 from steiner.reasoner.budget import Budget
@@ -26,7 +27,7 @@ from steiner.reasoner.engine import Request
 from steiner.reasoner.sampling import Sampling
 from steiner.recipe import Recipe
 from steiner.training.rewards import Score, score, term_weights
-from steiner.types import Decision, Problem, Rollout, Split, StopReason
+from steiner.types import Decision, Problem, Rollout, Split, StopReason, UserError
 
 _POOL_SIZE = 1000
 """Distinct problems of each family; drawn from at random, so that a step needs no memory of those
@@ -65,6 +66,7 @@ class GroupSource:
         self.pools = {name: _pool(recipe, name) for name in recipe.problems.levels}
         rl = recipe.rl
         self.budget = Budget(max_steps=rl.max_steps, max_tokens=rl.max_tokens)
+        self._end_id = vocabulary.special_ids[fmt.SPECIAL_TOKENS.index(fmt.END)]
 
     def make(self, count: int, log: Iterable[Mapping[str, Any]], *stream: object) -> list[Group]:
         """More groups than `count`, by rl.oversample, drawn and sampled by the stream of that name.
@@ -111,10 +113,12 @@ class GroupSource:
 
     def _forced_end(self, rollout: Rollout) -> bool:
         """Whether the budget, not the model, ended the reasoning."""
-        return (
-            rollout.stop_reason is StopReason.LENGTH
-            or len(rollout.steps) >= self.recipe.rl.max_steps
-        )
+        used_up = len(rollout.steps) >= self.recipe.rl.max_steps
+        if not (used_up or rollout.stop_reason is StopReason.LENGTH):
+            return False
+        if self._end_id not in rollout.token_ids:
+            return True
+        return rollout.logprobs[rollout.token_ids.index(self._end_id)] == 0.0
 
 
 def _pool(recipe: Recipe, name: str) -> list[Problem]:
@@ -125,7 +129,10 @@ def _pool(recipe: Recipe, name: str) -> list[Problem]:
         split=Split.TRAIN,
         language=recipe.language,
     )
-    return list(islice(problems, _POOL_SIZE))
+    pool = list(islice(problems, _POOL_SIZE))
+    if not pool:
+        raise UserError(f"no problem of {name} to train on", "raise its level in [problems.levels]")
+    return pool
 
 
 def family_weights(
@@ -161,7 +168,7 @@ def measures(groups: Sequence[Group]) -> dict[str, float]:
         "malformed_rate": fmean(not rollout.well_formed for rollout in rollouts),
         "cut_rate": fmean(rollout.stop_reason is StopReason.LENGTH for rollout in rollouts),
         "backtrack_rate": decisions.count(Decision.BACKTRACK) / max(1, len(decisions)),
-        "taught_rate": fmean(group.spread > 0 for group in groups),
+        "mixed_rate": fmean(len({s.right for s in group.scores_G}) > 1 for group in groups),
         "step_reward": fmean(score.step_total for score in scores),
         **{f"term/{term}": fmean(totals[term] for totals in terms) for term in terms[0]},
     }

@@ -44,7 +44,12 @@ class MuonAdamW(Optimizer):
 def build_optimizer(
     model: torch.nn.Module, *, muon_lr: float, adam_lr: float, weight_decay: float = 0.0
 ) -> MuonAdamW:
-    """Muon at `muon_lr` for 2-D parameters outside the embeddings, AdamW at `adam_lr` for the rest."""
+    """Muon at `muon_lr` for the matrices, AdamW at `adam_lr` for the rest.
+
+    Embeddings are not matrices in this sense. Neither are the query and key projections: nothing in
+    Qwen2 bounds their product, and under Muon attention saturates before it has learned to look
+    anything up (docs/log.md).
+    """
     embeddings = {
         id(parameter)
         for module in model.modules()
@@ -54,9 +59,12 @@ def build_optimizer(
     head = getattr(model, "get_output_embeddings", lambda: None)()
     if head is not None:
         embeddings |= {id(parameter) for parameter in head.parameters()}
-    trained = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim == 2 and id(p) not in embeddings]
-    others = [p for p in trained if p.ndim != 2 or id(p) in embeddings]
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            looks_up = "q_proj" in name or "k_proj" in name or id(parameter) in embeddings
+            (others if looks_up or parameter.ndim != 2 else matrices).append(parameter)
     return MuonAdamW(
         Muon(matrices, lr=muon_lr, weight_decay=weight_decay, momentum=0.95),
         AdamW(others, lr=adam_lr, betas=(0.9, 0.98), weight_decay=weight_decay),

@@ -2,10 +2,10 @@
 
 (Rollout, Trace, ReasoningDag) -> Score;  Scores of one problem -> advantages of G rollouts
 
-Steiner weighs a step by its node's in-degree e_i, out-degree e_o, distance from the question d_s and
-to the answer d_e, but its formula is not published. Here the four make a potential Phi, and a move
-earns the difference that it makes (Ng, Harada and Russell, 1999); all else is a cost. docs/reward.md
-gives reasons. With D = d_e of the question:
+Steiner weighs a step by its node's in-degree e_i, out-degree e_o, distance from the question d_s
+and to the answer d_e; its formula is not published. Here the four make a potential Phi, a move
+earns the difference that it makes (Ng, Harada and Russell, 1999), and all else is a cost. Reasons
+stand in docs/reward.md. With D = d_e of the question:
 
     Phi(live or goal) = closeness * (1 - d_e / D) - detour * (1 - D / (d_s + d_e))
                         + landmark * (1 - 1 / e_i, or 1 at a goal)
@@ -13,7 +13,7 @@ gives reasons. With D = d_e of the question:
     move_s            = Phi(reached_s) - Phi(left_s) - illegal - unsound - repeated - false_verdict
     decision_s        = Phi(left_s+1) - Phi(reached_s) - persistence - early_end
 
-A walk sums to Phi(end) - Phi(question) less its costs: no padding, loop or ping-pong earns anything.
+A walk sums to Phi(end) - Phi(question) less its costs: padding, loops and ping-pong earn nothing.
 Outcomes lie in three bands that do not touch, malformed < wrong < right, whatever the weights.
 """
 
@@ -161,7 +161,7 @@ def step_rewards(
 
 
 def best_step_total(weights: Mapping[str, float]) -> float:
-    """What no walk's step rewards can exceed, however long: Phi(best goal) - Phi(worst question)."""
+    """What no walk's step rewards exceed, however long: Phi of a goal less Phi of the question."""
     return weights["closeness"] + weights["landmark"]
 
 
@@ -222,29 +222,21 @@ class StepAdvantage:
     decision: float
 
 
-def outcome_advantages(outcome_G: Sequence[float]) -> list[float]:
-    """Outcome less the group's mean, as in Dr. GRPO (arXiv:2503.20783).
-
-    Not divided by the standard deviation: where all answers are right, brevity alone would else
-    count as much as being right.
-    """
-    mean = sum(outcome_G) / len(outcome_G)
-    return [outcome - mean for outcome in outcome_G]
-
-
 def step_advantages(scores_G: Sequence[Score]) -> list[list[StepAdvantage]]:
     """Advantage of every step of a group's rollouts, each within [-STEP_LIMIT, STEP_LIMIT].
 
-    Phi is an exact critic, so a step's reward is its one-step advantage already. From it goes the
-    mean of its kind (moves, decisions) over all steps of the group, where that is positive; a
-    negative mean would pay for steps that merely do nothing. One linear scale a group: clipping
-    would let a large loss be won back in small gains.
+    Phi is an exact critic, so a step's reward is its one-step advantage already. It is compared
+    with the mean of its kind (moves, decisions) over all steps of the group, but never counts for
+    more than it is: among failures, a step that merely does nothing is not rewarded.
     """
     steps = [step for score in scores_G for step in score.steps]
-    move_mean = _positive_mean(step.move for step in steps)
-    decision_mean = _positive_mean(step.decision for step in steps)
+    move_mean = _mean(step.move for step in steps)
+    decision_mean = _mean(step.decision for step in steps)
     raw = [
-        [(step.move - move_mean, step.decision - decision_mean) for step in score.steps]
+        [
+            (_compared(step.move, move_mean), _compared(step.decision, decision_mean))
+            for step in score.steps
+        ]
         for score in scores_G
     ]
     largest = max((abs(value) for row in raw for pair in row for value in pair), default=0.0)
@@ -252,9 +244,14 @@ def step_advantages(scores_G: Sequence[Score]) -> list[list[StepAdvantage]]:
     return [[StepAdvantage(move * scale, end * scale) for move, end in row] for row in raw]
 
 
-def _positive_mean(rewards: Iterable[float]) -> float:
+def _compared(reward: float, mean: float) -> float:
+    """reward - mean, but at most what was earned, and nothing where nothing was."""
+    return min(reward - mean, max(0.0, reward))
+
+
+def _mean(rewards: Iterable[float]) -> float:
     values = list(rewards)
-    return max(0.0, sum(values) / len(values)) if values else 0.0
+    return sum(values) / len(values) if values else 0.0
 
 
 def token_advantages(

@@ -104,6 +104,7 @@ class SequenceTrainer(Trainer):
         pad_id: int,
     ) -> None:
         self.sequences, self.schedule, self.pad_id = sequences, schedule, pad_id
+        self.learner = model
         lengths = [len(sequence.token_ids) for sequence in sequences]
         self.batches = TokenBatches(lengths, schedule.batch_tokens, schedule.seed)
         steps = _num_steps(sum(lengths), len(self.batches), schedule.tokens)
@@ -113,7 +114,7 @@ class SequenceTrainer(Trainer):
         """Batches bounded in tokens; one epoch's order follows from the seed alone."""
         return DataLoader(
             self.sequences,  # type: ignore[arg-type]
-            batch_sampler=self.batches,  # type: ignore[arg-type]
+            batch_sampler=self.batches,
             collate_fn=lambda rows: collate(rows, self.pad_id),
         )
 
@@ -121,7 +122,7 @@ class SequenceTrainer(Trainer):
         """Muon with AdamW."""
         if self.optimizer is None:
             rates = {"muon_lr": self.schedule.muon_lr, "adam_lr": self.schedule.adam_lr}
-            self.optimizer = build_optimizer(self.model, **rates)
+            self.optimizer = build_optimizer(self.learner, **rates)
         return self.optimizer
 
     def compute_loss(
@@ -132,7 +133,7 @@ class SequenceTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Mean cross-entropy, weighted by token."""
-        loss_N, weights_N = token_losses(self.model, inputs["input_ids"], inputs["loss_weights"])
+        loss_N, weights_N = token_losses(self.learner, inputs["input_ids"], inputs["loss_weights"])
         loss = (loss_N * weights_N).sum() / weights_N.sum().clamp(min=1.0)
         return (loss, None) if return_outputs else loss
 

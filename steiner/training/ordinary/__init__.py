@@ -34,24 +34,24 @@ from steiner.types import UserError
 __all__ = ["DEFAULT_MIXTURE", "Document", "documents", "held_out_documents", "kinds_of_documents"]
 
 DEFAULT_MIXTURE: Mapping[str, float] = {
-    "arithmetic": 0.12,
-    "comparisons": 0.03,
-    "lists": 0.05,
-    "lookups": 0.05,
-    "chat": 0.03,
-    "prose": 0.12,
+    "arithmetic": 0.10,
+    "comparisons": 0.02,
+    "lists": 0.08,
+    "lookups": 0.08,
+    "chat": 0.02,
+    "prose": 0.06,
     "countdown facts": 0.07,
-    "countdown questions": 0.03,
-    "countdown steps": 0.05,
+    "countdown questions": 0.02,
+    "countdown steps": 0.07,
     "knights_knaves facts": 0.07,
-    "knights_knaves questions": 0.03,
-    "knights_knaves steps": 0.05,
+    "knights_knaves questions": 0.02,
+    "knights_knaves steps": 0.07,
     "mini_sudoku facts": 0.07,
-    "mini_sudoku questions": 0.03,
-    "mini_sudoku steps": 0.05,
+    "mini_sudoku questions": 0.02,
+    "mini_sudoku steps": 0.07,
     "jugs facts": 0.07,
-    "jugs questions": 0.03,
-    "jugs steps": 0.05,
+    "jugs questions": 0.02,
+    "jugs steps": 0.07,
 }
 """Kind -> its share of all tokens."""
 

@@ -1,0 +1,1 @@
+"""The figures of docs/results.md, each measured by `make bench FIGURE=name`."""

@@ -1,0 +1,100 @@
+"""What a run's training cost in seconds, tokens and FLOPs, so that baselines get as much.
+
+run folder -> Compute, seconds, tokens
+
+FLOPs are 6 × parameters for each token trained on, and 2 × parameters for each token read or
+written while sampling rollouts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from steiner.files import read_json
+from steiner.recipe import Recipe
+from steiner.stage import read_stamp
+from steiner.training.baselines import count_parameters
+from steiner.types import UserError
+
+TRAINING = ("cpt", "sft", "rl")
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Tokens that a model of some size has seen."""
+
+    parameters: int
+    base_tokens: int
+    """Pre-training of the base."""
+    trained_tokens: int
+    """CPT, SFT, and the rollouts that RL trained on."""
+    sampled_tokens: int
+    """All rollouts that RL made, prompts included."""
+
+    @property
+    def base_flops(self) -> float:
+        """Of the base's pre-training."""
+        return 6.0 * self.parameters * self.base_tokens
+
+    @property
+    def flops(self) -> float:
+        """Of all training, the base's included."""
+        later = 6.0 * self.trained_tokens + 2.0 * self.sampled_tokens
+        return self.base_flops + self.parameters * later
+
+
+def run_compute(recipe: Recipe, run_dir: Path) -> Compute:
+    """What the RL model of a run has seen altogether.
+
+    Groups that RL made and did not train on count as long as those that it did.
+    """
+    reinforced = int(_log(run_dir / "rl", "num_tokens"))
+    groups = recipe.rl.problems_per_step * recipe.rl.updates_per_generation
+    made = math.ceil(groups * recipe.rl.oversample) / groups
+    return Compute(
+        parameters=count_parameters(AutoConfig.from_pretrained(run_dir / "rl")),
+        base_tokens=recipe.base.tokens,
+        trained_tokens=recipe.cpt.tokens + recipe.sft.tokens + reinforced,
+        sampled_tokens=int(reinforced * made),
+    )
+
+
+def training_seconds(run_dir: Path) -> float:
+    """How long CPT, SFT and RL took together. Raises UserError where one was resumed."""
+    return sum(_stage_seconds(run_dir, name) for name in TRAINING)
+
+
+def tokens_in(seconds: float, recipe: Recipe, run_dir: Path) -> int:
+    """How many tokens are trained on in that time, at the speed of the run's SFT stage."""
+    _stage_seconds(run_dir, "sft")  # a resumed stage's speed is not known either
+    return int(seconds * recipe.sft.tokens / runtime(run_dir / "sft"))
+
+
+def runtime(folder: Path) -> float:
+    """Seconds that the trainer took for the model in `folder`, loading and problems left out."""
+    return _log(folder, "train_runtime")
+
+
+def _stage_seconds(run_dir: Path, name: str) -> float:
+    stamp = read_stamp(run_dir / name)
+    if stamp is None:
+        raise UserError(f"stage '{name}' is not whole in {run_dir}", "make it: steiner run")
+    if stamp.sessions > 1:
+        hint = f"make it in one go: steiner train {name} --force"
+        raise UserError(f"stage '{name}' in {run_dir} was resumed: its time is not known", hint)
+    return stamp.seconds
+
+
+def _log(folder: Path, name: str) -> float:
+    """The last value of that name in the trainer's log."""
+    history: list[Mapping[str, Any]] = read_json(folder / "trainer_state.json")["log_history"]
+    for entry in reversed(history):
+        if name in entry:
+            return float(entry[name])
+    raise UserError(f"no '{name}' in the log of {folder}", "train it again with --force")

@@ -1,0 +1,42 @@
+"""How many times faster the engine decodes than transformers' `generate`, and than vLLM on a CPU.
+
+Setting -> ratios of tokens a second, same weights and prompts, in alternating rounds of one run
+
+Each rival runs in fp32 and in bf16, and the faster of the two counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from statistics import median
+
+from benchmarks import engine, vllm_rival
+from benchmarks.machine import rates_note
+from benchmarks.results import Measured
+from benchmarks.setting import Figure, Setting
+
+_DTYPES = ("float32", "bfloat16")
+
+
+def ratios(setting: Setting) -> Iterator[Measured]:
+    """Over both rivals."""
+    prompts = engine.prompts_of(engine.small_vocabulary())
+    with ExitStack() as processes:
+        others = {
+            dtype: processes.enter_context(
+                vllm_rival.contestant(engine.random_model(dtype), prompts, engine.NUM_TOKENS)
+            )
+            for dtype in _DTYPES
+        }
+        named = {f"vllm {dtype}": run for dtype, run in others.items()}
+        compared = engine.compare(setting.repeats, others=named)
+    name, least = min(compared.other_ratios.items(), key=lambda item: median(item[1]))
+    faster = max(compared.generate, key=lambda dtype: compared.generate[dtype])
+    note = f"generate in {faster}; {rates_note()}"
+    target = "at least 4"
+    yield Measured.repeated("over generate", compared.ratios, "times", target, note)
+    yield Measured.repeated("over vllm", least, "times", "at least 2", f"{name}, eager")
+
+
+FIGURES: Mapping[str, Figure] = {"engine": ratios}

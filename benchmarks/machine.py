@@ -1,0 +1,71 @@
+"""This machine: its cores, what its processor offers, and how fast it multiplies matrices.
+
+-> rates in GFLOP/s, a sentence
+
+Times mean little without these rates: every timing is reported beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from benchmarks.results import Measured
+
+_SIZE = 1536
+_REPEATS = 8
+_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+def measured_machine() -> Iterator[Measured]:
+    """Both matrix-product rates, noting the machine."""
+    for name, rate in matmul_rates().items():
+        yield Measured(f"{name} matrix product", rate, rate, rate, "GFLOP/s", note=description())
+
+
+def matmul_rates() -> dict[str, float]:
+    """GFLOP/s of a matrix product in fp32 and bf16: the best of some, since others may compute."""
+    return {"fp32": matmul_rate(torch.float32), "bf16": matmul_rate(torch.bfloat16)}
+
+
+def matmul_rate(dtype: torch.dtype) -> float:
+    """GFLOP/s in one of them, now."""
+    left, right = (torch.rand(_SIZE, _SIZE).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        torch.mm(left, right)
+        seconds.append(time.perf_counter() - start)
+    return 2 * _SIZE**3 / min(seconds) / 1e9
+
+
+def rates_note() -> str:
+    """The rates as they are now, for the note of a timing."""
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in matmul_rates().items())
+    return f"matrix products on this machine: {rates} GFLOP/s"
+
+
+@cache
+def description() -> str:
+    """Processor, cores, memory and the instruction sets that matter here."""
+    cores = os.cpu_count() or 1
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    model, flags = _processor()
+    has = ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in _FLAGS)
+    return f"{model}, {cores} cores, {gigabytes:.0f} GiB; {has}"
+
+
+def _processor() -> tuple[str, frozenset[str]]:
+    """Its name and flags, by /proc/cpuinfo where there is one."""
+    file = Path("/proc/cpuinfo")
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    pairs = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    fields = {name.strip(): value.strip() for name, value in pairs.items()}
+    model = fields.get("model name") or platform.processor() or platform.machine()
+    return model, frozenset(fields.get("flags", "").split())

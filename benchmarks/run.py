@@ -1,0 +1,161 @@
+"""Measures figures, merges them into results.json, and renders docs/results.md from it.
+
+figure names -> benchmarks/results.json, docs/results.md;  python -m benchmarks.run [FIGURE ...]
+
+A figure measured again replaces its own rows only. Models trained for the benchmark, and the marks
+of every model, are kept under runs/bench, so that a killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from benchmarks import (
+    ablations,
+    accuracy,
+    decoding,
+    machine,
+    page,
+    perplexity,
+    pipeline,
+    throughput,
+)
+from benchmarks.results import RESULTS, Record, merge_results, record
+from benchmarks.setting import Figure, Setting
+from steiner.files import locked
+from steiner.recipe_file import load_recipe
+from steiner.types import SteinerError, UserError
+
+FIGURES: Mapping[str, Figure] = {
+    **pipeline.FIGURES,
+    **accuracy.FIGURES,
+    **decoding.FIGURES,
+    **throughput.FIGURES,
+    **perplexity.FIGURES,
+    **ablations.FIGURES,
+}
+"""Every figure by name, those of the issue's table first."""
+
+CACHE = Path("runs", "bench")
+_WRITTEN = (":!benchmarks/results.json", ":!docs/results.md")
+"""Files whose change does not count as a change of the code."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, one figure after another; the number of those that failed, at most 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        names = [_known(name) for name in options.figures or FIGURES]
+        setting = _setting(options)
+        with locked(setting.cache):
+            failed = [name for name in names if not _measured(name, setting, options)]
+    except SteinerError as error:
+        return _say_error(error)
+    return min(1, len(failed))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
+    parser.add_argument("--recipe", default="tiny", help="tiny, or another that was run")
+    parser.add_argument("--run", type=Path, help="the run's folder; default: runs/<recipe>")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
+    parser.add_argument("--page", type=Path, default=page.PAGE, help=argparse.SUPPRESS)
+    for name, kind, text in _KNOBS:
+        default = Setting.__dataclass_fields__[name].default
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=text)
+    return parser
+
+
+_KNOBS = (
+    ("problems", int, "of each family in each split"),
+    ("large_flops", float, "share of the fair FLOPs that the larger direct model gets"),
+    ("seeds", int, "of each ablation"),
+    ("ablation_steps", int, "RL steps of each ablation"),
+    ("repeats", int, "of timings"),
+)
+
+
+def _known(name: str) -> str:
+    if name in FIGURES:
+        return name
+    near = get_close_matches(name, FIGURES, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(FIGURES)}"
+    raise UserError(f"unknown figure '{name}'", hint)
+
+
+def _setting(options: argparse.Namespace) -> Setting:
+    recipe = load_recipe(options.recipe)
+    return Setting(
+        recipe=recipe,
+        recipe_name=options.recipe,
+        run_dir=options.run or Path("runs", recipe.name),
+        cache=CACHE / recipe.name,
+        **{name: getattr(options, name) for name, _, _ in _KNOBS},
+    )
+
+
+def _measured(name: str, setting: Setting, options: argparse.Namespace) -> bool:
+    """Whether the figure could be measured; if so, it stands in the results and on the page."""
+    print(f"{name}: measuring", file=sys.stderr, flush=True)
+    try:
+        records = list(_records(name, FIGURES[name], setting, options))
+    except SteinerError as error:
+        _say_error(error)
+        return False
+    about = list(_records(page.MACHINE, lambda _: machine.measured_machine(), setting, options))
+    merge_results(page.MACHINE, about, options.results)
+    page.write_page(merge_results(name, records, options.results), options.page)
+    for row in records:
+        print(page.row_text(row), flush=True)
+    return True
+
+
+def _records(
+    name: str, figure: Figure, setting: Setting, options: argparse.Namespace
+) -> Iterator[Record]:
+    commit = current_commit()
+    for measured in figure(setting):
+        yield record(name, measured, _command(name, options), commit)
+
+
+def _command(name: str, options: argparse.Namespace) -> str:
+    """What makes the same again: options that differ from their defaults are named."""
+    defaults = _parser().parse_args([])
+    hidden = ("figures", "results", "page")
+    words = [name]
+    for key, value in vars(options).items():
+        if key not in hidden and value != getattr(defaults, key):
+            words += [f"--{key.replace('_', '-')}", str(value)]
+    return (
+        f"make bench FIGURE={name}" if len(words) == 1 else f'make bench FIGURE="{" ".join(words)}"'
+    )
+
+
+def current_commit() -> str:
+    """The commit that is checked out, with a plus where the code differs from it."""
+    root = Path(__file__).parent.parent
+    commit = _git(root, "rev-parse", "--short", "HEAD")
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *_WRITTEN)
+    return f"{commit or 'unknown'}{'+' if changed else ''}"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _say_error(error: SteinerError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""What the figures are measured on: a recipe, its run folder, and models trained for the benchmark.
+
+Recipe, run folder -> folders of models, each made once and kept while nothing changes
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.results import Measured
+from steiner import pipeline
+from steiner.recipe import Recipe
+from steiner.stage import Stage, Stamp, bring_up, read_stamp, stage_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One call of the benchmark."""
+
+    recipe: Recipe
+    recipe_name: str
+    """As the command line names it."""
+    run_dir: Path
+    """What `make run` made; what is missing or stale there is made."""
+    cache: Path
+    """Where baselines, ablations and marks are kept."""
+    large_flops: float = 1.0
+    """Share of the FLOPs that the larger direct model would need for a fair comparison."""
+    problems: int = 500
+    """Of each family in each split, or as many as there are."""
+    seeds: int = 2
+    """Of each ablation."""
+    ablation_steps: int = 30
+    """rl.steps of each ablation."""
+    repeats: int = 3
+    """Of timings."""
+
+    def stage(self, name: str) -> Path:
+        """The folder of a stage of the run; it and its inputs are made where missing or stale."""
+        for needed in pipeline.stage_named(name).inputs:
+            self.stage(needed)
+        if not self._is_current(pipeline.stage_named(name)):
+            pipeline.run(self.recipe, self.run_dir, only=name)
+        return self.run_dir / name
+
+    def _is_current(self, stage: Stage) -> bool:
+        stamp = read_stamp(self.run_dir / stage.name)
+        digest = stage_digest(stage, self.recipe, self.run_dir)
+        return stamp is not None and stamp.digest == digest
+
+    def trained(
+        self, name: str, recipe: Recipe, work: Callable[[Recipe, Path], None], *inputs: object
+    ) -> tuple[Path, Stamp]:
+        """The folder that `work(recipe, folder)` fills, and what it cost; resumed if killed, and
+        made anew where the recipe's data, sft or rl, or one of `inputs`, has changed."""
+        stage = Stage(
+            name,
+            ("seed", "language", "problems", "sft", "rl"),
+            (),
+            lambda recipe, _, out_dir: work(recipe, out_dir),
+            lambda _: "/".join(map(str, inputs)),
+        )
+        return self.cache / name, bring_up(stage, recipe, self.cache)
+
+
+Figure = Callable[[Setting], Iterator[Measured]]
+"""Measures what stands under one name."""
+
+
+def weights_digest(model: str | Path) -> str:
+    """A hash of a model folder's weights; a name on the hub stands for itself."""
+    files = sorted(Path(model).glob("*.safetensors"))
+    if not files:
+        return str(model)
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as weights:
+            digest.update(hashlib.file_digest(weights, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,85 @@
+"""How much of the machine's matrix-product rate training uses.
+
+Setting -> 6 × parameters × real tokens a second, over the rate in bf16, and over the faster one
+
+The SFT stage's own trainer, data and precision, for some steps; padding does not count. The rates
+are measured between the rounds, so that a busy machine slows both alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from benchmarks.compute import runtime
+from benchmarks.machine import matmul_rates, rates_note
+from benchmarks.results import Measured
+from benchmarks.setting import Figure, Setting
+from steiner.dags.store import read_paths
+from steiner.language.codec import Codec
+from steiner.language.tokenizer import Vocabulary
+from steiner.problems import random_stream
+from steiner.reasoner.models import load_model
+from steiner.reasoner.precision import wants_bf16
+from steiner.recipe import Recipe
+from steiner.training.mixture import encode_paths
+from steiner.training.trainer import SequenceTrainer, schedule_of, train_sequences
+
+STEPS = 40
+"""Of the optimiser, a round."""
+
+
+def throughput(setting: Setting) -> Iterator[Measured]:
+    """Shares of both rates."""
+    setting.stage("cpt")
+    of_bf16, of_fastest = [], []
+    for _ in range(setting.repeats):
+        speed = _gflops_a_second(setting.recipe, setting.run_dir)
+        rates = matmul_rates()
+        of_bf16.append(100 * speed / rates["bf16"])
+        of_fastest.append(100 * speed / max(rates.values()))
+    dtype = "bf16" if wants_bf16(setting.recipe.sft.precision) else "fp32"
+    note = f"trained in {dtype}; {rates_note()}"
+    yield Measured.repeated("of the bf16 rate", of_bf16, "%", "at least 40", note)
+    yield Measured.repeated("of the faster rate", of_fastest, "%")
+
+
+def _gflops_a_second(recipe: Recipe, run_dir: Path) -> float:
+    """6 × parameters × real tokens a second, from STEPS steps of SFT."""
+    recipe = replace(
+        recipe,
+        sft=replace(
+            recipe.sft,
+            tokens=STEPS * recipe.sft.batch_tokens,
+            report_to="none",
+            save_every_steps=10 * STEPS,
+        ),
+    )
+    model, tokenizer = load_model(run_dir / "cpt")
+    codec = Codec(Vocabulary.require(tokenizer))
+    paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
+    sequences = encode_paths(codec, paths, recipe.sft.tokens, recipe.sft.wrong_turn_loss)
+    with TemporaryDirectory() as folder:
+        schedule = schedule_of(recipe.sft, recipe.seed)
+        trainer = train_sequences(model, tokenizer, sequences, schedule, Path(folder))
+        seconds = runtime(Path(folder))
+    return 6 * _parameters(model) * _real_tokens(trainer) / seconds / 1e9
+
+
+def _parameters(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _real_tokens(trainer: SequenceTrainer) -> int:
+    """Of the batches that were trained on."""
+    batches = list(trainer.batches)
+    steps = range(trainer.state.global_step)
+    rows = (row for step in steps for row in batches[step % len(batches)])
+    return sum(trainer.batches.lengths[row] for row in rows)
+
+
+FIGURES: Mapping[str, Figure] = {"throughput": throughput}

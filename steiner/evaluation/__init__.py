@@ -1,0 +1,1 @@
+"""Evaluation: suites of held-out problems, what models make of them, and the report about it."""

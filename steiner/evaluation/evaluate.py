@@ -1,0 +1,211 @@
+"""The evaluation of a run: every stage's model on every suite, in as few passes as that takes.
+
+Recipe, model folders -> results.json, transcripts.json, outcomes.parquet
+
+Each model is loaded once. One that answers directly takes one pass of the engine. One that reasons
+takes three: all suites greedily without a step budget (and, for the last model, the samples); the
+answers within each budget on validation problems (and, for the last model, on the main suite and
+the samples), from which the model's budget is chosen; the other answers within that budget. The
+first pass is nearly all of the time: with N problems a family it is F families times N of the main
+suite and N / 4 each of three others, and the last model's samples of N / 4; the later ones decode
+answers only (scaling.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steiner.evaluation.behaviour import behaviour, traces
+from steiner.evaluation.outcomes import Outcome, judge, write_outcomes
+from steiner.evaluation.results import (
+    ALL,
+    Comparison,
+    Record,
+    Results,
+    accuracy_records,
+    compare,
+    record,
+    sampling_records,
+    write_results,
+)
+from steiner.evaluation.runner import Runner, Search
+from steiner.evaluation.scaling import choose_budget, within_budgets
+from steiner.evaluation.suites import Task, side_count, suites
+from steiner.evaluation.transcripts import pick
+from steiner.files import write_json
+from steiner.recipe import Recipe
+
+MAIN = "test"
+"""The suite that the headline figures are about."""
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What has been found so far."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    transcripts: list[dict[str, Any]] = field(default_factory=list)
+    chosen: dict[str, int | None] = field(default_factory=dict)
+    direct: list[str] = field(default_factory=list)
+    cost: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def evaluate(recipe: Recipe, models: Mapping[str, str], out_dir: Path) -> Results:
+    """Evaluates `models` (stage -> folder or hub name, in the order of training) into `out_dir`.
+
+    The last is taken for the run's result: it alone is swept over all budgets, sampled and drawn.
+    Raises UserError where a model cannot be loaded.
+    """
+    tasks = [task for suite in suites().values() for task in suite.tasks(recipe)]
+    final = list(models)[-1]
+    found = _Findings()
+    for stage, source in models.items():
+        started = time.perf_counter()
+        runner = Runner(stage, source, recipe)
+        if runner.reasons:
+            _reasoning(runner, tasks, found, final=stage == final)
+        else:
+            _direct(runner, tasks, found)
+        seconds = round(time.perf_counter() - started, 2)
+        found.cost[stage] = {"seconds": seconds, "tokens": runner.tokens}
+    results = _results(recipe, final, tasks, found)
+    write_outcomes(out_dir / "outcomes.parquet", found.outcomes)
+    write_json(out_dir / "transcripts.json", {"transcripts": found.transcripts})
+    write_results(out_dir / "results.json", results)
+    return results
+
+
+def _direct(runner: Runner, tasks: Sequence[Task], found: _Findings) -> None:
+    """One pass: the answers of a model that does not reason."""
+    own = [task for task in tasks if not suites()[task.suite].needs_reasoning]
+    rollouts = runner.generate([runner.greedy(task) for task in own], "answers")
+    found.direct.append(runner.stage)
+    found.outcomes += [judge(runner.stage, *pair) for pair in zip(own, rollouts, strict=True)]
+
+
+def _reasoning(runner: Runner, tasks: Sequence[Task], found: _Findings, *, final: bool) -> None:
+    """Three passes, as the module's docstring says."""
+    sampled = _sampled(runner.recipe, tasks) if final else []
+    greedy, samples = _searches(runner, tasks, sampled)
+    swept = [s for s in greedy if _is_swept(s, final)]
+    _note(found, runner, greedy, None)
+
+    budgets = runner.recipe.eval.budgets
+    within = within_budgets(runner, [*swept, *samples], budgets, "budgets")
+    for budget, searches in within.items():
+        _note(found, runner, searches, budget)
+
+    chosen = _choose(runner, found)
+    found.chosen[runner.stage] = chosen
+    if chosen is not None:
+        rest = [s for s in greedy if not _is_swept(s, final)]
+        left = within_budgets(runner, rest, [chosen], "chosen budget")
+        _note(found, runner, left[chosen], chosen)
+    _study(runner, [s for s in greedy if _is_main(s)], found, final=final)
+
+
+def _searches(
+    runner: Runner, tasks: Sequence[Task], sampled: Sequence[Task]
+) -> tuple[list[Search], list[Search]]:
+    """The greedy search of every task, and the samples of those to be sampled; one pass."""
+    chosen = [(task, n) for task in sampled for n in range(runner.recipe.eval.samples)]
+    requests = [runner.greedy(task) for task in tasks]
+    requests += [runner.sampled(task, n) for task, n in chosen]
+    rollouts = runner.generate(requests, "searches")
+    greedy = [Search(*pair) for pair in zip(tasks, rollouts, strict=False)]
+    drawn = zip(chosen, rollouts[len(tasks) :], strict=True)
+    return greedy, [Search(task, rollout, n) for (task, n), rollout in drawn]
+
+
+def _sampled(recipe: Recipe, tasks: Sequence[Task]) -> list[Task]:
+    """The first tasks of each family in the main suite."""
+    main = [task for task in tasks if task.suite == MAIN]
+    return [
+        task
+        for name in recipe.problems.levels
+        for task in [t for t in main if t.problem.family == name][: side_count(recipe)]
+    ]
+
+
+def _is_main(search: Search) -> bool:
+    return search.task.suite == MAIN
+
+
+def _is_swept(search: Search, final: bool) -> bool:
+    """Whether the search is looked at within every budget."""
+    return search.task.suite == "validation" or (final and _is_main(search))
+
+
+def _note(found: _Findings, runner: Runner, searches: Sequence[Search], budget: int | None) -> None:
+    found.outcomes += [judge(runner.stage, s.task, s.rollout, budget, s.sample) for s in searches]
+
+
+def _choose(runner: Runner, found: _Findings) -> int | None:
+    """The budget by the validation suite; no budget where the recipe names none."""
+    right_P: dict[int | None, list[bool]] = {}
+    for outcome in found.outcomes:
+        if outcome.stage == runner.stage and outcome.suite == "validation":
+            right_P.setdefault(outcome.budget, []).append(outcome.right)
+    return choose_budget(right_P)
+
+
+def _study(runner: Runner, searches: Sequence[Search], found: _Findings, *, final: bool) -> None:
+    """How the model searches, by family; and of the last model, transcripts."""
+    traced = traces(searches)
+    families = dict.fromkeys(search.task.problem.family for search in searches)
+    for name in (*families, ALL):
+        places = [i for i, s in enumerate(searches) if name in (ALL, s.task.problem.family)]
+        rates = behaviour([searches[i] for i in places], [traced[i] for i in places])
+        found.records += [record(runner.stage, name, key, rates[key]) for key in rates]
+    if final:
+        found.transcripts = pick(runner.stage, searches, traced)
+
+
+def _results(recipe: Recipe, final: str, tasks: Sequence[Task], found: _Findings) -> Results:
+    greedy = [outcome for outcome in found.outcomes if outcome.sample is None]
+    samples = [outcome for outcome in found.outcomes if outcome.sample is not None]
+    keys = {outcome.key for outcome in samples}
+    for name in suites():
+        metric = "accuracy" if name == MAIN else f"accuracy/{name}"
+        found.records += accuracy_records(metric, [o for o in greedy if o.suite == name])
+    beside = [o for o in greedy if o.suite == MAIN and o.key in keys and o.stage == final]
+    found.records += accuracy_records("one_search", beside)
+    found.records += sampling_records(samples)
+    sizes = {
+        name: dict(Counter(t.problem.family for t in tasks if t.suite == name)) for name in suites()
+    }
+    return Results(
+        recipe=asdict(recipe),
+        final=final,
+        direct=found.direct,
+        chosen_budget=found.chosen,
+        suites=sizes,
+        records=found.records,
+        comparisons=_comparisons(final, greedy, found.chosen),
+        cost=found.cost,
+    )
+
+
+def _comparisons(
+    final: str, greedy: Sequence[Outcome], chosen: Mapping[str, int | None]
+) -> list[Comparison]:
+    """The last model, without a budget and within its own, against every other without one."""
+    settings: dict[tuple[str, int | None], list[Outcome]] = {}
+    for outcome in greedy:
+        if outcome.suite == MAIN:
+            settings.setdefault((outcome.stage, outcome.budget), []).append(outcome)
+    own = dict.fromkeys([(final, None), (final, chosen.get(final))])
+    others = [(stage, budget) for stage, budget in settings if budget is None]
+    return [
+        one
+        for first in own
+        for second in others
+        if first != second
+        for one in compare(settings[first], settings[second])
+    ]

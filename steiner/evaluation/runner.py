@@ -1,0 +1,93 @@
+"""One model under evaluation: loaded once, its requests decoded together.
+
+model folder, Tasks -> Searches
+
+A model whose tokenizer lacks the 14 reasoning tokens (the base, or one that was trained to answer
+directly) answers without reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tqdm.auto import tqdm
+
+from steiner.evaluation.suites import Task
+from steiner.language.format import SPECIAL_TOKENS
+from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.problems import random_stream
+from steiner.reasoner.budget import Budget
+from steiner.reasoner.engine import Engine, Request
+from steiner.reasoner.models import load_model
+from steiner.reasoner.precision import fastest_dtype
+from steiner.reasoner.sampling import Sampling
+from steiner.recipe import Recipe
+from steiner.training.cpt import grow_embeddings
+from steiner.types import Rollout
+
+DIRECT_TOKENS = 128
+"""Longest direct answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One rollout of one task; `sample` is None for the greedy one."""
+
+    task: Task
+    rollout: Rollout
+    sample: int | None = None
+
+
+class Runner:
+    """A loaded model and its engine."""
+
+    def __init__(self, stage: str, source: str, recipe: Recipe) -> None:
+        self.stage, self.recipe = stage, recipe
+        model, tokenizer = load_model(source, fastest_dtype())
+        self.reasons = set(SPECIAL_TOKENS) <= tokenizer.get_vocab().keys()
+        if not self.reasons:
+            add_reasoning_tokens(tokenizer)
+            grow_embeddings(model, len(tokenizer))
+        self.vocabulary = Vocabulary.require(tokenizer)
+        batch = recipe.eval.batch_size
+        self._engine = Engine(model, self.vocabulary, max_batch=batch, max_length=_MAX_LENGTH)
+        self.tokens = 0
+        """Tokens that the model has decoded."""
+
+    def greedy(self, task: Task) -> Request:
+        """A request for the model's own way of answering, without a step budget."""
+        limit = self.recipe.eval.max_tokens if self.reasons else DIRECT_TOKENS
+        return Request(self._prompt(task), Budget(max_tokens=limit), reasoning=self.reasons)
+
+    def sampled(self, task: Task, sample: int) -> Request:
+        """A request for sample number `sample`, with a random stream of its own."""
+        limits = self.recipe.eval
+        longest = max(limits.budgets, default=None)
+        budget = Budget(max_steps=longest, max_tokens=limits.max_tokens)
+        return Request(self._prompt(task), budget, self.sampling(task, sample))
+
+    def sampling(self, task: Task, *names: object) -> Sampling:
+        """The recipe's temperature, with the random stream of that task and those names."""
+        key = (self.recipe.seed, task.suite, task.problem.key)
+        stream = random_stream("evaluation", "samples", *key, *names)
+        return Sampling(self.recipe.eval.temperature, seed=stream.getrandbits(31))
+
+    def generate(self, requests: Sequence[Request], what: str) -> list[Rollout]:
+        """The rollouts of all requests, in their order, with a progress bar on stderr."""
+        bar = tqdm(total=len(requests), desc=f"{self.stage}: {what}", unit="answer", leave=False)
+        with bar:
+            rollouts = self._engine.generate(requests, lambda done: _advance(bar, done))
+        self.tokens += sum(len(rollout.token_ids) for rollout in rollouts)
+        return rollouts
+
+    def _prompt(self, task: Task) -> tuple[int, ...]:
+        return tuple(self.vocabulary.encode_prompt(task.problem.messages))
+
+
+_MAX_LENGTH = 4096
+"""Room for a prompt and a whole completion."""
+
+
+def _advance(bar: tqdm[None], done: int) -> None:
+    bar.update(done - bar.n)

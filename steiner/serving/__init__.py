@@ -1,0 +1,1 @@
+"""Serving: an OpenAI-compatible server on the engine, and the page."""

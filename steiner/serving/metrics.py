@@ -1,0 +1,72 @@
+"""What a server counts and times, in Prometheus' text format.
+
+requests, jobs, rollouts -> /metrics
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+from steiner.types import Rollout
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_FIRST_TOKEN_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_COMPLETION_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Metrics:
+    """One server's counters, in a registry of its own."""
+
+    def __init__(self, num_jobs: Callable[[], int], max_batch: int) -> None:
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "steiner_requests", "Answered HTTP requests", ["path", "status"], registry=registry
+        )
+        self._completions = Counter(
+            "steiner_completions", "Finished completions", ["stop_reason"], registry=registry
+        )
+        self._tokens = Counter(
+            "steiner_tokens", "Tokens read and written", ["kind"], registry=registry
+        )
+        self._steps = Counter(
+            "steiner_steps", "Steps that completions took", ["decision"], registry=registry
+        )
+        self.first_token_s = Histogram(
+            "steiner_time_to_first_token_seconds",
+            "From a streamed request's arrival to its first token",
+            registry=registry,
+            buckets=_FIRST_TOKEN_BUCKETS_S,
+        )
+        self.completion_s = Histogram(
+            "steiner_completion_seconds",
+            "From a request's arrival to the end of its completion",
+            registry=registry,
+            buckets=_COMPLETION_BUCKETS_S,
+        )
+        running = Gauge("steiner_running", "Completions in the batch", registry=registry)
+        running.set_function(lambda: min(num_jobs(), max_batch))
+        waiting = Gauge("steiner_waiting", "Completions in the queue", registry=registry)
+        waiting.set_function(lambda: max(num_jobs() - max_batch, 0))
+
+    def count(self, rollout: Rollout, *, expired: bool) -> None:
+        """Counts one finished completion."""
+        self._completions.labels("time_limit" if expired else str(rollout.stop_reason)).inc()
+        self._tokens.labels("prompt").inc(len(rollout.prompt_ids))
+        self._tokens.labels("completion").inc(len(rollout.token_ids))
+        for step in rollout.steps:
+            self._steps.labels(str(step.decision)).inc()
+
+    def text(self) -> bytes:
+        """The exposition that a scrape gets."""
+        return generate_latest(self._registry)

@@ -1,0 +1,80 @@
+"""`steiner serve`: the app on a socket, until it is told to stop.
+
+model folder, Settings, address -> a running server
+
+    steiner serve --model runs/tiny/rl --port 8000
+
+A first SIGTERM or SIGINT closes the doors: what runs is finished, new requests get a 503, then the
+process ends with exit code 0. A second one ends it at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from steiner.serving.app import create_app
+from steiner.serving.service import Service
+from steiner.serving.settings import Settings
+from steiner.types import UserError
+
+_SLOW_READERS_S = 10
+"""How long clients may take, after the last completion, to read the rest of their answers."""
+
+
+def serve(model: str, settings: Settings, host: str, port: int) -> None:
+    """Serves a model folder or hub name until a signal; raises UserError where it cannot begin."""
+    listener = listen(host, port)
+    service = Service.load(model, settings)
+    config = uvicorn.Config(
+        create_app(service),
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=_SLOW_READERS_S,
+    )
+    _announce(model, listener, settings)
+    StoppableServer(config, service).run(sockets=[listener])
+
+
+class StoppableServer(uvicorn.Server):
+    """Replaces `handle_exit` and `on_tick`, so that the sockets stay open, to answer new requests
+    with a 503, until what runs is finished."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A first signal closes the doors, a second one ends the process."""
+        self.should_exit = self.force_exit = self._service.closing
+        self._service.close()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to go."""
+        return await super().on_tick(counter) or (self._service.closing and self._service.idle)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 is any free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        hint = "choose another with --host and --port"
+        raise UserError(f"cannot listen on {host} port {port}: {reason}", hint) from error
+
+
+def _announce(model: str, listener: socket.socket, settings: Settings) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"{model} at http://{shown}:{port} (page), http://{shown}:{port}/v1 (API)", flush=True)
+    if not settings.api_key and not ipaddress.ip_address(host).is_loopback:
+        print("warning: whoever reaches this port may use the model", file=sys.stderr)
+        print("hint: set a key with --api-key or STEINER_API_KEY", file=sys.stderr)

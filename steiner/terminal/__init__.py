@@ -1,0 +1,1 @@
+"""The terminal: `steiner solve` and `steiner chat`, which show the search as it is made."""

@@ -1,0 +1,82 @@
+"""Rates of what steps do, and the tree that they make, on walks through real DAGs."""
+
+from dataclasses import replace
+
+import pytest
+
+from steiner.evaluation.behaviour import behaviour, traces
+from steiner.evaluation.runner import Search
+from steiner.evaluation.suites import Task
+from steiner.evaluation.transcripts import pick, transcript
+from steiner.types import Decision, Rollout, StopReason
+from tests.evaluation.conftest import paths
+
+
+def _search(path, steps=None):
+    rollout = Rollout(
+        prompt_ids=(1,),
+        token_ids=(1, 2, 3),
+        logprobs=(0.0, 0.0, 0.0),
+        stop_reason=StopReason.END,
+        steps=tuple(steps or path.steps),
+        answer=path.answer,
+        well_formed=True,
+    )
+    return Search(Task("test", path.problem), rollout)
+
+
+def _whole(family, count):
+    return [path for path in paths(family, count, "behaviour") if not path.truncated]
+
+
+def test_a_true_walk_has_no_fault():
+    walks = _whole("countdown", 12)
+    searches = [_search(path) for path in walks]
+    rates = behaviour(searches, traces(searches))
+    steps = [step for path in walks for step in path.steps]
+    turned = sum(step.decision is Decision.BACKTRACK for step in steps)
+    assert rates["backtracks"].value == pytest.approx(turned / len(steps))
+    assert rates["backtracks_rightly"].value == 1
+    assert rates["verifies_rightly"].value == 1
+    for fault in ("repeats", "illegal", "miscomputes", "breaks_format", "runs_out"):
+        assert rates[fault].value == 0
+
+
+def test_a_wrong_verification_and_a_repeated_step_are_counted():
+    path = next(p for p in _whole("countdown", 20) if len(p.steps) >= 4)
+    steps = list(path.steps)
+    claim = replace(steps[0].texts, verification=steps[-1].texts.verification)
+    wrong = [replace(steps[0], texts=claim), *steps[1:]]
+    (one,) = (behaviour([s], traces([s])) for s in [_search(path, wrong)])
+    assert one["verifies_rightly"].value == pytest.approx(1 - 1 / len(steps))
+    back = replace(steps[0], decision=Decision.BACKTRACK)
+    again = _search(path, [back, *steps])
+    assert behaviour([again], traces([again]))["repeats"].value == pytest.approx(
+        1 / (len(steps) + 1)
+    )
+
+
+def test_the_tree_of_a_walk_hangs_together():
+    for path in _whole("mini_sudoku", 6):
+        search = _search(path)
+        drawn = transcript("rl", search, traces([search])[0], right=True)
+        depths = {None: 0}
+        for index, (step, entry) in enumerate(zip(path.steps, drawn["steps"], strict=True)):
+            assert entry["parent"] is None or entry["parent"] < index
+            depths[index] = depths[entry["parent"]] + 1
+            assert depths[index] == step.depth
+        assert drawn["steps"][-1]["kind"] == "goal"
+        assert not any(entry["faults"] for entry in drawn["steps"])
+
+
+def test_transcripts_are_picked_by_rule():
+    walks = _whole("countdown", 30)
+    searches = [_search(path) for path in walks]
+    (chosen,) = pick("rl", searches, traces(searches))
+    turning = sorted(
+        len(path.steps)
+        for path in walks
+        if any(step.decision is Decision.BACKTRACK for step in path.steps)
+    )
+    assert chosen["right"]
+    assert len(chosen["steps"]) == turning[len(turning) // 2]

@@ -1,0 +1,160 @@
+"""The report of a real evaluation: self-contained, and alive in a real browser."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from steiner.evaluation.behaviour import traces
+from steiner.evaluation.report import write_report
+from steiner.evaluation.runner import Search
+from steiner.evaluation.suites import Task
+from steiner.evaluation.transcripts import transcript
+from steiner.files import write_json
+from steiner.types import Rollout, RunError, StopReason, UserError
+from tests.evaluation.conftest import paths
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def report(evaluated):
+    """The report of the run, with logs as the stages leave them and a walk through a real DAG."""
+    run_dir = evaluated.run_dir
+    path = next(p for p in paths("countdown", 30, "report") if len(p.steps) >= 5)
+    rollout = Rollout((1,), (1,) * 90, (0.0,), StopReason.END, path.steps, path.answer, True)
+    search = Search(Task("test", path.problem), rollout)
+    drawn = transcript("rl", search, traces([search])[0], right=True)
+    drawn["question"] += " <script>alert('not text')</script>"
+    write_json(run_dir / "evaluate" / "transcripts.json", {"transcripts": [drawn]})
+    log = [{"step": 10, "loss": 2.5}, {"step": 20, "loss": 1.5}]
+    write_json(run_dir / "cpt" / "trainer_state.json", {"log_history": log})
+    write_json(run_dir / "cpt" / "perplexity.json", {"before": 10.0, "after": 10.1})
+    write_json(run_dir / "synth" / "manifest.json", {"counts": {"dags": 1234, "paths": 5678}})
+    return write_report(run_dir, run_dir / "report"), drawn
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    """The report in Chromium, with what it said and asked for while it loaded."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        opened = browser.new_page()
+        opened.said, opened.asked = [], []
+        opened.on("console", lambda message: opened.said.append(message.text))
+        opened.on("pageerror", lambda error: opened.said.append(str(error)))
+        opened.on("request", lambda request: opened.asked.append(request.url))
+        opened.goto(report[0].as_uri())
+        yield opened
+        browser.close()
+
+
+class _Tags(HTMLParser):
+    """Open tags, to see that each is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found[key] for key in ("src", "href") if key in found and tag != "a"]
+        if tag not in ("meta", "link", "br", "input"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_it_is_whole_html_that_links_to_nothing_outside(report):
+    text = report[0].read_text()
+    tags = _Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert len(tags.ids) == len(set(tags.ids))
+    assert all(link.startswith(("#", "data:")) for link in tags.links)
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_it_shows_the_results(report, evaluated):
+    text = report[0].read_text()
+    mean = evaluated.results.find("accuracy", stage="rl", family="all")[0]
+    assert f"{100 * mean.value:.0f} %" in text
+    assert "1,234" in text
+    assert "+1.0 %" in text
+    assert "Not found, and so not shown: sft/trainer_state.json" in text
+
+
+def test_a_models_text_stays_text(report):
+    assert "<script>alert" not in report[0].read_text()
+
+
+def test_it_renders_without_a_complaint_or_a_request(page, report):
+    assert page.said == []
+    assert page.asked == [report[0].as_uri()]
+
+
+def test_every_step_is_a_node_of_its_kind(page, report):
+    _, drawn = report
+    nodes = page.locator("svg.tree [role=treeitem]")
+    assert nodes.count() == len(drawn["steps"])
+    for index, step in enumerate(drawn["steps"]):
+        assert f"kind-{step['kind']}" in nodes.nth(index).get_attribute("class")
+    assert page.locator("svg.tree .edge").count() == len(drawn["steps"])
+
+
+def test_the_keyboard_walks_the_search_and_the_cards_follow(page, report):
+    _, drawn = report
+    nodes = page.locator("svg.tree [role=treeitem]")
+    nodes.nth(0).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    active = page.locator(".step.is-active")
+    assert active.count() == 1
+    assert active.get_attribute("data-label") == drawn["steps"][2]["next_step"]
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Step 3")
+    page.keyboard.press("End")
+    assert active.get_attribute("data-label") == drawn["steps"][-1]["next_step"]
+
+
+def test_the_slider_hides_what_comes_later(page, report):
+    _, drawn = report
+    slider = page.get_by_label("Steps shown")
+    slider.fill("2")
+    assert page.locator(".node.is-later").count() == len(drawn["steps"]) - 2
+    slider.fill(str(len(drawn["steps"])))
+    assert page.locator(".node.is-later").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_without_results_it_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match="no results") as caught:
+        write_report(tmp_path, tmp_path)
+    assert "steiner eval" in caught.value.hint
+
+
+def test_results_cut_short_are_an_error_of_one_line(evaluated, tmp_path):
+    whole = (evaluated.run_dir / "evaluate" / "results.json").read_text()
+    (tmp_path / "evaluate").mkdir()
+    (tmp_path / "evaluate" / "results.json").write_text(whole[: len(whole) // 2])
+    with pytest.raises(RunError, match=r"cannot read .*results\.json"):
+        write_report(tmp_path, tmp_path)
+    assert json.loads(whole)["final"] == "rl"
