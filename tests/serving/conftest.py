@@ -103,7 +103,7 @@ class Served:
     service: Service
 
     def client(self, api_key: str = "none") -> openai.OpenAI:
-        """OpenAI's client, which tries nothing twice."""
+        """OpenAI's client, which tries nothing twice; to be closed."""
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=api_key, max_retries=0)
 
     def chat(self, text: str = "Make 24 from 3, 5, 7, 9.", **fields: Any) -> httpx.Response:
@@ -163,3 +163,10 @@ def served(serve: Callable[[Settings], AbstractContextManager[Served]]) -> Itera
     """The server that most tests share."""
     with serve(Settings()) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def client(served: Served) -> Iterator[openai.OpenAI]:
+    """OpenAI's client of that server."""
+    with served.client() as opened:
+        yield opened

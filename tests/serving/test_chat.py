@@ -18,10 +18,10 @@ QUESTION = "Make 24 from 3, 5, 7, 9."
 COMPONENTS = ("next_step", "understanding", "summary", "verification")
 
 
-def _create(served, text=QUESTION, **fields):
+def _create(client, text=QUESTION, **fields):
     """One completion by OpenAI's client."""
     limits = {"max_steps": 3} | fields.pop("extra_body", {})
-    return served.client().chat.completions.create(
+    return client.chat.completions.create(
         model="steiner",
         messages=[{"role": "user", "content": text}],
         extra_body=limits,
@@ -43,13 +43,13 @@ def _joined(chunks, field, choice=0):
     return list(chain(*said)) if field == "reasoning_steps" else "".join(said)
 
 
-def test_answer_is_the_engines_own(served, model_folder):
+def test_answer_is_the_engines_own(client, model_folder):
     model, vocabulary = load_reasoning_model(model_folder)
     prompt = tuple(vocabulary.encode_prompt([Message("user", QUESTION)]))
     request = Request(prompt, Budget(max_steps=3, max_tokens=240))
     rollout = Engine(model, vocabulary, max_batch=1).generate([request])[0]
 
-    answer = _create(served)
+    answer = _create(client)
 
     message, usage = answer.choices[0].message, answer.usage
     assert message.content == rollout.answer
@@ -64,8 +64,8 @@ def test_answer_is_the_engines_own(served, model_folder):
     assert reasoned == rollout.token_ids.index(end) + 1
 
 
-def test_reasoning_stands_under_both_names(served):
-    extra = _create(served).choices[0].message.model_extra
+def test_reasoning_stands_under_both_names(client):
+    extra = _create(client).choices[0].message.model_extra
     assert extra["reasoning"] == extra["reasoning_content"]
     assert extra["reasoning"].startswith("Step 1\n")
     for step in extra["reasoning_steps"]:
@@ -87,9 +87,9 @@ def test_stream_adds_up_to_the_whole(served, fields):
         assert last["finish_reason"] == choice["finish_reason"]
 
 
-def test_openai_client_reads_the_stream(served):
-    whole = _create(served)
-    chunks = list(_create(served, stream=True))
+def test_openai_client_reads_the_stream(client):
+    whole = _create(client)
+    chunks = list(_create(client, stream=True))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert text == whole.choices[0].message.content
     assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}

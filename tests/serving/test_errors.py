@@ -106,9 +106,9 @@ def test_dialogue_beyond_the_context_is_refused(served):
         assert _error(response)["code"] == "context_length_exceeded"
 
 
-def test_other_models_are_not_found(served):
+def test_other_models_are_not_found(client, served):
     with pytest.raises(openai.NotFoundError) as caught:
-        served.client().chat.completions.create(**GOOD | {"model": "gpt-9"})
+        client.chat.completions.create(**GOOD | {"model": "gpt-9"})
     assert caught.value.code == "model_not_found"
     assert _error(httpx.get(f"{served.url}/v1/models/gpt-9"))["param"] == "model"
 

@@ -63,8 +63,8 @@ def test_full_queue_is_429_and_a_time_to_come_back(narrow, endless):
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
         assert refused.json()["error"]["code"] == "rate_limit_exceeded"
-        with pytest.raises(openai.RateLimitError):
-            narrow.client().responses.create(model="steiner", input="Hi")
+        with narrow.client() as client, pytest.raises(openai.RateLimitError):
+            client.responses.create(model="steiner", input="Hi")
         running.close()
         assert waiting.result().status_code == 200
     narrow.wait_until_idle()
@@ -130,8 +130,8 @@ def test_api_key(serve):
             assert refused.json()["error"]["code"] == "invalid_api_key"
         assert httpx.get(f"{running.url}/v1/models").status_code == 401
         assert running.chat().status_code == 401
-        with pytest.raises(openai.AuthenticationError):
-            running.client("wrong").models.list()
+        with running.client("wrong") as client, pytest.raises(openai.AuthenticationError):
+            client.models.list()
         for path in ("/", "/healthz", "/readyz", "/metrics"):
             assert httpx.get(f"{running.url}{path}").status_code == 200
         right = httpx.get(f"{running.url}/v1/models", headers=_bearer("sésame"))

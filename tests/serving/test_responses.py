@@ -11,10 +11,8 @@ QUESTION = "Make 24 from 3, 5, 7, 9."
 LIMITS = {"max_output_tokens": 240, "extra_body": {"max_steps": 3}}
 
 
-def _create(served, **fields):
-    return served.client().responses.create(
-        **({"model": "steiner", "input": QUESTION} | LIMITS | fields)
-    )
+def _create(client, **fields):
+    return client.responses.create(**({"model": "steiner", "input": QUESTION} | LIMITS | fields))
 
 
 def _dump(items):
@@ -22,8 +20,8 @@ def _dump(items):
     return [item.model_dump(exclude={"id", "parsed"}, exclude_none=True) for item in items]
 
 
-def test_whole_response_says_what_the_chat_says(served):
-    response = _create(served)
+def test_whole_response_says_what_the_chat_says(client, served):
+    response = _create(client)
     chat = served.chat(QUESTION).json()
     message = chat["choices"][0]["message"]
     reasoning, answer = response.output
@@ -44,11 +42,11 @@ def _finished(chat):
 
 
 @pytest.mark.parametrize("fields", [{}, {"temperature": 1.0, "seed": 3}])
-def test_stream_adds_up_to_the_whole(served, fields):
+def test_stream_adds_up_to_the_whole(client, fields):
     extra = LIMITS["extra_body"] | {"seed": fields.get("seed", 0)}
     given = {"temperature": fields.get("temperature", 0.0), "extra_body": extra}
-    whole = _create(served, **given)
-    events = list(_create(served, stream=True, **given))
+    whole = _create(client, **given)
+    events = list(_create(client, stream=True, **given))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert [event.type for event in events[:3]] == [
         "response.created",
@@ -66,8 +64,8 @@ def test_stream_adds_up_to_the_whole(served, fields):
     assert list(said.values()) == [whole.output_text, whole.output[0].content[0].text]
 
 
-def test_each_step_comes_with_its_summary(served):
-    events = list(_create(served, stream=True))
+def test_each_step_comes_with_its_summary(client):
+    events = list(_create(client, stream=True))
     ended = [event for event in events if event.type == "response.reasoning_summary_part.done"]
     steps = [event.model_extra["reasoning_step"] for event in ended]
     assert steps == events[-1].response.output[0].model_extra["reasoning_steps"]
@@ -75,40 +73,40 @@ def test_each_step_comes_with_its_summary(served):
     assert [event.summary_index for event in ended] == list(range(len(steps)))
 
 
-def test_openai_client_puts_the_stream_together(served):
+def test_openai_client_puts_the_stream_together(client):
     fields = {"model": "steiner", "input": QUESTION} | LIMITS
-    with served.client().responses.stream(**fields) as stream:
+    with client.responses.stream(**fields) as stream:
         *_, last = stream
-    whole = _create(served)
+    whole = _create(client)
     assert last.response.output_text == whole.output_text
     assert _dump(last.response.output) == _dump(whole.output)
 
 
-def test_several_choices_are_several_pairs_of_items(served):
+def test_several_choices_are_several_pairs_of_items(client):
     extra = LIMITS["extra_body"] | {"n": 2, "seed": 1}
-    whole = _create(served, extra_body=extra)
+    whole = _create(client, extra_body=extra)
     assert [item.type for item in whole.output] == ["reasoning", "message"] * 2
-    streamed = list(_create(served, extra_body=extra, stream=True))[-1].response
+    streamed = list(_create(client, extra_body=extra, stream=True))[-1].response
     assert sorted(map(str, _dump(streamed.output))) == sorted(map(str, _dump(whole.output)))
 
 
 def test_reasoning_cut_short_has_no_message(serve, endless):
-    with serve(Settings(time_limit_s=0.5)) as running:
-        response = _create(running, max_output_tokens=4000, extra_body=endless)
+    with serve(Settings(time_limit_s=0.5)) as running, running.client() as client:
+        response = _create(client, max_output_tokens=4000, extra_body=endless)
     assert [item.type for item in response.output] == ["reasoning"]
     assert response.status == "incomplete"
     assert response.incomplete_details.reason == "max_output_tokens"
     assert response.incomplete_details.model_extra["detail"] == "time_limit"
 
 
-def test_dialogue_instructions_and_effort(served):
-    earlier = _create(served)
+def test_dialogue_instructions_and_effort(client, served):
+    earlier = _create(client)
     turns = [
         {"role": "user", "content": [{"type": "input_text", "text": QUESTION}]},
         *(item.model_dump(exclude_none=True) for item in earlier.output),
         {"role": "user", "content": "And another way?"},
     ]
-    response = _create(served, input=turns, instructions="Be brief.", reasoning={"effort": "low"})
+    response = _create(client, input=turns, instructions="Be brief.", reasoning={"effort": "low"})
     same = served.chat(
         messages=[
             {"role": "system", "content": "Be brief."},
@@ -134,6 +132,6 @@ def test_dialogue_instructions_and_effort(served):
         {"reasoning": {"effort": "enormous"}},
     ],
 )
-def test_what_cannot_be_honoured_is_refused(served, fields):
+def test_what_cannot_be_honoured_is_refused(client, fields):
     with pytest.raises(openai.BadRequestError):
-        _create(served, **fields)
+        _create(client, **fields)

@@ -96,10 +96,10 @@ def test_open_to_the_network_without_a_key_is_warned_about(model_folder):
         assert "warning: whoever reaches this port" in process.stderr.readline()
 
 
-def test_models_and_page(served):
-    (model,) = served.client().models.list().data
+def test_models_and_page(client, served):
+    (model,) = client.models.list().data
     assert (model.id, model.object) == ("steiner", "model")
-    assert served.client().models.retrieve("steiner") == model
+    assert client.models.retrieve("steiner") == model
     page = httpx.get(served.url)
     assert page.headers["content-type"].startswith("text/html")
     assert "Steiner" in page.text
