@@ -6,7 +6,6 @@ engine Requests -> (choice, Progress) as it comes, or the Rollouts at the end
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -20,8 +19,8 @@ from steiner.types import Problem, Rollout
 class Completion:
     """What comes of one request; whoever made it calls `cancel` when nobody reads it any more."""
 
-    def __init__(self, problem: Problem | None, metrics: Metrics) -> None:
-        self.id = secrets.token_hex(12)
+    def __init__(self, id: str, problem: Problem | None, metrics: Metrics) -> None:
+        self.id = id
         self.created_s = int(time.time())
         self.problem = problem
         """What the question poses, where it fits a problem family."""

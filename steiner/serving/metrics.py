@@ -36,9 +36,8 @@ class Metrics:
         self._completions = Counter(
             "steiner_completions", "Finished completions", ["stop_reason"], registry=registry
         )
-        self._tokens = Counter(
-            "steiner_tokens", "Tokens read and written", ["kind"], registry=registry
-        )
+        tokens = Counter("steiner_tokens", "Tokens read and written", ["kind"], registry=registry)
+        self._num_read, self._num_written = tokens.labels("prompt"), tokens.labels("completion")
         self._steps = Counter(
             "steiner_steps", "Steps that completions took", ["decision"], registry=registry
         )
@@ -62,8 +61,8 @@ class Metrics:
     def count(self, rollout: Rollout, *, expired: bool) -> None:
         """Counts one finished completion."""
         self._completions.labels("time_limit" if expired else str(rollout.stop_reason)).inc()
-        self._tokens.labels("prompt").inc(len(rollout.prompt_ids))
-        self._tokens.labels("completion").inc(len(rollout.token_ids))
+        self._num_read.inc(len(rollout.prompt_ids))
+        self._num_written.inc(len(rollout.token_ids))
         for step in rollout.steps:
             self._steps.labels(str(step.decision)).inc()
 

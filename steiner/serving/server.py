@@ -24,6 +24,9 @@ from steiner.types import UserError
 
 _SLOW_READERS_S = 10
 """How long clients may take, after the last completion, to read the rest of their answers."""
+_SWITCH_S = 0.0005
+"""How long the event loop waits for the engine's thread to give way; with Python's own 5 ms, every
+answer would be late by several steps."""
 
 
 def serve(model: str, settings: Settings, host: str, port: int) -> None:
@@ -39,6 +42,7 @@ def serve(model: str, settings: Settings, host: str, port: int) -> None:
         timeout_graceful_shutdown=_SLOW_READERS_S,
     )
     _announce(model, listener, settings)
+    sys.setswitchinterval(_SWITCH_S)
     StoppableServer(config, service).run(sockets=[listener])
 
 

@@ -9,7 +9,7 @@ is not safe in two threads.
 from __future__ import annotations
 
 import copy
-import secrets
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -61,6 +61,8 @@ class Service:
         self.created_s = int(time.time())
         self._worker = Worker(engine)
         self.metrics = Metrics(lambda: self.num_jobs, settings.max_batch)
+        # Not from the system: each call of it would wait for the engine's thread.
+        self._random = random.Random()
         self._longest_token = max(map(len, self.vocabulary.tokenizer.get_vocab()))
         self._posed([Message("user", "")])  # imports the families before the first question
 
@@ -120,9 +122,10 @@ class Service:
         prompt = self._encode(messages)
         steps = step_limit(ask.effort, ask.max_steps)
         budget = Budget(ask.min_steps or 0, steps, self._token_limit(len(prompt), ask.max_tokens))
-        requests = [Request(prompt, budget, sampling) for sampling in _samplings(ask)]
+        requests = [Request(prompt, budget, sampling) for sampling in self._samplings(ask)]
         self._check_room(len(requests))
-        completion = Completion(self._posed(messages), self.metrics)
+        id = f"{self._random.getrandbits(96):024x}"
+        completion = Completion(id, self._posed(messages), self.metrics)
         completion.begin(self._worker, requests, self.settings.time_limit_s, live=ask.live)
         return completion
 
@@ -148,6 +151,14 @@ class Service:
         room = self.max_length - num_prompt
         return room if max_tokens is None else min(room, max_tokens)
 
+    def _samplings(self, ask: Ask) -> list[Sampling]:
+        """How each choice is drawn; without a seed, differently every time."""
+        if ask.temperature == 0:
+            return [Sampling()] * ask.num_choices
+        seed = self._random.getrandbits(63) if ask.seed is None else ask.seed
+        drawn = samplings(ask.num_choices, ask.temperature, seed)
+        return drawn if ask.top_p is None else [replace(one, top_p=ask.top_p) for one in drawn]
+
     def _posed(self, messages: Sequence[Message]) -> Problem | None:
         """What is asked, to read the steps' depths by; None where it is no known problem."""
         try:
@@ -161,12 +172,3 @@ class Service:
             raise InvalidRequest(f"n is {num_choices}, and the queue holds {most}", "n")
         if self.num_jobs + num_choices > most:
             raise Overloaded(f"{self.num_jobs} completions run or wait already")
-
-
-def _samplings(ask: Ask) -> list[Sampling]:
-    """How each choice is drawn; without a seed, differently every time."""
-    if ask.temperature == 0:
-        return [Sampling()] * ask.num_choices
-    seed = secrets.randbits(63) if ask.seed is None else ask.seed
-    drawn = samplings(ask.num_choices, ask.temperature, seed)
-    return drawn if ask.top_p is None else [replace(one, top_p=ask.top_p) for one in drawn]

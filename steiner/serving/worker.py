@@ -24,8 +24,9 @@ from steiner.types import Rollout, RunError, SteinerError
 
 logger = logging.getLogger(__name__)
 
-_UPDATE_S_PER_STREAM = 0.0015
-"""Least time between two updates of all streams, for each of them; one costs a tenth of it."""
+_UPDATE_S_PER_STREAM = 0.0025
+"""Least time between two updates of all streams, for each of them: 64 streams, 6 times a second. An
+update of one costs about 0.1 ms."""
 
 
 @dataclass(frozen=True, slots=True)
