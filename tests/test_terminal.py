@@ -233,8 +233,6 @@ def test_chat_is_stopped_and_goes_on(terminal: Terminal, question: str) -> None:
     terminal.type(f"{question}\n")
     terminal.wait_for("checked  right")
     terminal.wait_for("\n> ")
-    terminal.type("\x03")
-    terminal.wait_for("Ctrl-D ends the chat")
     terminal.type("\x04")
     assert terminal.exit_code() == 0
 
