@@ -144,7 +144,7 @@ class RlRecipe:
     """Groups made for each one trained on; those whose outcomes differ most are kept."""
     family_floor: float = 0.05
     """Families are drawn by p (1 - p) + this, p being the share solved of late."""
-    lr: float = 1e-4
+    lr: float = 3e-4
     """Of AdamW."""
     muon_lr: float = 0.0
     """Of Muon, for the matrices inside the model; 0 leaves them to AdamW."""

@@ -2,11 +2,12 @@
 
 sft/ -> rl/ (model folder, trainer_state.json with the history of all measures)
 
-TRL's GRPOTrainer does the optimising. It is given our rollouts (training/groups.py), and two of its
-methods are replaced: `_generate_and_score_completions`, to add to GRPO's one advantage a rollout
-the step advantage of each token (training/rewards.py), and `_prepare_inputs`, to put rollouts of
-like length into one batch. Tokens that the grammar or the budget forced are no choice of the model
-and carry no loss. At `step_reward_weight = 0` the advantages are those of plain Dr. GRPO.
+TRL's GRPOTrainer does the optimising, on our rollouts (training/groups.py). Three of its methods
+are replaced: `_generate_and_score_completions`, to add the step advantage of each token to GRPO's
+one advantage a rollout (training/rewards.py); `_get_per_token_logps_and_entropies`, to score tokens
+by the policy that they were sampled from (training/policy.py); and `_prepare_inputs`, to put
+rollouts of like length into one batch. Tokens that grammar or budget forced were not chosen and
+carry no loss. At `step_reward_weight = 0` the advantages are those of Dr. GRPO.
 
 Command: steiner train rl --recipe tiny
 """
@@ -45,6 +46,7 @@ from steiner.reasoner.precision import wants_bf16
 from steiner.recipe import Recipe
 from steiner.training.groups import Group, GroupSource, measures, widest
 from steiner.training.optim import build_optimizer
+from steiner.training.policy import GrammarPolicy
 from steiner.training.rewards import StepAdvantage, step_advantages, token_advantages
 from steiner.types import Rollout, UserError
 
@@ -78,7 +80,8 @@ def build_trainer(
     vocabulary = Vocabulary.require(tokenizer)
     max_length = int(model.config.max_position_embeddings)
     engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
-    rollouts = Rollouts(Codec(vocabulary), GroupSource(recipe, vocabulary, engine))
+    policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
+    rollouts = Rollouts(Codec(vocabulary), policy, GroupSource(recipe, vocabulary, engine))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
         trainer = StepGRPOTrainer(
@@ -108,6 +111,32 @@ class StepGRPOTrainer(GRPOTrainer):
         output["advantages"] = output["advantages"][:, None] + step_BT
         output["row"] = torch.arange(len(inputs), device=step_BT.device)
         return output
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: torch.nn.Module,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **_: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """As TRL's, among the tokens that the grammar allows."""
+        assert isinstance(self.rollout_func, Rollouts)
+        found = []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            rows = slice(start, start + (batch_size or len(input_ids)))
+            ids_BT = input_ids[rows, -logits_to_keep:]
+            with self.accelerator.autocast():
+                logits_BTV = model(
+                    input_ids=input_ids[rows],
+                    attention_mask=attention_mask[rows],
+                    logits_to_keep=logits_to_keep + 1,
+                    use_cache=False,
+                ).logits[:, :-1]
+            found.append(self.rollout_func.policy.logprobs(logits_BTV / self.temperature, ids_BT))
+        logprobs, entropies = zip(*found, strict=True)
+        return torch.cat(logprobs), torch.cat(entropies), None
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """As TRL's; then the rows are dealt out anew by length, with hardly any padding."""
@@ -161,6 +190,7 @@ class Rollouts:
     """TRL's `rollout_func` and its reward function, on top of a GroupSource."""
 
     codec: Codec
+    policy: GrammarPolicy
     source: GroupSource
     measured: Mapping[str, float] = field(default_factory=dict)
 

@@ -22,6 +22,7 @@ from transformers import (
 from steiner.dags.build import build_dag
 from steiner.dags.paths import Walk, sample_paths
 from steiner.language.codec import Codec
+from steiner.language.format import TRANSITIONS, GrammarState
 from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.problems import generate_problems, random_stream, recognise
 from steiner.reasoner.budget import Budget
@@ -33,6 +34,7 @@ from steiner.training.rewards import MALFORMED, WRONG, Score, step_advantages
 from steiner.types import Path as SearchPath
 from steiner.types import Problem, ReasoningDag, Rollout, Split, StopReason, UserError
 
+BROKEN = GrammarState.BROKEN
 RECIPE = Recipe(
     name="little",
     problems=ProblemsRecipe({"jugs": 1, "countdown": 1}),
@@ -192,11 +194,12 @@ def advantages_by_hand(rollouts: rl.Rollouts, group: Group, row: int, weight: fl
 def test_loss_and_gradient_by_hand(vocabulary: Vocabulary, tmp_path: Path) -> None:
     trainer = trainer_of(RECIPE, vocabulary, tmp_path)
     model = trainer.model
+    classes_V = vocabulary.class_tensor(len(vocabulary.tokenizer))
     by_trl = torch.zeros(())
     by_hand = torch.zeros(())
     for batch in first_batches(trainer):
         by_trl = by_trl + trainer.compute_loss(model, batch)
-        by_hand = by_hand + loss_by_hand(model, batch, num_rollouts=8, max_tokens=80)
+        by_hand = by_hand + loss_by_hand(model, batch, classes_V, num_rollouts=8, max_tokens=80)
     weights = list(model.parameters())
     wanted = torch.autograd.grad(by_hand, weights)
     for found, expected in zip(torch.autograd.grad(by_trl, weights), wanted, strict=True):
@@ -204,16 +207,33 @@ def test_loss_and_gradient_by_hand(vocabulary: Vocabulary, tmp_path: Path) -> No
     assert any(gradient.abs().max() > 1e-4 for gradient in wanted)
 
 
-def loss_by_hand(
-    model: PreTrainedModel, batch: dict[str, Any], num_rollouts: int, max_tokens: int
+def logprobs_by_hand(
+    logits_TV: torch.Tensor, ids_T: torch.Tensor, classes_V: torch.Tensor
 ) -> torch.Tensor:
-    """Dr. GRPO: minus the sum over chosen tokens of A log p, over rollouts and the token limit."""
+    """Log-probabilities of the tokens, one by one; 0 behind the end."""
+    state, found = int(GrammarState.BEGIN), []
+    for logits_V, token in zip(logits_TV, ids_T, strict=True):
+        allowed = [i for i, c in enumerate(classes_V.tolist()) if TRANSITIONS[state][c] != BROKEN]
+        found.append(logits_V[token] - logits_V[allowed or [int(token)]].logsumexp(0))
+        state = TRANSITIONS[state][int(classes_V[token])]
+    return torch.stack(found)
+
+
+def loss_by_hand(
+    model: PreTrainedModel,
+    batch: dict[str, Any],
+    classes_V: torch.Tensor,
+    num_rollouts: int,
+    max_tokens: int,
+) -> torch.Tensor:
+    """Dr. GRPO: minus the sum over chosen tokens of A log p, over rollouts and the token limit;
+    p among the tokens that the grammar allows."""
     ids_BT = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
     mask_BT = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
     logits_BTV = model(input_ids=ids_BT, attention_mask=mask_BT).logits
     width = batch["completion_ids"].shape[1]
-    logprob_BTV = logits_BTV[:, -width - 1 : -1].log_softmax(-1)
-    logprob_BT = logprob_BTV.gather(2, batch["completion_ids"][..., None])[..., 0]
+    rows = zip(logits_BTV[:, -width - 1 : -1], batch["completion_ids"], strict=True)
+    logprob_BT = torch.stack([logprobs_by_hand(*row, classes_V) for row in rows])
     chosen_BT = batch["completion_mask"] * batch["tool_mask"]
     return -(batch["advantages"] * logprob_BT * chosen_BT).sum() / (num_rollouts * max_tokens)
 
