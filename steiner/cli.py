@@ -119,7 +119,7 @@ def _add(
 
 def _add_solve(commands: argparse._SubParsersAction[_Parser]) -> None:
     solve = _add(commands, "solve", _solve, "answer one question, showing each step")
-    solve.example = 'steiner solve "Use 3, 5 and 8, each once, to make 16."'
+    solve.example = 'steiner solve "Make 15 from 8, 4, 3."'
     solve.add_argument("question", metavar="QUESTION")
     _add_ask(solve)
     solve.add_argument("--json", action="store_true", help="one JSON object, for programs")

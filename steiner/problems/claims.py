@@ -104,6 +104,16 @@ def find_clash(says: tuple[Claim, ...], state: State) -> int | None:
     return next((s for s, allowed in enumerate(constraints(says)) if not allowed & known), None)
 
 
+def truth(says: tuple[Claim, ...], state: State, speaker: int) -> bool | None:
+    """Whether the speaker's claim is true by the known roles of others; None where they leave it
+    open."""
+    others = agreeing((*state[:speaker], UNKNOWN, *state[speaker + 1 :]))
+    kind, first, *_, second = (*says[speaker], says[speaker][-1])
+    count = len(state)
+    true = KINDS[kind][1](knights(count, first), knights(count, second)) & others
+    return bool(true) if true in (0, others) else None
+
+
 def as_claim(count: int, speaker: int, statement: Sequence[Any]) -> Claim | None:
     """The claim about others that allows the same assignments as reasoning-gym's `statement`."""
     true = _where_true(count, statement)

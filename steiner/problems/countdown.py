@@ -60,8 +60,10 @@ class Countdown(Family):
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
         operator, left, right = move.action
+        equation = {"left": left, "operator": operator, "right": right}
+        result = _apply(operator, left, right)
         return StepTexts(
-            phrases.render("next_step", depth=depth, left=left, operator=operator, right=right),
+            phrases.render("next_step", depth=depth, **equation, result=result),
             phrases.render("understanding", numbers=_join(before)),
             phrases.render("summary", numbers=_join(move.state)),
             self._verification(spec, phrases, move.state),
@@ -72,17 +74,18 @@ class Countdown(Family):
         verdict = self.verdict(spec, state)
         if verdict is Verdict.OPEN:
             return phrases.render("open", count=len(state), target=target)
+        told = {"results": _join(_results(state), ", "), "target": target}
         if verdict is Verdict.DEAD:
-            return phrases.render("dead", results=_join(_results(state), ", "), target=target)
+            return phrases.render("dead", **told)
         operator, left, right = _last_action(state, target)
-        return phrases.render("goal", left=left, operator=operator, right=right, target=target)
+        return phrases.render("goal", **told, left=left, operator=operator, right=right)
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
-        depth, action = _read_next_step(phrases, texts.next_step)
+        depth, action, right = _read_next_step(phrases, texts.next_step)
         after = _read_numbers(phrases, "summary", texts.summary)
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
         before = _read_numbers(phrases, "understanding", texts.understanding)
-        return StepReading(depth, action, before, after, verdict, sound)
+        return StepReading(depth, action, before, after, verdict, sound and right)
 
     def _read_verification(
         self, spec: Spec, phrases: Phrases, text: str, after: State | None
@@ -94,13 +97,12 @@ class Countdown(Family):
         sound = fields["target"] == str(spec["target"])
         if name == "open":
             return Verdict.OPEN, sound and fields["count"] == str(len(after))
+        true = len(after) == 2 and fields["results"] == _join(_results(after), ", ")
         if name == "dead":
-            told = fields["results"].split(", ")
-            true = len(after) == 2 and told == [str(n) for n in _results(after)]
             return Verdict.DEAD, sound and true
         action = (fields["operator"], *_integers(fields["left"], fields["right"]))
         reached = any(m.action == action and m.state == (spec["target"],) for m in _moves(after))
-        return Verdict.GOAL, sound and len(after) == 2 and reached
+        return Verdict.GOAL, sound and true and reached
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
         numbers = _join(spec["numbers"], ", ")
@@ -217,12 +219,16 @@ def _integers(*texts: str) -> tuple[int, ...]:
     return tuple(int(text) if _NUMBER.fullmatch(text) else -1 for text in texts)
 
 
-def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
+def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None, bool]:
+    """Depth, action, and whether the result is right."""
     found = phrases.match(text, "next_step")
     if found is None:
-        return None, None
-    depth, left, right = _integers(found[1]["depth"], found[1]["left"], found[1]["right"])
-    return depth, (found[1]["operator"], left, right)
+        return None, None, False
+    depth, left, right, result = _integers(
+        *(found[1][key] for key in ("depth", "left", "right", "result"))
+    )
+    operator = found[1]["operator"]
+    return depth, (operator, left, right), result == _apply(operator, left, right)
 
 
 def _read_numbers(phrases: Phrases, name: str, text: str) -> State | None:

@@ -66,8 +66,8 @@ class Jugs(Family):
         action = _render_action(phrases, move.action)
         return StepTexts(
             phrases.render("next_step", depth=depth, action=action),
-            phrases.render("understanding", jugs=_render_jugs(before[1:])),
-            phrases.render("summary", jugs=_render_jugs(move.state[1:])),
+            _render_understanding(spec, phrases, before, move.action),
+            _render_summary(spec, phrases, before, move),
             self._verification(spec, phrases, move.state),
         )
 
@@ -87,6 +87,11 @@ class Jugs(Family):
         before = _read_state(spec, phrases, "understanding", texts.understanding, depth, -1)
         after = _read_state(spec, phrases, "summary", texts.summary, depth, 0)
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
+        if sound and before and after and action:
+            sound = (texts.understanding.strip(), texts.summary.strip()) == (
+                _render_understanding(spec, phrases, before, action),
+                _render_summary(spec, phrases, before, Move(action, after)),
+            )
         return StepReading(depth, action, before, after, verdict, sound)
 
     def _read_verification(
@@ -254,6 +259,29 @@ def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | N
     return int(found[1]["depth"]), _read_action(phrases, found[1]["action"])
 
 
+def _flow(spec: Spec, before: State, action: Action) -> tuple[str, int, int] | None:
+    """The jug poured into, the room in it, and the amount that flows; None for other actions."""
+    if action[0] != "pour" or not {*action[1:]} <= {*JUGS[: len(before) - 1]}:
+        return None
+    jug, into = map(JUGS.index, action[1:])
+    room = spec["capacities"][into] - before[1 + into]
+    return JUGS[into], room, min(before[1 + jug], room)
+
+
+def _render_understanding(spec: Spec, phrases: Phrases, before: State, action: Action) -> str:
+    jugs, flow = _render_jugs(before[1:]), _flow(spec, before, action)
+    if flow is None:
+        return phrases.render("understanding", jugs=jugs)
+    return phrases.render("understanding_pour", jugs=jugs, into=flow[0], room=flow[1])
+
+
+def _render_summary(spec: Spec, phrases: Phrases, before: State, move: Move) -> str:
+    jugs, flow = _render_jugs(move.state[1:]), _flow(spec, before, move.action)
+    if flow is None:
+        return phrases.render("summary", jugs=jugs)
+    return phrases.render("summary_pour", jugs=jugs, amount=flow[2])
+
+
 def _render_jugs(contents: Sequence[int]) -> str:
     return ", ".join(f"{jug} {amount}" for jug, amount in zip(JUGS, contents, strict=False))
 
@@ -262,7 +290,7 @@ def _read_state(
     spec: Spec, phrases: Phrases, name: str, text: str, depth: int | None, offset: int
 ) -> State | None:
     """The state whose contents `text` tells, after the step at `depth` + `offset`."""
-    found = phrases.match(text, name)
+    found = phrases.match(text, f"{name}_pour", name)
     if found is None or depth is None:
         return None
     amounts = [re.fullmatch(r"([A-Z]) (\d{1,2})", part) for part in found[1]["jugs"].split(", ")]

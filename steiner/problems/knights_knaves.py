@@ -1,7 +1,8 @@
 """Knights and knaves: say who always speaks true and who always lies, from one claim of each.
 
 A state is each person's role: 1 knight, 0 knave, -1 unknown. Where one claim, with the roles known
-so far, leaves a person a single role, the moves are such deductions; elsewhere they suppose a role.
+so far, leaves a person a single role, that is a move (a deduction); supposing a role of the first
+unknown person always is. The verification goes through what each known person says, one by one.
 Twin of reasoning-gym's `knights_knaves`.
 """
 
@@ -14,7 +15,6 @@ from functools import lru_cache
 from typing import Any
 
 from steiner.problems.claims import (
-    KINDS,
     UNKNOWN,
     Claim,
     agreeing,
@@ -25,16 +25,16 @@ from steiner.problems.claims import (
     ordered,
     random_claim,
     solutions,
+    truth,
 )
 from steiner.problems.family import Family, Move, StepReading
 from steiner.problems.phrases import Phrases, load_phrases
+from steiner.problems.statements import enumerated, read_claims, render_claim, split
 from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 
 MAX_DEDUCTIONS = 3
 _PEOPLE = {1: 3, 2: 4, 3: 5, 4: 6}
 """Level -> how many persons."""
-
-_ONE_CLAIM = "each person makes one statement, about one or two others"
 
 
 class KnightsKnaves(Family):
@@ -76,12 +76,13 @@ class KnightsKnaves(Family):
         )
 
     def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
-        clash = find_clash(_says(spec), state)
+        clash, claims = find_clash(_says(spec), state), _render_truths(spec, phrases, state)
         if clash is not None:
-            return phrases.render("dead", **_clash_fields(spec, phrases, state, clash))
+            name, role = spec["names"][clash], _role(phrases, state[clash])
+            return phrases.render("dead", claims=claims, name=name, role=role)
         if UNKNOWN in state:
-            return phrases.render("open", count=state.count(UNKNOWN))
-        return phrases.render("goal")
+            return phrases.render("open", claims=claims, count=state.count(UNKNOWN))
+        return phrases.render("goal", claims=claims)
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         depth, action = _read_next_step(spec, phrases, texts.next_step)
@@ -98,19 +99,16 @@ class KnightsKnaves(Family):
         found = phrases.match(text, "open", "goal", "dead")
         if found is None or after is None:
             return None, False
-        name, fields = found
-        if name == "dead":
-            return Verdict.DEAD, _is_clash(spec, phrases, fields, after)
-        calm = find_clash(_says(spec), after) is None
-        unknown = after.count(UNKNOWN)
-        if name == "goal":
-            return Verdict.GOAL, calm and unknown == 0
-        return Verdict.OPEN, calm and fields["count"] == str(unknown)
+        name, _ = found
+        verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL, "dead": Verdict.DEAD}[name]
+        return verdict, text.strip() == self._verification(spec, phrases, after)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
         claims = zip(spec["names"], _says(spec), strict=True)
-        statements = " ".join(_render_claim(spec, phrases, who, claim) for who, claim in claims)
-        names = _enumerate(phrases, spec["names"])
+        statements = " ".join(
+            render_claim(phrases, spec["names"], who, claim) for who, claim in claims
+        )
+        names = enumerated(phrases, spec["names"])
         return phrases.questions[wording].format(names=names, statements=statements)
 
     def recognise(self, phrases: Phrases, text: str) -> Spec | None:
@@ -118,13 +116,13 @@ class KnightsKnaves(Family):
         found = next(filter(None, map(phrases.match_question, endings)), None)
         if found is None:
             return None
-        names = _split(phrases, found["names"])
+        names = split(phrases, found["names"])
         if not 3 <= len(names) <= 6 or len({name.lower() for name in names}) < len(names):
             raise UserError(
                 f"knights and knaves takes 3 to 6 different names, not '{found['names']}'",
                 "for example: Ann, Bob and Cid",
             )
-        says = _read_claims(phrases, names, found["statements"])
+        says = read_claims(phrases, names, found["statements"])
         num_solutions = solutions(says).bit_count()
         if num_solutions != 1:
             raise UserError(
@@ -136,10 +134,10 @@ class KnightsKnaves(Family):
     def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
         roles = zip(spec["names"], branch[-1][1].state, strict=True)
         parts = [phrases.render("role", name=who, role=_role(phrases, r)) for who, r in roles]
-        return _enumerate(phrases, parts)
+        return enumerated(phrases, parts)
 
     def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
-        told = _read_roles(spec, phrases, "role", _split(phrases, answer.strip()))
+        told = _read_roles(spec, phrases, "role", split(phrases, answer.strip()))
         return told is not None and self.verdict(spec, told) is Verdict.GOAL
 
     def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
@@ -155,7 +153,7 @@ class KnightsKnaves(Family):
         return {"names": list(names), "says": [list(c) for c in found if c], "terms": terms}
 
     def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
-        told = _read_roles(spec, phrases, "role", _split(phrases, answer.strip()))
+        told = _read_roles(spec, phrases, "role", split(phrases, answer.strip()))
         if told is None or UNKNOWN in told:
             return ""
         a_knight, a_knave = spec.get("terms", ("a knight", "a knave"))
@@ -171,7 +169,7 @@ def _says(spec: Spec) -> tuple[Claim, ...]:
 def _moves(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
     if UNKNOWN not in state or find_clash(says, state) is not None:
         return ()
-    return _deductions(says, state) or _suppositions(says, state)
+    return _deductions(says, state) + _suppositions(state)
 
 
 def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
@@ -189,16 +187,10 @@ def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
     return tuple(found.values())[:MAX_DEDUCTIONS]
 
 
-def _suppositions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
-    """Either role for the first unknown person, and for the unknown one most often mentioned."""
-    mentioned = [person for claim in says for person in claim[1:]]
-    unknown = [person for person, role in enumerate(state) if role == UNKNOWN]
-    persons = dict.fromkeys((unknown[0], max(unknown, key=mentioned.count)))
-    return tuple(
-        Move(("suppose", person, role), _decided(state, person, role))
-        for person in persons
-        for role in (1, 0)
-    )
+def _suppositions(state: State) -> tuple[Move, ...]:
+    """Either role for the first unknown person."""
+    person = state.index(UNKNOWN)
+    return tuple(Move(("suppose", person, role), _decided(state, person, role)) for role in (1, 0))
 
 
 def _decided(state: State, person: int, role: int) -> State:
@@ -213,18 +205,16 @@ def _person(spec: Spec, name: str) -> int | None:
     return spec["names"].index(name) if name in spec["names"] else None
 
 
-def _clash_fields(spec: Spec, phrases: Phrases, state: State, speaker: int) -> dict[str, str]:
-    """What is wrong where that speaker clashes: a knight would speak false, a knave true."""
-    role = state[speaker]
-    truth = phrases.words["truths"][1 - role]
-    return {"name": spec["names"][speaker], "role": _role(phrases, role), "truth": truth}
-
-
-def _is_clash(spec: Spec, phrases: Phrases, fields: dict[str, str], state: State) -> bool:
-    speaker = _person(spec, fields["name"])
-    if speaker is None or constraints(_says(spec))[speaker] & agreeing(state):
-        return False
-    return fields == _clash_fields(spec, phrases, state, speaker)
+def _render_truths(spec: Spec, phrases: Phrases, state: State) -> str:
+    """`Ann true, Cid open`: whether what each known person says is true by the known roles."""
+    says, words = _says(spec), phrases.words
+    told = []
+    for speaker, role in enumerate(state):
+        if role != UNKNOWN:
+            value = truth(says, state, speaker)
+            word = words["unsettled"] if value is None else words["truths"][value]
+            told.append(phrases.render("claim", name=spec["names"][speaker], truth=word))
+    return ", ".join(told)
 
 
 def _render_next_step(spec: Spec, phrases: Phrases, depth: int, action: Action) -> str:
@@ -269,50 +259,6 @@ def _read_roles(spec: Spec, phrases: Phrases, name: str, parts: Sequence[str]) -
     if None in told or len(told) < len(parts):
         return None
     return tuple(told.get(person, UNKNOWN) for person in range(len(spec["names"])))
-
-
-def _render_claim(spec: Spec, phrases: Phrases, speaker: str, claim: Claim) -> str:
-    first, second = spec["names"][claim[1]], spec["names"][claim[-1]]
-    return phrases.render(f"says_{claim[0]}", speaker=speaker, first=first, second=second)
-
-
-def _read_claims(phrases: Phrases, names: Sequence[str], text: str) -> tuple[Claim, ...]:
-    """One claim of each person, in the order of `names`. Raises UserError."""
-    found: dict[int, Claim] = {}
-    for sentence in filter(None, map(str.strip, text.split("."))):
-        speaker, claim = _read_claim(phrases, [name.lower() for name in names], f"{sentence}.")
-        if speaker in found or len({speaker, *claim[1:]}) < len(claim):
-            raise UserError(f"'{sentence}' is one too many, or not about others", _ONE_CLAIM)
-        found[speaker] = claim
-    if len(found) < len(names):
-        silent = next(name for person, name in enumerate(names) if person not in found)
-        raise UserError(f"{silent} says nothing", _ONE_CLAIM)
-    return tuple(found[person] for person in range(len(names)))
-
-
-def _read_claim(phrases: Phrases, names: Sequence[str], sentence: str) -> tuple[int, Claim]:
-    for text in (sentence, sentence.lower()):
-        for kind in KINDS:
-            found = phrases.match(text, f"says_{kind}")
-            persons = [name.lower() for name in found[1].values()] if found else []
-            if found and all(name in names for name in persons):
-                speaker, *others = map(names.index, persons)
-                return speaker, ordered((kind, *others))
-    forms = (
-        phrases.render(f"says_{k}", speaker="A", first="B", second="C") for k in ("knave", "same")
-    )
-    raise UserError(f"cannot read the statement '{sentence}'", f"for example: {' '.join(forms)}")
-
-
-def _enumerate(phrases: Phrases, parts: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return f"{', '.join(parts[:-1])} {phrases.words['and']} {parts[-1]}"
-
-
-def _split(phrases: Phrases, text: str) -> list[str]:
-    """The inverse of `_enumerate`; a comma before the `and` does no harm."""
-    last = phrases.words["and"]
-    return re.split(rf", {last} |, | {last} ", text)
 
 
 FAMILY = KnightsKnaves()

@@ -67,8 +67,10 @@ class MiniSudoku(Family):
         _, row, *digits = move.action
         old = _render_row(_rows(before)[row - 1])
         return StepTexts(
-            phrases.render("next_step", depth=depth, row=row, digits=_render_row(digits)),
-            phrases.render("understanding", row=row, cells=old),
+            phrases.render(
+                "next_step", depth=depth, row=row, cells=old, digits=_render_row(digits)
+            ),
+            phrases.render("understanding", rows=_open_rows(before)),
             phrases.render("summary", grid=_render_grid(move.state)),
             self._verification(phrases, move.state),
         )
@@ -78,16 +80,19 @@ class MiniSudoku(Family):
         if clash is not None:
             unit, number, digit = clash
             return phrases.render(unit, number=number, digit=digit)
-        return (
-            phrases.render("open", count=_num_open(state)) if 0 in state else phrases.render("goal")
-        )
+        if 0 in state:
+            return phrases.render("open", rows=_open_rows(state))
+        return phrases.render("goal")
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
-        """The understanding tells only the row to be filled: `before` has the other rows, which a
-        move leaves as they are, from the summary."""
-        depth, action = _read_next_step(phrases, texts.next_step)
+        """The next step tells only the row to be filled: `before` has the other rows, which a move
+        leaves as they are, from the summary."""
+        depth, action, old = _read_next_step(phrases, texts.next_step)
         after = _read_summary(phrases, texts.summary)
-        before = _read_understanding(phrases, texts.understanding, after)
+        before = _before(action, old, after)
+        known = phrases.match(texts.understanding, "understanding")
+        if before and (known is None or known[1]["rows"] != _open_rows(before)):
+            before = None
         verdict, sound = _read_verification(phrases, texts.verification, after)
         return StepReading(depth, action, before, after, verdict, sound)
 
@@ -217,8 +222,9 @@ def _fillings(row: Row) -> tuple[Row, ...]:
     return tuple(tuple(cell or next(order) for cell in row) for order in orders)
 
 
-def _num_open(state: State) -> int:
-    return sum(0 in row for row in _rows(state))
+def _open_rows(state: State) -> str:
+    """The numbers of the rows with a gap: `1 3 4`."""
+    return " ".join(str(number) for number, row in enumerate(_rows(state), 1) if 0 in row)
 
 
 def _render_row(row: Sequence[int]) -> str:
@@ -242,22 +248,23 @@ def _read_grid(text: str) -> State | None:
     return tuple(cell for row in rows if row for cell in row)
 
 
-def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
+def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None, Row | None]:
+    """Depth, action, and what stood in the row so far."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
-        return None, None
+        return None, None, None
     depth, number, digits = int(found[1]["depth"]), found[1]["row"], _read_row(found[1]["digits"])
     if digits is None or number not in ("1", "2", "3", "4"):
-        return depth, None
-    return depth, ("row", int(number), *digits)
+        return depth, None, None
+    return depth, ("row", int(number), *digits), _read_row(found[1]["cells"])
 
 
-def _read_understanding(phrases: Phrases, text: str, after: State | None) -> State | None:
-    found = phrases.match(text, "understanding")
-    if found is None or after is None or found[1]["row"] not in ("1", "2", "3", "4"):
+def _before(action: Action | None, old: Row | None, after: State | None) -> State | None:
+    """`after` with the row that the action filled as it was."""
+    if action is None or old is None or after is None:
         return None
-    old, start = _read_row(found[1]["cells"]), 4 * (int(found[1]["row"]) - 1)
-    return (*after[:start], *old, *after[start + 4 :]) if old else None
+    start = 4 * (int(action[1]) - 1)
+    return (*after[:start], *old, *after[start + 4 :])
 
 
 def _read_summary(phrases: Phrases, text: str) -> State | None:
@@ -277,7 +284,7 @@ def _read_verification(
     calm = _clash(after) is None
     if name == "goal":
         return Verdict.GOAL, calm and 0 not in after
-    return Verdict.OPEN, calm and fields["count"] == str(_num_open(after))
+    return Verdict.OPEN, calm and fields["rows"] == _open_rows(after)
 
 
 def _is_clash(unit: str, number: str, digit: str, state: State) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from steiner.problems import family, load_phrases
-from steiner.types import UserError
+from steiner.types import StepTexts, UserError, Verdict
 
 COUNTDOWN, PHRASES = family("countdown"), load_phrases("countdown")
 SPEC = {"numbers": [8, 3, 1], "target": 24}
@@ -41,3 +43,23 @@ def test_numbers_out_of_range_are_told(numbers: str) -> None:
 
 def test_other_questions_are_not_recognised() -> None:
     assert COUNTDOWN.recognise(PHRASES, "Make a cake from 3 eggs.") is None
+
+
+def test_a_false_result_is_unsound() -> None:
+    texts = StepTexts(
+        "Step 1: 8 * 3 = 24",
+        "We hold 8 3 1",
+        "Now we hold 24 1",
+        "They give 25, 23, 24, 24, and 24 * 1 is 24",
+    )
+    reading = COUNTDOWN.read_step(SPEC, PHRASES, texts)
+    assert reading.sound
+    assert reading.verdict is Verdict.GOAL
+    for wrong in (
+        replace(texts, next_step="Step 1: 8 * 3 = 25"),
+        replace(texts, verification="They give 25, 23, 24, 23, and 24 * 1 is 24"),
+        replace(texts, verification="They give 25, 23, 24, 24, and 24 + 1 is 24"),
+        replace(texts, verification="They give 25, 23, 24, 24, never 24"),
+    ):
+        read = COUNTDOWN.read_step(SPEC, PHRASES, wrong)
+        assert not read.sound or read.verdict is Verdict.DEAD

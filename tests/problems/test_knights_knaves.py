@@ -63,10 +63,11 @@ def test_near_misses_are_refused(answer: str) -> None:
     assert not FAMILY.check(SPEC, PHRASES, answer)
 
 
-def test_forced_roles_are_deduced_and_others_supposed() -> None:
+def test_forced_roles_may_be_deduced_and_the_first_unknown_supposed() -> None:
     assert [move.action[0] for move in FAMILY.moves(SPEC, (-1, -1, -1))] == ["suppose"] * 2
     found = {move.action: move.state for move in FAMILY.moves(SPEC, (1, -1, -1))}
-    assert found == {("deduce", 0, 1, 0): (1, 0, -1), ("deduce", 2, 2, 1): (1, -1, 1)}
+    forced = {("deduce", 0, 1, 0): (1, 0, -1), ("deduce", 2, 2, 1): (1, -1, 1)}
+    assert found == {**forced, ("suppose", 1, 1): (1, 1, -1), ("suppose", 1, 0): (1, 0, -1)}
 
 
 def test_a_clash_is_dead_and_named() -> None:
@@ -76,14 +77,15 @@ def test_a_clash_is_dead_and_named() -> None:
         "Step 2: suppose Bob is a knave",
         "So far Ann knave",
         "Now Ann knave, Bob knave",
-        "Ann, a knave, would speak true",
+        "Ann true, Bob open, but Ann is a knave",
     )
     assert FAMILY.read_step(SPEC, PHRASES, texts).sound
     for false in (
-        "Bob, a knave, would speak true",
-        "Ann, a knave, would speak false",
-        "Ann, a knight, would speak false",
-        "No clash, 1 unknown",
+        "Ann true, Bob true, but Ann is a knave",
+        "Ann true, but Ann is a knave",
+        "Ann true, Bob open, but Bob is a knave",
+        "Ann true, Bob open, but Ann is a knight",
+        "Ann true, Bob open, 1 unknown",
     ):
         wrong = StepTexts(texts.next_step, texts.understanding, texts.summary, false)
         assert not FAMILY.read_step(SPEC, PHRASES, wrong).sound

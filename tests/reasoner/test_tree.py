@@ -93,8 +93,8 @@ def test_end_that_says_it_is_no_goal_is_marked_as_stopped() -> None:
 
 def test_step_that_was_come_back_past_is_told_from_a_dead_end() -> None:
     problem = next(generate_problems("countdown", 1, seed=3, split=Split.TEST))
-    words = [("Step 1: 1 + 1", PROCEED), ("Step 2: 2 + 2", BACKTRACK), ("Step 1: 3 + 3", END)]
-    tree = plant([_step(name, decision) for name, decision in words], problem)[1]
+    words = [("1: 1 + 1 = 2", PROCEED), ("2: 2 + 2 = 4", BACKTRACK), ("1: 3 + 3 = 6", END)]
+    tree = plant([_step(f"Step {name}", decision) for name, decision in words], problem)[1]
     assert [node.mark for node in tree.nodes] == [Mark.BACKTRACKED, Mark.DEAD_END, Mark.STOPPED]
 
 

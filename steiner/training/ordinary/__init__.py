@@ -34,24 +34,24 @@ from steiner.types import UserError
 __all__ = ["DEFAULT_MIXTURE", "Document", "documents", "held_out_documents", "kinds_of_documents"]
 
 DEFAULT_MIXTURE: Mapping[str, float] = {
-    "arithmetic": 0.10,
+    "arithmetic": 0.08,
     "comparisons": 0.02,
-    "lists": 0.08,
-    "lookups": 0.08,
-    "chat": 0.02,
-    "prose": 0.06,
-    "countdown facts": 0.07,
+    "lists": 0.03,
+    "lookups": 0.03,
+    "chat": 0.01,
+    "prose": 0.03,
+    "countdown facts": 0.06,
     "countdown questions": 0.02,
-    "countdown steps": 0.07,
-    "knights_knaves facts": 0.07,
+    "countdown steps": 0.12,
+    "knights_knaves facts": 0.04,
     "knights_knaves questions": 0.02,
-    "knights_knaves steps": 0.07,
-    "mini_sudoku facts": 0.07,
+    "knights_knaves steps": 0.14,
+    "mini_sudoku facts": 0.06,
     "mini_sudoku questions": 0.02,
-    "mini_sudoku steps": 0.07,
-    "jugs facts": 0.07,
+    "mini_sudoku steps": 0.14,
+    "jugs facts": 0.04,
     "jugs questions": 0.02,
-    "jugs steps": 0.07,
+    "jugs steps": 0.12,
 }
 """Kind -> its share of all tokens."""
 

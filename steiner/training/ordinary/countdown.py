@@ -40,7 +40,7 @@ def results(left: int, right: int) -> list[int]:
 
 def _pair(rng: random.Random) -> tuple[int, int]:
     limit = rng.choice((9, 15, 30, LIMIT))
-    left, right = rng.randint(1, limit), rng.randint(1, limit)
+    left, right = rng.randint(1, rng.choice((limit, LIMIT))), rng.randint(1, limit)
     return max(left, right), min(left, right)
 
 
@@ -60,10 +60,14 @@ def _never(rng: random.Random) -> Fact:
 
 
 def _goal(rng: random.Random) -> Fact:
-    left, operator, right, result = triple(rng)
-    fields = {"left": left, "operator": operator, "right": right, "target": result}
-    phrase = load_phrases("countdown").render("goal", **fields)
-    return f"The target is {result}.", phrase
+    """The words of the family's goal, on two numbers and one that they give."""
+    left, right = _pair(rng)
+    given = results(left, right)
+    target = rng.choice(given)
+    operator = _how(left, right, target).split()[1]
+    fields = {"left": left, "operator": operator, "right": right, "target": target}
+    phrase = load_phrases("countdown").render("goal", **fields, results=join(given, ", "))
+    return f"Now we hold {left} {right}. The target is {target}.", phrase
 
 
 def _can(rng: random.Random) -> Fact:

@@ -67,24 +67,25 @@ def comparisons(rng: random.Random) -> Iterator[Lesson]:
 
 
 @cache
-def _triples(operator: str) -> tuple[tuple[int, int, int], ...]:
-    """All (a, b, c) with a operator b = c and all three from 0 to LIMIT."""
-    pairs = [(a, b) for a in range(LIMIT + 1) for b in range(LIMIT + 1)]
+def _triples(operator: str, limit: int) -> tuple[tuple[int, int, int], ...]:
+    """All (a, b, c) with a operator b = c and all three from 0 to `limit`."""
+    pairs = [(a, b) for a in range(limit + 1) for b in range(limit + 1)]
     if operator == "+":
-        return tuple((a, b, a + b) for a, b in pairs if a + b <= LIMIT)
+        return tuple((a, b, a + b) for a, b in pairs if a + b <= limit)
     if operator == "-":
         return tuple((a, b, a - b) for a, b in pairs if b <= a)
     if operator == "*":
-        return tuple((a, b, a * b) for a, b in pairs if a * b <= LIMIT)
+        return tuple((a, b, a * b) for a, b in pairs if a * b <= limit)
     return tuple((a, b, a // b) for a, b in pairs if b and a % b == 0)
 
 
 def triple(rng: random.Random) -> tuple[int, str, int, int]:
     """A random true equation: a, operator, b, result."""
     (operator,) = rng.choices(list(_OPERATORS), list(_OPERATORS.values()))
-    a, b, c = rng.choice(_triples(operator))
+    limit = rng.choice((30, LIMIT))
+    a, b, c = rng.choice(_triples(operator, limit))
     if operator in "*/" and min(a, b) < 2:  # such facts are many and easy: half as often
-        a, b, c = rng.choice(_triples(operator))
+        a, b, c = rng.choice(_triples(operator, limit))
     return a, operator, b, c
 
 

@@ -103,8 +103,9 @@ def _could_be(rng: random.Random) -> Fact:
         ways = " or ".join(map(render_row, fillings))
         return f"Row {number} was {render_row(row)}. It can only be", ways
     filled = render_row(rng.choice(fillings))
-    step = rng.choice(("row {number} is {digits}", "Row {number} could be {digits}"))
-    return f"Row {number} was {render_row(row)}.", step.format(number=number, digits=filled)
+    if rng.random() < 0.5:
+        return f"Row {number} was {render_row(row)}.", f"Row {number} could be {filled}"
+    return f"Row {number} {render_row(row)} is", filled
 
 
 def _is_filling(rng: random.Random) -> Fact:
@@ -175,8 +176,12 @@ def _verify(rng: random.Random) -> Fact:
     summary = phrases.render("summary", grid=render_grid(grid))
     if clash := _first_clash(grid):
         return f"{summary}.", clash
-    count = sum(0 in row_of(grid, number) for number in DIGITS)
-    return f"{summary}.", phrases.render("open", count=count) if count else phrases.render("goal")
+    rows = join(_open_rows(grid))
+    return f"{summary}.", phrases.render("open", rows=rows) if rows else phrases.render("goal")
+
+
+def _open_rows(grid: Cells) -> list[int]:
+    return [number for number in DIGITS if 0 in row_of(grid, number)]
 
 
 def _set_row(rng: random.Random) -> Fact:
@@ -215,7 +220,7 @@ def _reading(rng: random.Random, problem: Problem) -> Iterator[Fact]:
         if style == 0:
             yield "The grid is", render_grid(grid)
         elif style == 1:
-            yield "How many open rows?", str(sum(0 in row_of(grid, n) for n in DIGITS))
+            yield "Open rows", join(_open_rows(grid))
         elif style == 2:
             yield f"Row {number} was", render_row(row_of(grid, number))
         else:

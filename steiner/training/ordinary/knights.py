@@ -63,7 +63,8 @@ def _role(knight: bool) -> str:
     return "knight" if knight else "knave"
 
 
-def _known(roles: Sequence[tuple[str, bool]]) -> str:
+def render_roles(roles: Sequence[tuple[str, bool]]) -> str:
+    """`Ann knight, Cid knave`."""
     return ", ".join(f"{name} {_role(knight)}" for name, knight in roles)
 
 
@@ -81,13 +82,13 @@ def _scene(rng: random.Random) -> tuple[str, str, list[tuple[str, bool]], bool]:
 
 def _truth(rng: random.Random) -> Fact:
     _, said, roles, true = _scene(rng)
-    return f"{_known(roles)}. {said} Is that true?", "True" if true else "False"
+    return f"{render_roles(roles)}. {said} Is that true?", "True" if true else "False"
 
 
 def _speaker(rng: random.Random) -> Fact:
     speaker, said, roles, true = _scene(rng)
     why = "true" if true else "false"
-    return f"{_known(roles)}. {said} That is {why}, so {speaker} is", f"a {_role(true)}"
+    return f"{render_roles(roles)}. {said} That is {why}, so {speaker} is", f"a {_role(true)}"
 
 
 def _simple(rng: random.Random) -> Fact:
@@ -105,7 +106,7 @@ def _follows(rng: random.Random) -> Fact:
     kind = rng.choice([kind for kind in _KINDS if kind not in ("knight", "knave")])
     role, known = _coins(rng, 2)
     fitting = [other for other in (True, False) if _is_true(kind, known, other) == role]
-    roles = _known([(speaker, role), (first, known)])
+    roles = render_roles([(speaker, role), (first, known)])
     prompt = f"{roles}. {_claim(kind, speaker, first, second)} Then"
     if len(fitting) == 1:
         return prompt, f"{second} is a {_role(fitting[0])}"
@@ -125,12 +126,12 @@ def _clash(rng: random.Random) -> Fact:
     role = rng.random() < 0.5
     known = [(speaker, role), *roles]
     rng.shuffle(known)
-    prompt = f"{said} Now {_known(known)}."
-    if role == true:
-        return prompt, "No clash"
-    truth = "true" if true else "false"
+    prompt = f"{said} Now {render_roles(known)}."
     phrases = load_phrases(_FAMILY)
-    return prompt, phrases.render("dead", name=speaker, role=_role(role), truth=truth)
+    claim = phrases.render("claim", name=speaker, truth="true" if true else "false")
+    if role == true:
+        return prompt, phrases.render("goal", claims=claim)
+    return prompt, phrases.render("dead", claims=claim, name=speaker, role=_role(role))
 
 
 def _people(rng: random.Random) -> tuple[list[str], list[tuple[str, bool]]]:
@@ -143,7 +144,7 @@ def _people(rng: random.Random) -> tuple[list[str], list[tuple[str, bool]]]:
 def _unknown(rng: random.Random) -> Fact:
     names, roles = _people(rng)
     missing = [name for name in names if name not in dict(roles)]
-    prompt = f"Of {join(names, ', ')}, now {_known(roles)}."
+    prompt = f"Of {join(names, ', ')}, now {render_roles(roles)}."
     if rng.random() < 0.5:
         return prompt, f"{len(missing)} unknown"
     return f"{prompt} Not known:", join(missing, ", ")
@@ -156,8 +157,8 @@ def _decide(rng: random.Random) -> Fact:
     knight = rng.random() < 0.5
     after = dict(roles) | {new: knight}
     phrases = load_phrases(_FAMILY)
-    ordered = _known([(name, after[name]) for name in names if name in after])
-    before = phrases.render("understanding", known=_known(roles))
+    ordered = render_roles([(name, after[name]) for name in names if name in after])
+    before = phrases.render("understanding", known=render_roles(roles))
     prompt = f"Of {join(names, ', ')}: {before.lower()[0]}{before[1:]}. {new} is a {_role(knight)}."
     return prompt, phrases.render("summary", known=ordered)
 

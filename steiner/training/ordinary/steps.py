@@ -1,4 +1,4 @@
-"""Single steps of the families in their own words: what a move leads to, what a state is worth.
+"""Single steps of the families in their own words: from a state, a move and what it leads to.
 
 random stream, family -> Lessons
 
@@ -11,48 +11,46 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from steiner.problems import Move, family, load_phrases
+from steiner.problems import family, load_phrases
+from steiner.problems.claims import UNKNOWN
 from steiner.training.ordinary.grids import render_grid
-from steiner.training.ordinary.lessons import Fact, Lesson
+from steiner.training.ordinary.jugs import render_jugs
+from steiner.training.ordinary.knights import render_roles
+from steiner.training.ordinary.lessons import Fact, Lesson, join
 from steiner.training.ordinary.train_problems import random_step, train_problem
-from steiner.types import Problem, State, StepTexts
-
-_NEED_QUESTION = ("knights_knaves", "jugs")
-"""Families of which a move's effect or choice cannot be told without the question."""
+from steiner.types import Problem, State
 
 
 def steps(rng: random.Random, name: str) -> Iterator[Lesson]:
-    """A question, and unrelated single moves or verdicts on it."""
+    """A question, and unrelated single steps in it."""
     while True:
         problem = train_problem(rng, name)
-        judged = rng.random() < 0.5
-        told = [_fact(rng, problem, judged) for _ in range(rng.randint(2, 4))]
-        needs = judged or name in _NEED_QUESTION
-        yield Lesson(tuple(told), problem.question if needs else "")
+        told = [_fact(rng, problem) for _ in range(rng.randint(2, 4))]
+        yield Lesson(tuple(told), problem.question)
 
 
-def _fact(rng: random.Random, problem: Problem, judged: bool) -> Fact:
+def _fact(rng: random.Random, problem: Problem) -> Fact:
+    """The state that a step starts from, and the step."""
     depth, before, move = random_step(rng, problem)
-    chosen, phrases = family(problem.family), load_phrases(problem.family)
-    texts = chosen.step_texts(problem.spec, phrases, depth, before, move)
-    if judged:
-        # The moves left follow from the number of the step.
-        head = f"{texts.next_step}. " if problem.family == "jugs" or rng.random() < 0.3 else ""
-        return f"{head}{texts.summary}.", texts.verification
-    action = _bare(texts)
-    if rng.random() < 0.5:
-        return f"{_before(problem, before, move, texts)}. {action}:", texts.summary
-    return f"{_before(problem, before, move, texts)}.", f"{action}. {texts.summary}"
+    texts = family(problem.family).step_texts(
+        problem.spec, load_phrases(problem.family), depth, before, move
+    )
+    told = (texts.next_step, texts.understanding, texts.summary, texts.verification)
+    return f"{_state(problem, before)}.", ". ".join(told)
 
 
-def _bare(texts: StepTexts) -> str:
-    """The move without the number of its step."""
-    action = texts.next_step.split(": ", 1)[1]
-    return action[0].upper() + action[1:]
-
-
-def _before(problem: Problem, before: State, move: Move, texts: StepTexts) -> str:
-    """The understanding, with the whole grid where it tells only a row of it."""
-    if problem.family != "mini_sudoku":
-        return texts.understanding
-    return f"Grid {render_grid(before)}. {texts.understanding}"
+def _state(problem: Problem, state: State) -> str:
+    """A state in the words of the summary of a step that led there."""
+    phrases = load_phrases(problem.family)
+    match problem.family:
+        case "countdown":
+            return phrases.render("summary", numbers=join(state))
+        case "mini_sudoku":
+            return phrases.render("summary", grid=render_grid(state))
+        case "jugs":
+            return phrases.render("summary", jugs=render_jugs(list(state[1:])))
+    known = zip(problem.spec["names"], state, strict=True)
+    roles = [(name, bool(role)) for name, role in known if role != UNKNOWN]
+    return (
+        phrases.render("summary", known=render_roles(roles)) if roles else phrases.render("nobody")
+    )

@@ -12,10 +12,12 @@ from steiner.types import Problem, Spec, Split, State, problem_key, split_of
 
 
 def train_problem(rng: random.Random, name: str) -> Problem:
-    """A problem of any level in a training wording; the same one may come again."""
+    """A problem of any level, the lower the likelier, in a training wording; the same one may
+    come again."""
     chosen, last = family(name), len(load_phrases(name).questions) - 1
+    levels = list(chosen.levels)
     while True:
-        level = rng.choice(chosen.levels)
+        (level,) = rng.choices(levels, [1 / level**2 for level in levels])
         spec = chosen.generate(rng, level)
         if is_train(name, spec):
             return pose(name, spec, level=level, wording=rng.randrange(last))
