@@ -79,8 +79,8 @@ class BaseRecipe:
     num_kv_heads: int = 2
     intermediate_size: int = 448
     max_positions: int = 2048
-    tokens: int = 12_000_000
-    batch_tokens: int = 2048
+    tokens: int = 40_000_000
+    batch_tokens: int = 4096
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
     warmup_fraction: float = fraction(0.02)

@@ -115,6 +115,7 @@ class Engine:
         """The requests' rollouts, in their order. `on_progress` hears how many are finished."""
         if self._rows or self._waiting:
             raise RuntimeError("generate() while submitted requests are still running")
+        self.refresh()
         rollouts: dict[int, Rollout] = {}
         try:
             tickets = [self.submit(request) for request in requests]
@@ -176,7 +177,7 @@ class Engine:
         return Event(row.ticket, tuple(new), rollout)
 
     def refresh(self) -> None:
-        """Takes up the model's weights as they are now; done by itself whenever a batch begins."""
+        """Takes up the model's weights as they are now; `generate` begins with it."""
         with torch.inference_mode():
             self._decoder.refresh()
 
@@ -221,8 +222,6 @@ class Engine:
         free = self.max_batch - len(self._rows)
         if free < min(len(self._waiting), max(1, self.max_batch // _JOIN_FRACTION)):
             return
-        if not self._rows:
-            self._decoder.refresh()
         while self._waiting and len(self._rows) < self.max_batch:
             self._join(self._next_group())
 

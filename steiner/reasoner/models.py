@@ -5,7 +5,6 @@ folder or hub name -> (model, tokenizer)
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,9 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
 
 from steiner.types import UserError
-
-_GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
 def load_model(
@@ -42,19 +38,9 @@ def load_model(
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer as its own files describe it.
-
-    For every model of type qwen2, AutoTokenizer (transformers 5.23) takes Qwen's pre-tokenizer in
-    place of the one in tokenizer.json, so that numbers of two digits fall apart. A folder that
-    names no class of its own is therefore read by the generic class.
-    """
-    config = Path(source) / "tokenizer_config.json"
-    generic: PreTrainedTokenizerBase
-    if config.is_file() and json.loads(config.read_text()).get("tokenizer_class") in _GENERIC:
-        generic = PreTrainedTokenizerFast.from_pretrained(source)
-    else:
-        generic = AutoTokenizer.from_pretrained(source)
-    return generic
+    """The tokenizer of a model folder or a name on the hub."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+    return tokenizer
 
 
 def _hint(source: str | Path) -> str:

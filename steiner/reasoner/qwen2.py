@@ -11,7 +11,7 @@ At this size a step is bound by the number of operations and by memory, so
 - the query heads of one key-value head lie beside it, so attention is two batched products without
   repeating or copying keys and values.
 
-The packed weights are a copy, renewed by `refresh` when the model's own have changed. The
+The packed weights are a copy, renewed by `refresh`. The
 products with weights are in the model's dtype; hidden state, norms and rotations are float32, and
 on a CPU attention is as well: batched products of this shape are several times slower in bfloat16.
 """
@@ -74,7 +74,6 @@ class Qwen2Decoder:
         self._kv_heads: int = config.num_key_value_heads
         self._head_width: int = getattr(config, "head_dim", None) or self._width // self._heads
         self._turns = self._rotary_turns(max_length)
-        self._weights_seen: object = None
         self.refresh()
 
     def _rotary_turns(self, max_length: int) -> torch.Tensor:
@@ -89,11 +88,7 @@ class Qwen2Decoder:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Packs the weights anew if any has changed since the last time."""
-        seen = [(p.data_ptr(), p._version) for p in self._model.parameters()]
-        if seen == self._weights_seen:
-            return
-        self._weights_seen = seen
+        """Packs the weights anew."""
         model = self._model.model
         self._layers = [self._pack(layer) for layer in model.layers]
         self._head = self._fold(model.norm, self._model.lm_head.weight)

@@ -32,11 +32,9 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_utils import get_last_checkpoint
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from steiner.files import remove_folder
 from steiner.language import format as fmt
 from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary
@@ -48,6 +46,7 @@ from steiner.training.groups import Group, GroupSource, measures, widest
 from steiner.training.optim import build_optimizer
 from steiner.training.policy import GrammarPolicy
 from steiner.training.rewards import StepAdvantage, step_advantages, token_advantages
+from steiner.training.trainer import last_checkpoint, remove_checkpoints
 from steiner.types import Rollout, UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
@@ -66,11 +65,10 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Reinforces `run_dir/sft` into `out_dir`; goes on from its last checkpoint if killed."""
     model, tokenizer = load_model(run_dir / "sft")
     trainer = build_trainer(recipe, model, tokenizer, out_dir)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out_dir)))
+    trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
     trainer.save_model(str(out_dir))
     trainer.state.save_to_json(str(out_dir / "trainer_state.json"))
-    for checkpoint in out_dir.glob("checkpoint-*"):
-        remove_folder(checkpoint)
+    remove_checkpoints(out_dir)
 
 
 def build_trainer(
@@ -303,7 +301,6 @@ def _arguments(recipe: Recipe, out_dir: Path) -> GRPOConfig:
         lr_scheduler_type="linear",
         warmup_steps=int(rl.warmup_fraction * rl.steps),
         max_grad_norm=1.0,
-        optim="adamw_torch",  # the fused one leaves no trace by which the Engine would notice
         bf16=wants_bf16(rl.precision),
         gradient_checkpointing=False,
         seed=recipe.seed,

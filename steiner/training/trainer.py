@@ -147,18 +147,23 @@ def train_sequences(
 ) -> SequenceTrainer:
     """Trains, going on from the last checkpoint in `folder` if there is one; saves the model."""
     pad_id = int(tokenizer.pad_token_id or 0)
-    trainer = SequenceTrainer(model, sequences, schedule, folder / "checkpoints", pad_id)
+    trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     save_model(model, tokenizer, folder)
     trainer.state.save_to_json(str(folder / "trainer_state.json"))
-    remove_folder(folder / "checkpoints")
+    remove_checkpoints(folder)
     return trainer
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint below `folder`, None where there is none."""
-    checkpoints = folder / "checkpoints"
-    return get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    """The newest whole checkpoint in `folder`, None where there is none."""
+    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Once all is learned; the logs stay."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        remove_folder(checkpoint)
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

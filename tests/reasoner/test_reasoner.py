@@ -343,10 +343,6 @@ def test_small_tokenizer_agrees_with_the_one_of_transformers(model_dir: FilePath
     agree()
 
 
-@pytest.mark.xfail(
-    reason="for qwen2, AutoTokenizer of transformers 5.23 puts Qwen's own pre-tokenizer in place "
-    "of the one in tokenizer.json (MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS)"
-)
 def test_hugging_face_loads_the_same_tokenizer(model_dir: FilePath, known_path: Path) -> None:
     auto = Vocabulary.require(AutoTokenizer.from_pretrained(model_dir))
     small = Vocabulary.require(SmallTokenizer(model_dir))  # type: ignore[arg-type]

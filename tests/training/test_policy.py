@@ -16,9 +16,7 @@ from steiner.training.policy import GrammarPolicy
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    with pytest.MonkeyPatch.context() as patch:  # without the ten million numbers of a real one
-        patch.setattr("steiner.language.tokenizer._chain", lambda texts, numbers: texts)
-        tokenizer = train_tokenizer(["fill the jugs and pour"] * 5, 300)
+    tokenizer = train_tokenizer(["fill the jugs and pour"] * 5, 300)
     add_reasoning_tokens(tokenizer)
     return Vocabulary.require(tokenizer)
 

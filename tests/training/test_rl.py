@@ -62,9 +62,7 @@ def small_pool(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
     texts = [p.question for name in ("jugs", "countdown") for p in problems(name)]
-    with pytest.MonkeyPatch.context() as patch:  # without the ten million numbers of a real one
-        patch.setattr("steiner.language.tokenizer._chain", lambda texts, numbers: texts)
-        tokenizer = train_tokenizer(texts, 420)
+    tokenizer = train_tokenizer(texts, 420)
     add_reasoning_tokens(tokenizer)
     return Vocabulary.require(tokenizer)
 
