@@ -65,7 +65,7 @@ class Jugs(Family):
     ) -> StepTexts:
         action = _render_action(phrases, move.action)
         return StepTexts(
-            phrases.render("next_step", depth=depth, action=action),
+            phrases.render("next_step", depth=depth, moves=spec["max_moves"], action=action),
             _render_understanding(spec, phrases, before, move.action),
             _render_summary(spec, phrases, before, move),
             self._verification(spec, phrases, move.state),
@@ -83,10 +83,11 @@ class Jugs(Family):
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         """The texts tell contents only; the moves left follow from the depth."""
-        depth, action = _read_next_step(phrases, texts.next_step)
+        depth, action, moves = _read_next_step(phrases, texts.next_step)
         before = _read_state(spec, phrases, "understanding", texts.understanding, depth, -1)
         after = _read_state(spec, phrases, "summary", texts.summary, depth, 0)
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
+        sound = sound and moves == str(spec["max_moves"])
         if sound and before and after and action:
             sound = (texts.understanding.strip(), texts.summary.strip()) == (
                 _render_understanding(spec, phrases, before, action),
@@ -252,11 +253,13 @@ def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
     return [_read_action(phrases, part) for part in answer.strip().split(", ")]
 
 
-def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
+def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None, str]:
+    """Depth, action, and the limit of moves as told."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
-        return None, None
-    return int(found[1]["depth"]), _read_action(phrases, found[1]["action"])
+        return None, None, ""
+    action = _read_action(phrases, found[1]["action"])
+    return int(found[1]["depth"]), action, found[1]["moves"]
 
 
 def _flow(spec: Spec, before: State, action: Action) -> tuple[str, int, int] | None:

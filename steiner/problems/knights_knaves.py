@@ -2,7 +2,8 @@
 
 A state is each person's role: 1 knight, 0 knave, -1 unknown. Where one claim, with the roles known
 so far, leaves a person a single role, that is a move (a deduction); supposing a role of the first
-unknown person always is. The verification goes through what each known person says, one by one.
+unknown person always is. The verification goes through what each known person says, one by one, up
+to the first clash.
 Twin of reasoning-gym's `knights_knaves`.
 """
 
@@ -76,10 +77,10 @@ class KnightsKnaves(Family):
         )
 
     def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
-        clash, claims = find_clash(_says(spec), state), _render_truths(spec, phrases, state)
+        clash = find_clash(_says(spec), state)
+        claims = _render_truths(spec, phrases, state, clash)
         if clash is not None:
-            name, role = spec["names"][clash], _role(phrases, state[clash])
-            return phrases.render("dead", claims=claims, name=name, role=role)
+            return phrases.render("dead", claims=claims)
         if UNKNOWN in state:
             return phrases.render("open", claims=claims, count=state.count(UNKNOWN))
         return phrases.render("goal", claims=claims)
@@ -205,16 +206,19 @@ def _person(spec: Spec, name: str) -> int | None:
     return spec["names"].index(name) if name in spec["names"] else None
 
 
-def _render_truths(spec: Spec, phrases: Phrases, state: State) -> str:
-    """`Ann true, Cid open`: whether what each known person says is true by the known roles."""
-    says, words = _says(spec), phrases.words
+def _render_truths(spec: Spec, phrases: Phrases, state: State, last: int | None) -> str:
+    """What each known person says, up to person `last`, and whether it is true by the known roles:
+    `Ann the knight says Bob is a knave: true; ...`."""
+    says, names = _says(spec), spec["names"]
     told = []
-    for speaker, role in enumerate(state):
+    for person, role in enumerate(state[: None if last is None else last + 1]):
         if role != UNKNOWN:
-            value = truth(says, state, speaker)
-            word = words["unsettled"] if value is None else words["truths"][value]
-            told.append(phrases.render("claim", name=spec["names"][speaker], truth=word))
-    return ", ".join(told)
+            speaker = phrases.render("speaker", name=names[person], role=_role(phrases, role))
+            said = render_claim(phrases, names, speaker, says[person]).rstrip(".")
+            value = truth(says, state, person)
+            word = phrases.words["unsettled"] if value is None else phrases.words["truths"][value]
+            told.append(phrases.render("claim", said=said, truth=word))
+    return "; ".join(told)
 
 
 def _render_next_step(spec: Spec, phrases: Phrases, depth: int, action: Action) -> str:

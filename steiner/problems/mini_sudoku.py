@@ -72,17 +72,8 @@ class MiniSudoku(Family):
             ),
             phrases.render("understanding", rows=_open_rows(before)),
             phrases.render("summary", grid=_render_grid(move.state)),
-            self._verification(phrases, move.state),
+            verification(phrases, move.state),
         )
-
-    def _verification(self, phrases: Phrases, state: State) -> str:
-        clash = _clash(state)
-        if clash is not None:
-            unit, number, digit = clash
-            return phrases.render(unit, number=number, digit=digit)
-        if 0 in state:
-            return phrases.render("open", rows=_open_rows(state))
-        return phrases.render("goal")
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         """The next step tells only the row to be filled: `before` has the other rows, which a move
@@ -130,6 +121,24 @@ class MiniSudoku(Family):
     def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
         grid = _read_grid(answer.strip())
         return "\n".join(map(_render_row, _rows(grid))) if grid else ""
+
+
+def verification(phrases: Phrases, grid: State) -> str:
+    """The columns and boxes of `grid` one by one, up to the first that has a digit twice."""
+    clash = _clash(grid)
+    last, number, digit = clash or ("", 4, 0)
+    shown = {
+        "columns": [cells(grid) for _, _, cells in _COLUMNS],
+        "boxes": [cells(grid) for _, _, cells in _BOXES],
+    }
+    if last == "column":
+        shown["columns"] = shown["columns"][:number]
+    elif last == "box":
+        shown["boxes"] = shown["boxes"][:number]
+    told = {name: " | ".join(map(_render_row, units)) for name, units in shown.items()}
+    if clash:
+        return phrases.render(last, **told, digit=digit)
+    return phrases.render("open" if 0 in grid else "goal", **told, rows=_open_rows(grid))
 
 
 def _rows(grid: Sequence[int]) -> list[Row]:
@@ -275,23 +284,11 @@ def _read_summary(phrases: Phrases, text: str) -> State | None:
 def _read_verification(
     phrases: Phrases, text: str, after: State | None
 ) -> tuple[Verdict | None, bool]:
-    found = phrases.match(text, "column", "box", "open", "goal")
+    found = phrases.match(text, "open", "goal", "box", "column")
     if found is None or after is None:
         return None, False
-    name, fields = found
-    if name in ("column", "box"):
-        return Verdict.DEAD, _is_clash(name, fields["number"], fields["digit"], after)
-    calm = _clash(after) is None
-    if name == "goal":
-        return Verdict.GOAL, calm and 0 not in after
-    return Verdict.OPEN, calm and fields["rows"] == _open_rows(after)
-
-
-def _is_clash(unit: str, number: str, digit: str, state: State) -> bool:
-    cells = [
-        get(state) for kind, n, get in (*_COLUMNS, *_BOXES) if (kind, str(n)) == (unit, number)
-    ]
-    return digit in ("1", "2", "3", "4") and any(found.count(int(digit)) > 1 for found in cells)
+    verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL}.get(found[0], Verdict.DEAD)
+    return verdict, text.strip() == verification(phrases, after)
 
 
 FAMILY = MiniSudoku()

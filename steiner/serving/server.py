@@ -10,6 +10,7 @@ process ends with exit code 0. A second one ends it at once.
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import socket
 import sys
@@ -43,6 +44,7 @@ def serve(model: str, settings: Settings, host: str, port: int) -> None:
     )
     _announce(model, listener, settings)
     sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()  # what is loaded stays: looking through it again and again stops both threads
     StoppableServer(config, service).run(sockets=[listener])
 
 

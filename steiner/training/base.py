@@ -40,8 +40,9 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
     rows = pack_documents(documents("pretrain", recipe.seed), tokenizer, shape.tokens)
     compiled = shutil.which("g++") is not None and not torch.cuda.is_available()
     schedule = schedule_of(shape, recipe.seed)
-    if compiled:
-        model.model.compile()  # fixed shapes: a quarter faster; the other stages' shapes vary
+    if compiled:  # rows of one length: a quarter faster, and faster still with plain attention
+        model.set_attn_implementation("eager")
+        model.model.compile()
     train_sequences(model, tokenizer, rows, schedule, folder)
     write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
     model.bfloat16().save_pretrained(folder)

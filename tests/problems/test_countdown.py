@@ -50,16 +50,16 @@ def test_a_false_result_is_unsound() -> None:
         "Step 1: 8 * 3 = 24",
         "We hold 8 3 1",
         "Now we hold 24 1",
-        "They give 25, 23, 24, 24, and 24 * 1 is 24",
+        "They give 25, 23, 24, 24. 24 is 24 * 1",
     )
     reading = COUNTDOWN.read_step(SPEC, PHRASES, texts)
     assert reading.sound
     assert reading.verdict is Verdict.GOAL
     for wrong in (
         replace(texts, next_step="Step 1: 8 * 3 = 25"),
-        replace(texts, verification="They give 25, 23, 24, 23, and 24 * 1 is 24"),
-        replace(texts, verification="They give 25, 23, 24, 24, and 24 + 1 is 24"),
-        replace(texts, verification="They give 25, 23, 24, 24, never 24"),
+        replace(texts, verification="They give 25, 23, 24, 23. 24 is 24 * 1"),
+        replace(texts, verification="They give 25, 23, 24, 24. 24 is 24 + 1"),
+        replace(texts, verification="They give 25, 23, 24, 24. 24 is not there"),
     ):
         read = COUNTDOWN.read_step(SPEC, PHRASES, wrong)
         assert not read.sound or read.verdict is Verdict.DEAD

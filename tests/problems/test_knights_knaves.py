@@ -77,15 +77,16 @@ def test_a_clash_is_dead_and_named() -> None:
         "Step 2: suppose Bob is a knave",
         "So far Ann knave",
         "Now Ann knave, Bob knave",
-        "Ann true, Bob open, but Ann is a knave",
+        "Ann the knave says Bob is a knave: true, a clash",
     )
     assert FAMILY.read_step(SPEC, PHRASES, texts).sound
     for false in (
-        "Ann true, Bob true, but Ann is a knave",
-        "Ann true, but Ann is a knave",
-        "Ann true, Bob open, but Bob is a knave",
-        "Ann true, Bob open, but Ann is a knight",
-        "Ann true, Bob open, 1 unknown",
+        "Ann the knave says Bob is a knave: false, a clash",
+        "Ann the knave says Bob is a knight: true, a clash",
+        "Ann the knight says Bob is a knave: true, a clash",
+        "Bob the knave says Ann and Cid differ: open, a clash",
+        "Ann the knave says Bob is a knave: true; Bob the knave says Ann and Cid differ: open; "
+        "1 unknown",
     ):
         wrong = StepTexts(texts.next_step, texts.understanding, texts.summary, false)
         assert not FAMILY.read_step(SPEC, PHRASES, wrong).sound

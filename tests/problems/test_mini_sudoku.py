@@ -47,18 +47,18 @@ def test_columns_and_boxes_show_dead_ends() -> None:
         "Step 1: row 1 1 _ 3 _ is 1 4 3 2",
         "Open rows 1 2 3 4",
         "Grid 1 4 3 2 / _ 4 _ 2 / 2 _ 4 _ / _ 3 _ 1",
-        "Column 2 has two 4",
+        "Columns 1 _ 2 _ | 4 4 _ 3, two 4",
     )
     reading = SUDOKU.read_step(SPEC, PHRASES, texts)
     assert reading.before == tuple(GRID)
     assert reading.verdict is Verdict.DEAD
     facts = {
-        "Column 2 has two 4": True,
-        "Box 1 has two 4": True,
-        "Column 1 has two 4": False,
-        "Column 2 has two 3": False,
-        "Column 9 has two 4": False,
-        "No clash, open rows 2 3 4": False,
+        "Columns 1 _ 2 _ | 4 4 _ 3, two 4": True,
+        "Columns 1 _ 2 _ | 4 4 _ 3, two 3": False,
+        "Columns 1 _ 2 _ | 4 _ _ 3, two 4": False,
+        "Columns 1 _ 2 _ | 4 4 _ 3 | 3 _ 4 _, two 4": False,
+        "Columns 1 _ 2 _, two 4": False,
+        "Columns 1 _ 2 _ | 4 4 _ 3. No clash, open rows 2 3 4": False,
         "No clash, the grid is full": False,
     }
     for fact, sound in facts.items():

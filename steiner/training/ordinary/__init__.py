@@ -13,8 +13,9 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from itertools import islice
+from statistics import fmean
 
 from steiner.problems import random_stream
 from steiner.training.ordinary import (
@@ -56,7 +57,10 @@ DEFAULT_MIXTURE: Mapping[str, float] = {
 """Kind -> its share of all tokens."""
 
 _BLOCK = 256
-"""Documents between two looks at how long those of each kind are."""
+"""Documents whose kinds are drawn at once."""
+
+_SAMPLE = 128
+"""Documents by which the length of a kind's is known."""
 
 _TOKEN = re.compile(r"[a-zA-Z]+|\d\d?|[^\w ]|_")
 """About what the tokenizer makes one token of."""
@@ -103,32 +107,23 @@ def kinds_of_documents(
     shares = DEFAULT_MIXTURE if kinds is None else kinds
     _require_known(shares)
     sources = {kind: _source(kind, held_out, *names) for kind in shares}
+    weights = [share / _mean_length(kind, held_out) for kind, share in shares.items()]
     rng = random_stream("ordinary", *names)
-    lengths = {kind: _Length() for kind in shares}
     while True:
-        weights = [share / lengths[kind].mean for kind, share in shares.items()]
         for kind in rng.choices(list(shares), weights, k=_BLOCK):
-            document = next(sources[kind])
-            lengths[kind].add(document)
-            yield kind, document
+            yield kind, next(sources[kind])
 
 
-class _Length:
-    """The mean length of one kind's documents so far, in about tokens."""
+@cache
+def _mean_length(kind: str, held_out: bool) -> float:
+    """About how many tokens a document of that kind has, by a sample of its own."""
+    sample = islice(_source(kind, held_out, "lengths"), _SAMPLE)
+    return fmean(_num_tokens(document) for document in sample)
 
-    def __init__(self) -> None:
-        self.total, self.count = 100, 1
 
-    @property
-    def mean(self) -> float:
-        return self.total / self.count
-
-    def add(self, document: Document) -> None:
-        if self.count > _BLOCK:
-            return
-        texts = [document] if isinstance(document, str) else [m.content for m in document]
-        self.total += sum(len(_TOKEN.findall(text)) + 4 for text in texts)
-        self.count += 1
+def _num_tokens(document: Document) -> int:
+    texts = [document] if isinstance(document, str) else [turn.content for turn in document]
+    return sum(len(_TOKEN.findall(text)) + 4 for text in texts)
 
 
 def _source(kind: str, held_out: bool, *names: object) -> Iterator[Document]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from steiner.problems import load_phrases
+from steiner.problems.mini_sudoku import verification
 from steiner.training.ordinary.lessons import Fact, Lesson, contextual, drills, join
 from steiner.training.ordinary.train_problems import is_train, train_problem
 from steiner.types import Problem
@@ -137,15 +138,6 @@ def _repeated(cells: Cells) -> int | None:
     return next((digit for digit in DIGITS if list(cells).count(digit) > 1), None)
 
 
-def _first_clash(grid: Cells) -> str | None:
-    """The first repeated digit in the family's own words, columns before boxes."""
-    for unit, view in (("column", column_of), ("box", box_of)):
-        for number in DIGITS:
-            if digit := _repeated(view(grid, number)):
-                return load_phrases(_FAMILY).render(unit, number=number, digit=digit)
-    return None
-
-
 def _full(rng: random.Random) -> list[int]:
     """Four rows that repeat nothing each; often two rows or all four fit each other."""
     first, second = _shuffled(rng), _shuffled(rng)
@@ -174,10 +166,7 @@ def _verify(rng: random.Random) -> Fact:
     """The words of the family's verification."""
     grid, phrases = _grid(rng, gaps=rng.random() < 0.6), load_phrases(_FAMILY)
     summary = phrases.render("summary", grid=render_grid(grid))
-    if clash := _first_clash(grid):
-        return f"{summary}.", clash
-    rows = join(_open_rows(grid))
-    return f"{summary}.", phrases.render("open", rows=rows) if rows else phrases.render("goal")
+    return f"{summary}.", verification(phrases, tuple(grid))
 
 
 def _open_rows(grid: Cells) -> list[int]:

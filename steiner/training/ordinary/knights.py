@@ -122,16 +122,17 @@ def _false_means(rng: random.Random) -> Fact:
 
 def _clash(rng: random.Random) -> Fact:
     """The words of the family's verification, on one claim whose persons are all known."""
-    speaker, said, roles, true = _scene(rng)
-    role = rng.random() < 0.5
-    known = [(speaker, role), *roles]
+    (speaker, first, second), kind = rng.sample(NAMES, 3), rng.choice(_KINDS)
+    role, *coins = _coins(rng, 3)
+    others = list(zip((first, second), coins, strict=True))
+    known = [(speaker, role), *others[: 1 if kind in ("knight", "knave") else 2]]
     rng.shuffle(known)
-    prompt = f"{said} Now {render_roles(known)}."
-    phrases = load_phrases(_FAMILY)
-    claim = phrases.render("claim", name=speaker, truth="true" if true else "false")
-    if role == true:
-        return prompt, phrases.render("goal", claims=claim)
-    return prompt, phrases.render("dead", claims=claim, name=speaker, role=_role(role))
+    phrases, true = load_phrases(_FAMILY), _is_true(kind, *coins)
+    knower = phrases.render("speaker", name=speaker, role=_role(role))
+    said = _claim(kind, knower, first, second).rstrip(".")
+    claims = phrases.render("claim", said=said, truth="true" if true else "false")
+    prompt = f"{_claim(kind, speaker, first, second)} Now {render_roles(known)}."
+    return prompt, phrases.render("goal" if role == true else "dead", claims=claims)
 
 
 def _people(rng: random.Random) -> tuple[list[str], list[tuple[str, bool]]]:

@@ -1,0 +1,187 @@
+"""How much of the engine's throughput the server passes on, and how soon the first token comes.
+
+model folder -> Measured;  python -m benchmarks.serving --model DIR [FIGURE ...]
+
+Engine and server write the same: so many tokens for each of the same prompts, by the same seeds.
+Their rounds alternate, so that a busy machine slows both alike. The clients run beside the server,
+on the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import serving_abuse
+from benchmarks.results import Measured
+from benchmarks.serving_load import Served, ask_all, served
+from benchmarks.setting import Figure, Setting
+from steiner.problems import generate_problems
+from steiner.reasoner.budget import Budget
+from steiner.reasoner.engine import Engine, Request
+from steiner.reasoner.loading import load_reasoning_model
+from steiner.reasoner.sampling import Sampling
+from steiner.types import Message, Split
+
+NUM_CLIENTS = 64
+NUM_REQUESTS = 256
+"""A round's."""
+NUM_FIRST = 16
+"""Clients of which each has a place in the batch at once."""
+_MAX_LENGTH = 1024
+_STEPS = 500
+"""As many do not fit: each completion is as long as it may be."""
+_STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+Body = dict[str, Any]
+
+
+def load(model: Path, repeats: int = 3) -> Iterator[Measured]:
+    """Tokens a second with 64 clients at once, over those of the engine by itself."""
+    bodies = _bodies(NUM_REQUESTS)
+    streams = [body | _STREAMED for body in bodies]
+    engine, requests = _engine(model, bodies)
+    with served(model, "--max-length", str(_MAX_LENGTH)) as server:
+        ask_all(server, bodies[:NUM_CLIENTS], NUM_CLIENTS)
+        rounds = [
+            (
+                _speed(lambda: sum(len(r.token_ids) for r in engine.generate(requests))),
+                _speed(lambda: _num_tokens(server, bodies)),
+                _speed(lambda: _num_tokens(server, streams)),
+            )
+            for _ in range(repeats)
+        ]
+    alone, whole, streamed = zip(*rounds, strict=True)
+    target = "at least 90"
+    yield Measured.repeated("of the engine", _shares(whole, alone), "%", target, "whole answers")
+    yield Measured.repeated("of the engine, streamed", _shares(streamed, alone), "%", target)
+    yield Measured.repeated("whole answers", whole, "tokens/s")
+    yield Measured.repeated("streamed", streamed, "tokens/s")
+
+
+def first_token(model: Path, repeats: int = 3) -> Iterator[Measured]:
+    """Decode steps from the end of a prompt's prefill to the first text at the client: what the
+    client waits, less a prefill, over a step of the engine by itself with as many rows."""
+    bodies = [body | _STREAMED for body in _bodies(12 * NUM_FIRST)]
+    engine, requests = _engine(model, bodies)
+    steps, waits = [], []
+    with served(model, "--max-length", str(_MAX_LENGTH)) as server:
+        ask_all(server, bodies[: 2 * NUM_FIRST], NUM_FIRST)
+        for _ in range(repeats):
+            step_s, prefill_s = _step_and_prefill(engine, requests)
+            # The first of each client come all at once; later ones whenever one has ended.
+            wait_s = median(a.first_s for a in ask_all(server, bodies, NUM_FIRST)[NUM_FIRST:])
+            steps.append((wait_s - prefill_s) / step_s)
+            waits.append(1000 * wait_s)
+    yield Measured.repeated("after prefill, median", steps, "steps", "at most 3")
+    yield Measured.repeated("at the client, median", waits, "ms")
+
+
+def _bodies(count: int) -> list[Body]:
+    """Chat requests of 128 to 380 tokens each, so that they do not end together."""
+    problems = generate_problems("countdown", 2, seed=0, split=Split.TEST)
+    return [
+        {
+            "model": "steiner",
+            "messages": [{"role": "user", "content": problem.question}],
+            "temperature": 1.0,
+            "seed": index,
+            "min_steps": _STEPS,
+            "max_steps": _STEPS,
+            "max_tokens": 128 + 4 * (37 * index % 64),
+        }
+        for index, problem in enumerate(islice(problems, count))
+    ]
+
+
+def _engine(model: Path, bodies: Sequence[Body]) -> tuple[Engine, list[Request]]:
+    """An engine like the server's, and what the bodies ask of it."""
+    weights, vocabulary = load_reasoning_model(model)
+    requests = [
+        Request(
+            tuple(vocabulary.encode_prompt([Message(**turn) for turn in body["messages"]])),
+            Budget(_STEPS, _STEPS, body["max_tokens"]),
+            Sampling(temperature=1.0, seed=body["seed"]),
+        )
+        for body in bodies
+    ]
+    engine = Engine(weights, vocabulary, max_batch=NUM_CLIENTS, max_length=_MAX_LENGTH)
+    engine.generate(requests[:4])
+    return engine, requests
+
+
+def _num_tokens(server: Served, bodies: Sequence[Body]) -> int:
+    return sum(answer.num_tokens for answer in ask_all(server, bodies, NUM_CLIENTS))
+
+
+def _speed(work: Callable[[], int]) -> float:
+    """Tokens a second."""
+    begun = time.perf_counter()
+    return work() / (time.perf_counter() - begun)
+
+
+def _shares(parts: Sequence[float], wholes: Sequence[float]) -> list[float]:
+    return [100 * part / whole for part, whole in zip(parts, wholes, strict=True)]
+
+
+def _step_and_prefill(engine: Engine, requests: Sequence[Request]) -> tuple[float, float]:
+    """Seconds of a step of the engine by itself, in which 16 requests run, each followed by another
+    when it ends, and how much longer a step is in which one joins."""
+    waiting = iter(requests)
+    for request in islice(waiting, NUM_FIRST):
+        engine.submit(request)
+    engine.step()
+    joins = 0
+    seconds: dict[int, list[float]] = {}
+    while engine.num_unfinished == NUM_FIRST:
+        begun = time.perf_counter()
+        events = engine.step()
+        seconds.setdefault(joins, []).append(time.perf_counter() - begun)
+        following = islice(waiting, sum(event.rollout is not None for event in events))
+        joins = sum(engine.submit(request) >= 0 for request in following)
+    while engine.step():
+        pass
+    step_s = median(seconds[0])
+    return step_s, median(seconds[1]) - step_s
+
+
+MEASURES: Mapping[str, Callable[[Path], Iterator[Measured]]] = {
+    "load": load,
+    "first-token": first_token,
+    **serving_abuse.MEASURES,
+}
+
+
+def _of_the_run(measure: Callable[[Path], Iterator[Measured]]) -> Figure:
+    def figure(setting: Setting) -> Iterator[Measured]:
+        return measure(setting.stage("rl"))
+
+    return figure
+
+
+FIGURES: Mapping[str, Figure] = {
+    f"serving-{name}": _of_the_run(measure) for name, measure in MEASURES.items()
+}
+
+
+def main() -> None:
+    """Prints a record a line for each figure named, or for all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
+    parser.add_argument("figures", nargs="*", default=list(MEASURES), choices=list(MEASURES))
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR")
+    options = parser.parse_args()
+    for name in options.figures:
+        command = f"python -m benchmarks.serving {name} --model {options.model}"
+        for measured in MEASURES[name](options.model):
+            record = asdict(measured) | {"name": f"serving-{name}/{measured.name}"}
+            print(json.dumps(record | {"command": command}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
