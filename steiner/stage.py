@@ -29,6 +29,7 @@ from steiner.files import (
     write_json,
     write_text,
 )
+from steiner.heap import keep_freed_memory
 from steiner.recipe import Recipe
 from steiner.recipe_file import recipe_toml
 from steiner.types import RunError, UserError
@@ -87,6 +88,7 @@ def bring_up(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = False
     if stamp and stamp.digest == digest and not force:
         _say(stage.name, "up to date")
         return stamp
+    keep_freed_memory()
     with clear_disk_errors(folder):
         stamp = _work(stage, recipe, run_dir, partial, digest)
         replace_folder(partial, folder)

@@ -15,7 +15,7 @@ import steiner
 PACKAGE = Path(steiner.__file__).parent
 LAYERS = (
     {"__init__", "types"},
-    {"files", "recipe"},
+    {"files", "heap", "recipe"},
     {"recipe_file"},
     {"problems"},
     {"dags"},

@@ -18,6 +18,7 @@ from types import FrameType
 
 import uvicorn
 
+from steiner.heap import keep_freed_memory
 from steiner.serving.app import create_app
 from steiner.serving.service import Service
 from steiner.serving.settings import Settings
@@ -44,6 +45,7 @@ def serve(model: str, settings: Settings, host: str, port: int) -> None:
     )
     _announce(model, listener, settings)
     sys.setswitchinterval(_SWITCH_S)
+    keep_freed_memory()
     gc.freeze()  # what is loaded stays: looking through it again and again stops both threads
     StoppableServer(config, service).run(sockets=[listener])
 

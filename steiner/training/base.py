@@ -8,11 +8,9 @@ only (training/ordinary): no reasoning trace, none of the 14 tokens, nothing hel
 
 from __future__ import annotations
 
-import shutil
 from itertools import islice
 from pathlib import Path
 
-import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, set_seed
 
 from steiner.files import write_json
@@ -38,12 +36,7 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
     tokenizer = _tokenizer(recipe, folder)
     model = new_model(shape, tokenizer)
     rows = pack_documents(documents("pretrain", recipe.seed), tokenizer, shape.tokens)
-    compiled = shutil.which("g++") is not None and not torch.cuda.is_available()
-    schedule = schedule_of(shape, recipe.seed)
-    if compiled:  # rows of one length: a quarter faster, and faster still with plain attention
-        model.set_attn_implementation("eager")
-        model.model.compile()
-    train_sequences(model, tokenizer, rows, schedule, folder)
+    train_sequences(model, tokenizer, rows, schedule_of(shape, recipe.seed), folder)
     write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
     model.bfloat16().save_pretrained(folder)
     return folder

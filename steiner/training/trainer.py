@@ -10,6 +10,7 @@ only where a weight is). Progress bar, logs, checkpoints and resume are Trainer'
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,17 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 
-from steiner.files import remove_folder
+from steiner.files import read_json, remove_folder
 from steiner.reasoner.precision import wants_bf16
 from steiner.training.batches import TokenBatches, collate
 from steiner.training.optim import build_optimizer
+from steiner.types import RunError
 from steiner.types import Sequence as TokenSequence
+
+_WORTH_COMPILING = 1_000_000
+"""Tokens; compiling takes most of a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,11 @@ class SequenceTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Mean cross-entropy, weighted by token."""
-        loss_N, weights_N = token_losses(self.learner, inputs["input_ids"], inputs["loss_weights"])
+        # Trainer casts in the model's own forward, and the decoder is called past that.
+        with self.accelerator.autocast():
+            loss_N, weights_N = token_losses(
+                self.learner, inputs["input_ids"], inputs["loss_weights"]
+            )
         loss = (loss_N * weights_N).sum() / weights_N.sum().clamp(min=1.0)
         return (loss, None) if return_outputs else loss
 
@@ -148,6 +157,8 @@ def train_sequences(
     """Trains, going on from the last checkpoint in `folder` if there is one; saves the model."""
     pad_id = int(tokenizer.pad_token_id or 0)
     trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
+    if model.device.type == "cpu":
+        _quicken(model, trainer.batches, schedule.tokens)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     save_model(model, tokenizer, folder)
     trainer.state.save_to_json(str(folder / "trainer_state.json"))
@@ -155,9 +166,31 @@ def train_sequences(
     return trainer
 
 
+def _quicken(model: PreTrainedModel, batches: TokenBatches, tokens: int) -> None:
+    """Plain attention, and all of it compiled where that is worth the time.
+
+    PyTorch's fused attention is slower at these lengths on a CPU, and a small model spends much
+    time between the products (docs/log.md).
+    """
+    model.set_attn_implementation("eager")
+    if tokens >= _WORTH_COMPILING and shutil.which("g++"):
+        model.get_decoder().compile(dynamic=len(set(batches.lengths)) > 1)
+
+
 def last_checkpoint(folder: Path) -> str | None:
     """The newest whole checkpoint in `folder`, None where there is none."""
-    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    whole = filter(_is_whole, folder.glob("checkpoint-[0-9]*"))
+    newest = max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1]), default=None)
+    return None if newest is None else str(newest)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Trainer writes its state last: a kill or a full disk before that cut the checkpoint short."""
+    try:
+        read_json(checkpoint / TRAINER_STATE_NAME)
+    except RunError:
+        return False
+    return True
 
 
 def remove_checkpoints(folder: Path) -> None:
