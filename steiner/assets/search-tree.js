@@ -1,305 +1,246 @@
-/* Draws a list of step cards as a search tree beside it.
+/* Draws a search as a tree that can grow: the report and the page of `steiner serve` share it.
 
-   <div data-search>  <figure data-tree></figure>  <ol data-steps><li data-kind data-parent ...></ol>
+   new SearchTree.Tree(box, options).update(steps): a step is { kind, parent, label }, and may have
+   { back, doomed, faults, draft, became }. `kind` is proceed, backtrack, dead, goal or end, and
+   `became` says it in other words; `parent` is the index of the step that it goes on from, null for
+   the question; `back` the same for where a step that turned back returned to. Needs
+   search-layout.js.
 
-   The cards are the data: without this script they can still be read in order. Each <li> carries
-   data-kind (proceed, backtrack, dead, goal, end), data-parent (index of the card it goes on from,
-   empty for the question), data-status, data-label, data-faults and data-back (where a backtrack
-   returns to). `SearchTree.draw(element)` draws again after cards were added. Needs d3-hierarchy. */
+   Text is only ever set as text, and no style as markup, so that a strict Content-Security-Policy
+   holds. A classic script, since the report has it inline. */
 "use strict";
 
 const SearchTree = (() => {
-  const SVG = "http://www.w3.org/2000/svg";
-  const LABEL_CHARS = 13, LABEL_LINES = 3, LONGEST_LINE = 18, LINE_PX = 12, PLAY_MS = 750;
-  const WIDE_PX = 720;
-  const KIND_WORDS = {
-    proceed: "proceeds", backtrack: "turns back", dead: "dead end, turns back",
-    goal: "goal", end: "stops short of a goal",
-  };
-  const SHAPES = {
-    question: "M-15-11h30a4 4 0 0 1 4 4v14a4 4 0 0 1-4 4h-30a4 4 0 0 1-4-4v-14a4 4 0 0 1 4-4z",
-    proceed: "M0-14a14 14 0 1 1 0 28a14 14 0 1 1 0-28z",
-    backtrack: "M0-17.5L17.5 0L0 17.5L-17.5 0z",
-    dead: "M-12.5-12.5h25v25h-25z",
-    goal: star(8, 20, 15.2),
-    end: "M-18-13h36l-18 32z",
-  };
+  const { SHAPES, LINE_PX, SMALLEST, LABELS_NEED, LARGEST, svg } = SearchLayout;
+  const GLIDE_MS = 320;
 
-  function star(points, outer, inner) {
-    const at = (i) => {
-      const angle = Math.PI * i / points - Math.PI / 2, radius = i % 2 ? inner : outer;
-      return `${(radius * Math.cos(angle)).toFixed(1)} ${(radius * Math.sin(angle)).toFixed(1)}`;
-    };
-    return "M" + Array.from({ length: 2 * points }, (_, i) => at(i)).join("L") + "z";
-  }
+  const mixed = (a, b, t) => a + (b - a) * t;
 
-  function svg(name, attributes = {}, text = "") {
-    const element = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    if (text) element.textContent = text;
-    return element;
-  }
+  class Tree {
+    #onActivate; #room; #animated;
+    #parts = new Map(); #steps = []; #layout = null; #box = null; #frame = 0; #active = null;
 
-  /* "Step 3: suppose Ann is a knight" -> ["suppose Ann", "is a knight"], of about equal length */
-  function wrapped(text) {
-    const words = text.replace(/^[^:]{0,14}\d+:\s*/, "").split(/\s+/);
-    const length = words.join(" ").length;
-    const limit = Math.max(8, Math.ceil(length / Math.ceil(length / LABEL_CHARS)) + 1);
-    const lines = [""];
-    for (const word of words) {
-      const longer = `${lines.at(-1)} ${word}`.trim();
-      if (longer.length <= limit || !lines.at(-1)) lines[lines.length - 1] = longer;
-      else lines.push(word);
+    /* `onActivate(index)` hears which step was pointed at or focused. With `room()`, the width and
+       height that there is in pixels, the picture is fitted into it; else it has its own size. */
+    constructor(scroller, { onActivate = () => {}, room = null, animated = () => false } = {}) {
+      this.scroller = scroller;
+      this.#onActivate = onActivate;
+      this.#room = room;
+      this.#animated = animated;
+      this.picture = svg("svg", { class: "tree" });
+      this.edges = svg("g", { role: "none" });
+      this.nodes = svg("g", { role: "none" });
+      this.bow = svg("path", { class: "bow" });
+      this.picture.append(this.edges, this.bow, this.nodes);
+      scroller.replaceChildren(this.picture);
+      this.update([]);
     }
-    if (lines.length > LABEL_LINES) {
-      lines.length = LABEL_LINES;
-      lines[LABEL_LINES - 1] += " …";
-    }
-    return lines.map((line) => line.length > LONGEST_LINE
-      ? `${line.slice(0, LONGEST_LINE - 1)}…` : line);
-  }
 
-  function readSteps(cards) {
-    return cards.map((card, index) => ({
-      index, card, kind: card.dataset.kind, status: card.dataset.status,
-      parent: card.dataset.parent, back: card.dataset.back,
-      faults: card.dataset.faults, label: card.dataset.label, lines: wrapped(card.dataset.label),
-    }));
-  }
+    get width() { return this.#layout.width; }
 
-  function layOut(steps) {
-    const rows = [{ id: "question" }, ...steps.map((step) => ({
-      id: String(step.index), parent: step.parent === "" ? "question" : step.parent, step,
-    }))];
-    const root = d3.stratify().parentId((row) => row.parent)(rows);
-    const widest = Math.max(6, ...steps.flatMap((step) => step.lines.map((line) => line.length)));
-    const tallest = Math.max(1, ...steps.map((step) => step.lines.length));
-    d3.tree().nodeSize([Math.max(48, widest * 6 + 12), 68 + tallest * LINE_PX])
-      .separation(() => 1)(root);
-    return { root, half: widest * 3 + 6, below: 24 + tallest * LINE_PX };
-  }
-
-  /* From below a node's label to the top of its child. */
-  function curve(a, b) {
-    const top = a.y + (a.data.step ? 24 + a.data.step.lines.length * LINE_PX : 11);
-    const bottom = b.y - 15, middle = (top + bottom) / 2;
-    return `M${a.x} ${top}C${a.x} ${middle} ${b.x} ${middle} ${b.x} ${bottom}`;
-  }
-
-  /* A bow from a node back up to the one where the search goes on. */
-  function bow(a, b) {
-    const side = a.x >= b.x ? 1 : -1, reach = 34 + Math.abs(a.y - b.y) / 7;
-    const x = (side > 0 ? Math.max(a.x, b.x) : Math.min(a.x, b.x)) + side * reach;
-    return `M${a.x + side * 15} ${a.y}C${x} ${a.y} ${x} ${b.y} ${b.x + side * 17} ${b.y}`;
-  }
-
-  function edgeOf(node) {
-    const edge = svg("path", { class: "edge", d: curve(node.parent, node) });
-    if (node.data.step.kind === "dead" || node.data.step.kind === "backtrack") {
-      edge.classList.add("edge-left");
-    }
-    return edge;
-  }
-
-  function nodeOf(node) {
-    const step = node.data.step;
-    const group = svg("g", { class: "node", transform: `translate(${node.x} ${node.y})` });
-    if (!step) {
-      group.classList.add("kind-question");
-      group.append(svg("path", { class: "shape", d: SHAPES.question }),
-        svg("text", { class: "number", dy: "0.35em" }, "?"), svg("title", {}, "The question"));
-      return group;
-    }
-    group.classList.add(`kind-${step.kind}`);
-    if (step.status === "dead" && step.kind === "proceed") group.classList.add("is-doomed");
-    group.append(svg("path", { class: "shape", d: SHAPES[step.kind] }),
-      svg("text", { class: "number", dy: "0.35em" }, step.index + 1));
-    group.append(labelOf(step));
-    if (step.faults) group.append(
-      svg("circle", { class: "fault", cx: 14, cy: -13, r: 6.5 }),
-      svg("text", { class: "fault-mark", x: 14, y: -13, dy: "0.35em" }, "!"));
-    group.append(svg("title", {}, spoken(step)));
-    return group;
-  }
-
-  function labelOf(step) {
-    const label = svg("text", { class: "label", y: 30 });
-    step.lines.forEach((line, i) => label.append(
-      svg("tspan", { x: 0, dy: i ? LINE_PX : 0 }, line)));
-    return label;
-  }
-
-  function spoken(step) {
-    const faults = step.faults ? ` (${step.faults})` : "";
-    return `Step ${step.index + 1}, ${KIND_WORDS[step.kind]}${faults}: ${step.label}`;
-  }
-
-  function draw(element) {
-    const figure = element.querySelector("[data-tree]");
-    const list = element.querySelector("[data-steps]");
-    const steps = readSteps([...list.children]);
-    const { root, half, below } = layOut(steps);
-    const nodes = root.descendants();
-    const xs = nodes.map((node) => node.x), ys = nodes.map((node) => node.y);
-    const left = Math.min(...xs) - half - 14, right = Math.max(...xs) + half + 30;
-    const width = right - left, height = Math.max(...ys) + below + 34;
-    const picture = svg("svg", {
-      class: "tree", viewBox: `${left} -24 ${width} ${height}`, width, height, role: "tree",
-      "aria-label": `Search tree of ${steps.length} steps`,
-    });
-    const scale = Math.min(1.35, Math.max(1, 500 / width));
-    picture.setAttribute("width", width * scale);
-    picture.setAttribute("height", height * scale);
-    picture.style.minWidth = `${Math.round(width * 0.8)}px`;
-    element.classList.toggle("is-wide", width > WIDE_PX);
-    const places = new Map(nodes.map((node) => [node.data.id, node]));
-    const state = { element, list, steps, places, picture, edges: new Map(), groups: new Map() };
-    for (const node of nodes.slice(1)) {
-      const edge = edgeOf(node);
-      state.edges.set(node.data.id, edge);
-      picture.append(edge);
-    }
-    state.bow = svg("path", { class: "bow" });
-    picture.append(state.bow);
-    for (const node of nodes) {
-      const group = nodeOf(node);
-      picture.append(group);
-      if (node.data.step) listen(state, node.data.step, group, node.depth);
-    }
-    const scroller = document.createElement("div");
-    scroller.className = "tree-scroller";
-    scroller.append(picture);
-    state.scroller = scroller;
-    figure.replaceChildren(scroller, controls(state));
-    return state;
-  }
-
-  function listen(state, step, group, level) {
-    state.groups.set(String(step.index), group);
-    group.setAttribute("role", "treeitem");
-    group.setAttribute("aria-level", level);
-    group.setAttribute("aria-label", spoken(step));
-    group.setAttribute("tabindex", step.index === 0 ? "0" : "-1");
-    const here = () => activate(state, step.index);
-    group.addEventListener("focus", here);
-    group.addEventListener("mouseenter", here);
-    group.addEventListener("click", () => group.focus());
-    group.addEventListener("keydown", (event) => {
-      const target = neighbour(state, step, event.key);
-      if (target === null) return;
-      event.preventDefault();
-      state.groups.get(String(target))?.focus();
-    });
-    step.card.addEventListener("mouseenter", () => activate(state, step.index, false));
-  }
-
-  /* Down and up follow the search in time; left and right go to the parent and the first child. */
-  function neighbour(state, step, key) {
-    const last = state.steps.length - 1;
-    if (key === "ArrowDown") return Math.min(last, step.index + 1);
-    if (key === "ArrowUp") return Math.max(0, step.index - 1);
-    if (key === "Home") return 0;
-    if (key === "End") return last;
-    if (key === "ArrowLeft") return step.parent === "" ? step.index : Number(step.parent);
-    if (key === "ArrowRight") {
-      return state.steps.find((other) => other.parent === String(step.index))?.index ?? step.index;
-    }
-    return null;
-  }
-
-  function activate(state, index, scroll = true) {
-    const step = state.steps[index], node = state.places.get(String(index));
-    for (const [id, group] of state.groups) {
-      group.classList.toggle("is-active", id === String(index));
-      group.setAttribute("tabindex", id === String(index) ? "0" : "-1");
-    }
-    const path = new Set(node.ancestors().map((ancestor) => ancestor.data.id));
-    for (const [id, edge] of state.edges) edge.classList.toggle("on-path", path.has(id));
-    for (const other of state.steps) {
-      other.card.classList.toggle("is-active", other.index === index);
-    }
-    const back = state.places.get(step.back === "" ? "question" : step.back);
-    const returns = step.back !== undefined && back;
-    state.bow.setAttribute("d", returns ? bow(node, back) : "");
-    const { viewBox, clientWidth } = state.picture;
-    const place = (node.x - viewBox.baseVal.x) / viewBox.baseVal.width * clientWidth;
-    state.scroller.scrollLeft = place - state.scroller.clientWidth / 2;
-    if (scroll && state.list.scrollHeight > state.list.clientHeight) {
-      const { offsetTop, offsetHeight } = step.card;
-      state.list.scrollTop = offsetTop - (state.list.clientHeight - offsetHeight) / 2;
-    }
-  }
-
-  function reveal(state, count) {
-    for (const step of state.steps) {
-      const later = step.index >= count;
-      state.groups.get(String(step.index)).classList.toggle("is-later", later);
-      state.edges.get(String(step.index)).classList.toggle("is-later", later);
-      step.card.classList.toggle("is-later", later);
-    }
-    if (count > 0) activate(state, count - 1);
-  }
-
-  function controls(state) {
-    const box = document.createElement("figcaption");
-    box.className = "controls";
-    const button = document.createElement("button");
-    button.type = "button";
-    const slider = document.createElement("input");
-    const last = state.steps.length;
-    Object.assign(slider, { type: "range", min: 1, max: last, value: last });
-    slider.setAttribute("aria-label", "Steps shown");
-    const count = document.createElement("output");
-    let timer = null;
-    const show = (value) => {
-      slider.value = value;
-      count.textContent = `step ${value} of ${last}`;
-      slider.setAttribute("aria-valuetext", spoken(state.steps[value - 1]));
-    };
-    const stop = () => {
-      clearInterval(timer);
-      timer = null;
-      button.textContent = "Play";
-    };
-    const forward = () => {
-      const value = Number(slider.value) + 1;
-      show(value);
-      reveal(state, value);
-      if (value >= last) stop();
-    };
-    button.addEventListener("click", () => {
-      if (timer !== null) return stop();
-      if (Number(slider.value) >= last) {
-        show(1);
-        reveal(state, 1);
+    /* Draws these steps; what was there glides to its new place and keeps the focus. */
+    update(steps) {
+      const lines = steps.map((step) => SearchLayout.wrapped(step.label));
+      this.#steps = steps;
+      this.#layout = SearchLayout.layOut(steps, lines, this.#room?.());
+      if (steps.length) this.picture.setAttribute("role", "tree");
+      this.picture.setAttribute("aria-label", `Search tree, ${steps.length} steps`);
+      for (const place of this.#layout.places) {
+        const part = this.#parts.get(place.id) ?? this.#create(place);
+        part.from = { ...part.at };
+        part.to = place;
+        if (place.id !== "question") this.#dress(part, Number(place.id), lines[place.id]);
       }
-      if (last > 1) {
-        timer = setInterval(forward, PLAY_MS);
-        button.textContent = "Pause";
-      }
-    });
-    slider.addEventListener("input", () => {
-      stop();
-      show(Number(slider.value));
-      reveal(state, Number(slider.value));
-    });
-    stop();
-    show(last);
-    box.append(button, slider, count);
-    return box;
-  }
+      this.#removeFrom(steps.length);
+      this.#glide();
+    }
 
-  /* Puts the shape of its kind into every <svg data-glyph="kind">. */
-  function drawGlyphs(root) {
-    for (const glyph of root.querySelectorAll("[data-glyph]")) {
-      glyph.replaceChildren(svg("path", { class: "shape", d: SHAPES[glyph.dataset.glyph] }));
+    #create(place) {
+      const start = this.#parts.get(place.parent)?.at ?? place;
+      const part = { at: { x: start.x, y: start.y }, below: 11 };
+      part.group = svg("g", { class: "node" });
+      this.#parts.set(place.id, part);
+      this.nodes.append(part.group);
+      if (place.id === "question") {
+        part.group.classList.add("kind-question");
+        part.group.append(svg("path", { class: "shape", d: SHAPES.question }),
+          svg("text", { class: "number", dy: "0.35em" }, "?"), svg("title", {}, "The question"));
+        return part;
+      }
+      part.edge = svg("path", { class: "edge" });
+      this.edges.append(part.edge);
+      this.#listen(part.group, Number(place.id));
+      return part;
+    }
+
+    #dress(part, index, lines) {
+      const step = this.#steps[index], { group, edge, to } = part;
+      const labelled = this.#layout.labels;
+      part.below = labelled ? 26 + lines.length * LINE_PX : 17;
+      edge.classList.toggle("edge-left", step.kind === "dead" || step.kind === "backtrack");
+      edge.classList.toggle("is-draft", Boolean(step.draft));
+      const look = JSON.stringify([step, labelled]);
+      const position = { "aria-level": to.depth, "aria-posinset": to.position };
+      for (const [key, value] of Object.entries({ ...position, "aria-setsize": to.siblings })) {
+        group.setAttribute(key, value);
+      }
+      if (part.look === look) return;
+      part.look = look;
+      group.classList.remove(...Object.keys(SHAPES).map((kind) => `kind-${kind}`));
+      group.classList.add(`kind-${step.kind}`);
+      group.classList.toggle("is-doomed", Boolean(step.doomed));
+      group.classList.toggle("is-draft", Boolean(step.draft));
+      group.setAttribute("aria-label", SearchLayout.spoken(step, index));
+      // Shape, label and what lies between them can all be pointed at.
+      const hit = { x: -22, y: -20, width: 44, height: 20 + part.below };
+      group.replaceChildren(svg("rect", { ...hit, fill: "none", "pointer-events": "all" }),
+        svg("path", { class: "shape", d: SHAPES[step.kind] }),
+        svg("text", { class: "number", dy: "0.35em" }, index + 1));
+      if (labelled) group.append(SearchLayout.labelOf(lines));
+      if (step.faults) group.append(
+        svg("circle", { class: "fault", cx: 14, cy: -13, r: 6.5 }),
+        svg("text", { class: "fault-mark", x: 14, y: -13, dy: "0.35em" }, "!"));
+      group.append(svg("title", {}, SearchLayout.spoken(step, index)));
+    }
+
+    #removeFrom(count) {
+      for (const [id, part] of this.#parts) {
+        if (id === "question" || Number(id) < count) continue;
+        part.group.remove();
+        part.edge.remove();
+        this.#parts.delete(id);
+      }
+      if (this.#active >= count) this.#active = null;
+    }
+
+    /* -------------------------------------------------------------- pixels */
+
+    #target() {
+      const { left, top, width, height, labels } = this.#layout, room = this.#room?.();
+      const fit = room ? Math.min(room.width / width, room.height / height) : 500 / width;
+      const [least, most] = room ? [labels ? LABELS_NEED : SMALLEST, LARGEST] : [1, 1.35];
+      return { left, top, width, height, scale: Math.min(most, Math.max(least, fit)) };
+    }
+
+    #glide() {
+      cancelAnimationFrame(this.#frame);
+      const from = this.#box ?? this.#target(), to = this.#target();
+      if (!this.#animated()) return this.#place(from, to, 1);
+      const begun = performance.now();
+      const tick = (now) => {
+        const t = Math.min(1, Math.max(0, now - begun) / GLIDE_MS);
+        this.#place(from, to, 1 - (1 - t) ** 3);
+        if (t < 1) this.#frame = requestAnimationFrame(tick);
+      };
+      this.#place(from, to, 0);
+      this.#frame = requestAnimationFrame(tick);
+    }
+
+    #place(from, to, t) {
+      const box = this.#box = {};
+      for (const key of Object.keys(to)) box[key] = mixed(from[key], to[key], t);
+      this.picture.setAttribute("viewBox", `${box.left} ${box.top} ${box.width} ${box.height}`);
+      this.picture.setAttribute("width", box.width * box.scale);
+      this.picture.setAttribute("height", box.height * box.scale);
+      if (!this.#room) this.picture.style.minWidth = `${Math.round(box.width * 0.8)}px`;
+      for (const part of this.#parts.values()) {
+        part.at = { x: mixed(part.from.x, part.to.x, t), y: mixed(part.from.y, part.to.y, t) };
+        part.group.setAttribute("transform", `translate(${part.at.x} ${part.at.y})`);
+      }
+      for (const part of this.#parts.values()) {
+        const parent = this.#parts.get(part.to.parent);
+        part.edge?.setAttribute("d", SearchLayout.curve(parent.at, part.at, parent.below));
+      }
+      this.#drawBow();
+      if (t === 1) this.#reveal();
+    }
+
+    #drawBow() {
+      const step = this.#steps[this.#active];
+      const back = step?.back === undefined ? null : this.#parts.get(String(step.back ?? "question"));
+      const node = this.#parts.get(String(this.#active));
+      this.bow.setAttribute("d", back && node ? SearchLayout.bow(node.at, back.at) : "");
+    }
+
+    /* Scrolls so that the active node is in sight, where the picture is larger than its place. */
+    #reveal() {
+      const node = this.#parts.get(String(this.#active));
+      if (!node || this.#still) return;
+      const { left, top, width } = this.#box, scale = this.picture.clientWidth / width || 1;
+      const { scroller } = this;
+      scroller.scrollLeft = (node.to.x - left) * scale - scroller.clientWidth / 2;
+      scroller.scrollTop = (node.to.y - top) * scale - scroller.clientHeight / 2;
+    }
+
+    /* -------------------------------------------------------------- pointing */
+
+    #still = false;
+
+    #listen(group, index) {
+      group.setAttribute("role", "treeitem");
+      group.setAttribute("tabindex", index === 0 ? "0" : "-1");
+      group.addEventListener("focus", () => this.#point(index, false));
+      // Not "mouseenter": that comes too when the tree moves under a pointer that rests. And what is
+      // under the pointer must not move away from it.
+      group.addEventListener("mousemove", () => {
+        if (this.#active !== index) this.#point(index, true);
+      });
+      group.addEventListener("click", () => group.focus({ preventScroll: true }));
+      group.addEventListener("keydown", (event) => {
+        if (event.altKey || event.ctrlKey || event.metaKey) return;
+        const target = this.#neighbour(index, event.key);
+        if (target === null) return;
+        event.preventDefault();
+        this.#parts.get(String(target)).group.focus();
+      });
+    }
+
+    #point(index, still) {
+      this.#still = still;
+      this.activate(index);
+      this.#still = false;
+      this.#onActivate(index);
+    }
+
+    /* Down and up follow the search in time; left and right go to the parent and the first child. */
+    #neighbour(index, key) {
+      const last = this.#steps.length - 1, { parent } = this.#steps[index];
+      if (key === "ArrowDown") return Math.min(last, index + 1);
+      if (key === "ArrowUp") return Math.max(0, index - 1);
+      if (key === "Home") return 0;
+      if (key === "End") return last;
+      if (key === "ArrowLeft") return parent ?? index;
+      if (key !== "ArrowRight") return null;
+      const child = this.#steps.findIndex((step) => step.parent === index);
+      return child < 0 ? index : child;
+    }
+
+    /* Marks one step and the way to it. */
+    activate(index) {
+      this.#active = index;
+      const way = new Set();
+      for (let at = index; at !== null; at = this.#steps[at].parent) way.add(String(at));
+      for (const [id, { group, edge }] of this.#parts) {
+        if (id === "question") continue;
+        const active = id === String(index);
+        group.classList.toggle("is-active", active);
+        group.setAttribute("tabindex", active ? "0" : "-1");
+        group.setAttribute("aria-selected", active);
+        edge.classList.toggle("on-path", way.has(id));
+      }
+      this.#drawBow();
+      this.#reveal();
+    }
+
+    /* Fades the steps from `count` on, as they were not yet there. */
+    fadeFrom(count) {
+      for (const [id, { group, edge }] of this.#parts) {
+        if (id === "question") continue;
+        group.classList.toggle("is-later", Number(id) >= count);
+        edge.classList.toggle("is-later", Number(id) >= count);
+      }
     }
   }
 
-  function drawAll(root = document) {
-    drawGlyphs(root);
-    return [...root.querySelectorAll("[data-search]")].map(draw);
-  }
-
-  return { draw, drawAll };
+  return { Tree };
 })();
