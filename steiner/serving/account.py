@@ -94,7 +94,10 @@ def _account(
     text = content.add(rollout.answer) + content.rest()
     return Account(
         reasoning=reasoning_text(steps),
-        steps=[step_object(step, node) for step, node in zip(steps, tree.nodes, strict=True)],
+        steps=[
+            step_object(index, step, node)
+            for index, (step, node) in enumerate(zip(steps, tree.nodes, strict=True))
+        ],
         content=text,
         ending=_ending(rollout, completion, vocabulary, content.stopped_at),
     )

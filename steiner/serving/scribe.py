@@ -31,6 +31,8 @@ from steiner.types import Decision, Problem, Step, StepTexts
 class StepObject(TypedDict):
     """One step of the reasoning."""
 
+    index: int
+    """Counted from 0; OpenAI's client cannot add up a stream's lists of objects without it."""
     next_step: str
     understanding: str
     verification: str
@@ -77,10 +79,11 @@ def _heading(component: Component) -> str:
     return f"{component.label.capitalize()}: "
 
 
-def step_object(step: Step, node: TreeNode) -> StepObject:
+def step_object(index: int, step: Step, node: TreeNode) -> StepObject:
     """A step with its place in the tree."""
     texts = step.texts
     return StepObject(
+        index=index,
         next_step=texts.next_step,
         understanding=texts.understanding,
         verification=texts.verification,
@@ -131,7 +134,8 @@ class Scribe:
     def _step(self, decision: Decision) -> StepObject:
         step = Step(StepTexts(**self._texts), decision, self._place.depth)
         _, tree = plant([step], self._problem)
-        return step_object(step, TreeNode(step.depth, self._place.parent, tree.nodes[0].mark))
+        node = TreeNode(step.depth, self._place.parent, tree.nodes[0].mark)
+        return step_object(self._place.step, step, node)
 
     def _tell(self, event: Happening) -> str:
         """What the event adds to the reasoning as one text."""

@@ -1,0 +1,1 @@
+"""Steiner's held-out problems for evaluation harnesses that others wrote; docs/evaluation.md."""

@@ -1,0 +1,80 @@
+"""The main suite's problems as a file that other harnesses read.
+
+Recipe -> held_out.jsonl, one problem a line
+
+    python -m harnesses.held_out     # the tiny recipe's first 50 problems a family, as committed
+
+They are the problems that `steiner eval` asks first, of the test split and in wordings that
+training may have seen. Families take turns, so that the first few lines (`--limit 8`) have all of
+them. A problem's spec is JSON within JSON: families' specs differ, and readers such as `datasets`
+want the same fields in each line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from steiner.evaluation.suites import Task, suites
+from steiner.files import write_text
+from steiner.recipe import Recipe
+from steiner.recipe_file import load_recipe
+from steiner.types import Problem, SteinerError
+
+FILE = Path(__file__).with_name("held_out.jsonl")
+PER_FAMILY = 50
+
+
+def main() -> None:
+    """Write the file."""
+    parser = argparse.ArgumentParser("python -m harnesses.held_out", description=__doc__)
+    parser.add_argument("--recipe", default="tiny", metavar="NAME|FILE")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    parser.add_argument("--per-family", type=int, default=PER_FAMILY, metavar="N")
+    parser.add_argument("--out", type=Path, default=FILE, metavar="FILE")
+    options = parser.parse_args()
+    try:
+        recipe = load_recipe(options.recipe, options.overrides)
+        problems = list(held_out(recipe, options.per_family))
+    except SteinerError as error:
+        sys.exit(f"error: {error}\nhint: {error.hint}")
+    lines = [json.dumps(record(problem), ensure_ascii=False) for problem in problems]
+    write_text(options.out, "\n".join(lines) + "\n")
+    print(f"{len(lines)} problems in {options.out}")
+
+
+def held_out(recipe: Recipe, per_family: int) -> Iterator[Problem]:
+    """The first problems of the main suite, families taking turns."""
+    recipe = replace(recipe, eval=replace(recipe.eval, problems_per_family=per_family))
+    waiting: dict[str, list[Task]] = {}
+    for task in suites()["test"].tasks(recipe):
+        waiting.setdefault(task.problem.family, []).append(task)
+    for turn in range(per_family):
+        yield from (tasks[turn].problem for tasks in waiting.values() if turn < len(tasks))
+
+
+def record(problem: Problem) -> dict[str, Any]:
+    """A problem as a line of the file; what judge.py needs is in it."""
+    return {
+        "key": problem.key,
+        "family": problem.family,
+        "level": problem.level,
+        "language": problem.language,
+        "wording": problem.wording,
+        "question": problem.question,
+        "spec": json.dumps(problem.spec, ensure_ascii=False),
+    }
+
+
+def read_held_out() -> list[dict[str, Any]]:
+    """The lines of the committed file."""
+    return [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The judge of both harnesses: the family's own strict checker, without credit for parts.
+
+(line of held_out.jsonl, answer) -> right or wrong
+
+It needs `steiner` itself and nothing that steiner depends on: `pip install --no-deps -e .`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from steiner.problems import family, load_phrases
+
+
+def is_right(record: Mapping[str, str], answer: str) -> bool:
+    """Whether `answer` solves the line's problem, and nothing else stands in it."""
+    name = record["family"]
+    phrases = load_phrases(name, record["language"])
+    return family(name).check(json.loads(record["spec"]), phrases, answer)
+
+
+def process_results(doc: Mapping[str, str], results: Sequence[str]) -> dict[str, float]:
+    """What lm-evaluation-harness averages: over all problems, and over the family's own."""
+    right = float(is_right(doc, results[0]))
+    return {"accuracy": right, doc["family"]: right}
