@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from steiner.dags.build import build_dag
@@ -15,6 +16,10 @@ from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_t
 from steiner.problems import load_phrases, random_stream, recognise
 from steiner.types import Decision, Sequence
 from steiner.types import Path as SearchPath
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 QUESTION = "Use each of 8, 4, 3 once to reach 15."
 

@@ -91,18 +91,25 @@ def read_paths(file: FilePath, rng: random.Random | None = None) -> Iterator[Pat
 
     Raises RunError where the file is cut short or of another kind.
     """
-    try:
-        table = pq.read_table(file, schema=PATH_SCHEMA)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(
-            f"cannot read {file}: {error}", "delete it and run `steiner synth` again"
-        ) from error
+    table = _path_rows(file)
     order = list(range(table.num_rows))
     if rng is not None:
         rng.shuffle(order)
     for start in range(0, len(order), _READ_ROWS):
         for row in table.take(order[start : start + _READ_ROWS]).to_pylist():
             yield _path(row)
+
+
+def _path_rows(file: FilePath) -> pa.Table:
+    hint = "delete it and run `steiner synth` again"
+    try:
+        table = pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise RunError(f"cannot read {file}: {reason}", hint) from error
+    if not table.schema.equals(PATH_SCHEMA):
+        raise RunError(f"cannot read {file}: it holds no paths", hint)
+    return table
 
 
 def _problem_row(problem: Problem) -> dict[str, Any]:

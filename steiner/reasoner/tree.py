@@ -227,8 +227,10 @@ def legend(tree: Tree, *, glyphs: Glyphs = UNICODE, paint: Paint = lambda mark, 
 
 
 def title(step: Step) -> str:
-    """The step's next step in one line, without the "Step 2:" that its place in a tree tells."""
-    return re.sub(rf"^\w+ {step.depth}: (?=\S)", "", one_line(step.texts.next_step))
+    """The step's next step in one line, without the "Step 2:" or "Step 2 of 6:" that its place in
+    a tree tells."""
+    number = rf"^\w+ {step.depth}(?: \w+ \d+)?: (?=\S)"
+    return re.sub(number, "", one_line(step.texts.next_step))
 
 
 def one_line(text: str) -> str:

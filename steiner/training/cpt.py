@@ -34,7 +34,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     held_out = held_out_rows(tokenizer)
     before = perplexity(model, held_out)
     if add_reasoning_tokens(tokenizer):
-        grow_embeddings(model, len(tokenizer))
+        grow_embeddings(model, len(tokenizer), recipe.seed)
     codec = Codec(Vocabulary.require(tokenizer))
     ordinary_tokens = int(recipe.cpt.tokens * recipe.cpt.ordinary_fraction)
     ordinary = pack_documents(documents("cpt", recipe.seed), tokenizer, ordinary_tokens)
@@ -47,7 +47,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     write_json(out_dir / "perplexity.json", {"before": before, "after": after})
 
 
-def grow_embeddings(model: PreTrainedModel, size: int) -> None:
+def grow_embeddings(model: PreTrainedModel, size: int, seed: int = 0) -> None:
     """Room for new tokens, each starting at the mean of the old embeddings plus a little noise."""
     old = model.config.vocab_size
     if size <= old:
@@ -57,11 +57,12 @@ def grow_embeddings(model: PreTrainedModel, size: int) -> None:
     for module in (model.get_input_embeddings(), model.get_output_embeddings()):
         weight: Any = module.weight
         weights[id(weight)] = weight
+    noise = torch.Generator().manual_seed(random_stream("new tokens", seed).getrandbits(63))
     with torch.no_grad():
         for weight_VD in weights.values():
-            mean_D = weight_VD[:old].mean(0)
-            noise = torch.randn_like(weight_VD[old:]) * weight_VD[:old].std() * 0.5
-            weight_VD[old:] = mean_D + noise
+            old_VD, new_VD = weight_VD[:old], weight_VD[old:]
+            noise_VD = torch.randn(new_VD.shape, generator=noise).to(new_VD)
+            new_VD.copy_(old_VD.mean(0) + noise_VD * old_VD.std() * 0.5)
 
 
 def _whole(sequence: TokenSequence) -> TokenSequence:

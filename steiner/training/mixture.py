@@ -113,6 +113,7 @@ def encode_paths(
 @torch.inference_mode()
 def perplexity(model: PreTrainedModel, rows: PackedRows, batch_rows: int = 32) -> float:
     """exp of the mean cross-entropy per token of `rows`."""
+    training = model.training
     model.eval()
     total, count = 0.0, 0
     for start in range(0, len(rows), batch_rows):
@@ -120,5 +121,5 @@ def perplexity(model: PreTrainedModel, rows: PackedRows, batch_rows: int = 32) -
         ids_BT = ids_BT.to(model.device)
         loss_N, _ = token_losses(model, ids_BT, torch.ones(ids_BT.shape, device=model.device))
         total, count = total + float(loss_N.sum()), count + loss_N.numel()
-    model.train()
+    model.train(training)
     return math.exp(total / max(1, count))

@@ -85,8 +85,10 @@ def test_a_clash_is_dead_and_named() -> None:
         "Ann the knave says Bob is a knight: true, a clash",
         "Ann the knight says Bob is a knave: true, a clash",
         "Bob the knave says Ann and Cid differ: open, a clash",
-        "Ann the knave says Bob is a knave: true; Bob the knave says Ann and Cid differ: open; "
-        "1 unknown",
+        (
+            "Ann the knave says Bob is a knave: true; "
+            "Bob the knave says Ann and Cid differ: open; 1 unknown"
+        ),
     ):
         wrong = StepTexts(texts.next_step, texts.understanding, texts.summary, false)
         assert not FAMILY.read_step(SPEC, PHRASES, wrong).sound

@@ -126,3 +126,17 @@ def test_ascii_drawing_is_ascii() -> None:
 def test_title_is_one_line_without_depth_and_control_characters() -> None:
     step = Step(StepTexts("Step 2: go\n \x1b[2Jleft", "", "", ""), END, 2)
     assert title(step) == "go \ufffd[2Jleft"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("Step 2: 8 / 4 = 2", "8 / 4 = 2"),
+        ("Step 2 of 6: fill A", "fill A"),
+        ("Step 3: another depth", "Step 3: another depth"),
+        ("Step 2:", "Step 2:"),
+        ("Option 2 is good: take it", "Option 2 is good: take it"),
+    ],
+)
+def test_title_leaves_out_the_depth_and_no_more(told: str, shown: str) -> None:
+    assert title(Step(StepTexts(told, "", "", ""), END, 2)) == shown

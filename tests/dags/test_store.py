@@ -1,0 +1,146 @@
+"""Parquet: the same records come back, `datasets` opens it, and damage is one clear line."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path as FilePath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steiner.dags.paths import Walk, sample_paths
+from steiner.dags.store import (
+    DAG_SCHEMA,
+    PATH_SCHEMA,
+    dag_table,
+    path_table,
+    read_paths,
+    state_from_json,
+)
+from steiner.problems import families, family, load_phrases, random_stream
+from steiner.types import Path, ReasoningDag, RunError, StepTexts
+
+DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
+
+
+@pytest.fixture(scope="module")
+def dags(dags_of: DagsOf) -> list[ReasoningDag]:
+    return [dag for name in families() for dag in dags_of(name)]
+
+
+@pytest.fixture(scope="module")
+def paths(dags: list[ReasoningDag]) -> list[Path]:
+    rng = random_stream("test store")
+    walk = Walk(explore=0.6, cut=0.3)
+    return [path for dag in dags for path in sample_paths(dag, 3, walk, rng)]
+
+
+@pytest.fixture
+def file(paths: list[Path], tmp_path: FilePath) -> FilePath:
+    pq.write_table(path_table(paths), tmp_path / "paths.parquet")
+    return tmp_path / "paths.parquet"
+
+
+def test_paths_come_back_as_they_were(file: FilePath, paths: list[Path]) -> None:
+    assert list(read_paths(file)) == paths
+    assert any(path.truncated for path in paths)
+
+
+def test_random_order_is_that_of_the_stream(file: FilePath, paths: list[Path]) -> None:
+    first, again, other = (list(read_paths(file, random.Random(seed))) for seed in (1, 1, 2))
+    assert first == again != other
+    for read in (first, other):
+        assert read != paths
+        assert sorted(map(repr, read)) == sorted(map(repr, paths))
+
+
+def test_datasets_opens_both(
+    file: FilePath, dags: list[ReasoningDag], paths: list[Path], tmp_path: FilePath
+) -> None:
+    from datasets import load_dataset
+
+    dags_file = tmp_path / "dags.parquet"
+    pq.write_table(dag_table(dags), dags_file)
+    opened = load_dataset(
+        "parquet",
+        data_files={"dags": str(dags_file)},
+        split="dags",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert opened.num_rows == len(dags)
+    assert opened.column_names == DAG_SCHEMA.names
+    assert [len(row["edges"]) for row in opened] == [len(dag.edges) for dag in dags]
+    opened = load_dataset(
+        "parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert opened.column_names == PATH_SCHEMA.names
+    assert opened[0]["answer"] == paths[0].answer
+    assert opened[0]["split"] == "train"
+    steps = opened[len(paths) - 1]["steps"]
+    assert [step["next_step"] for step in steps] == [s.texts.next_step for s in paths[-1].steps]
+
+
+def test_dag_rows_hold_the_whole_dag(dags: list[ReasoningDag]) -> None:
+    for dag, row in zip(dags, dag_table(dags).to_pylist(), strict=True):
+        assert row["key"] == dag.problem.key
+        assert json.loads(row["spec"]) == dag.problem.spec
+        for node, told in zip(dag.nodes, row["nodes"], strict=True):
+            assert state_from_json(told["state"]) == node.state
+            for name in ("status", "in_degree", "out_degree", "distance_start", "distance_end"):
+                assert told[name] == getattr(node, name)
+        for edge, told in zip(dag.edges, row["edges"], strict=True):
+            assert (told["source"], told["target"]) == (edge.source, edge.target)
+            assert state_from_json(told["action"]) == edge.action
+
+
+def test_a_node_has_the_texts_of_a_step_to_it(dags: list[ReasoningDag]) -> None:
+    for dag, row in zip(dags, dag_table(dags).to_pylist(), strict=True):
+        chosen, phrases = family(dag.problem.family), load_phrases(dag.problem.family)
+        texts = [tuple(told[part] for part in StepTexts.__slots__) for told in row["nodes"]]
+        assert texts[0] == (None, None, None, None)  # no step leads to the start
+        for node, told in zip(dag.nodes[1:], texts[1:], strict=True):
+            reading = chosen.read_step(dag.problem.spec, phrases, StepTexts(*told))
+            assert (reading.after, reading.sound) == (node.state, True)
+            assert reading.depth == node.distance_start
+
+
+# ---------------------------------------------------------------------- damage
+
+
+def _error_of(file: FilePath) -> str:
+    with pytest.raises(RunError, match="cannot read") as caught:
+        next(read_paths(file))
+    assert caught.value.hint == "delete it and run `steiner synth` again"
+    assert "\n" not in str(caught.value)
+    assert str(file) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.999])
+def test_file_cut_short_is_one_clear_line(file: FilePath, kept: float) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(kept * len(whole))])
+    _error_of(file)
+
+
+def test_file_damaged_in_the_middle_is_one_clear_line(file: FilePath) -> None:
+    whole = bytearray(file.read_bytes())
+    whole[100:300] = bytes(200)
+    file.write_bytes(whole)
+    _error_of(file)
+
+
+def test_absent_file_is_one_clear_line(tmp_path: FilePath) -> None:
+    _error_of(tmp_path / "paths.parquet")
+
+
+def test_file_of_another_kind_is_one_clear_line(file: FilePath, dags: list[ReasoningDag]) -> None:
+    pq.write_table(dag_table(dags), file)
+    _error_of(file)
+    pq.write_table(pa.table({"family": [1, 2]}), file)
+    _error_of(file)
+    file.write_text("family,key\n")
+    _error_of(file)

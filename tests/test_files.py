@@ -1,0 +1,243 @@
+"""Files are whole or absent, whatever goes wrong while they are written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steiner import files
+from steiner.files import (
+    clear_disk_errors,
+    file_sizes,
+    locked,
+    read_json,
+    remove_folder,
+    replace_folder,
+    replacing,
+    write_json,
+    write_text,
+)
+from steiner.types import RunError, UserError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+    max_leaves=8,
+)
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+# ---------------------------------------------------------------------- one file
+
+
+def test_file_is_written_whole_and_its_folder_made(tmp_path: Path) -> None:
+    file = tmp_path / "a" / "b" / "note.txt"
+    write_text(file, "größer\n")
+    assert file.read_text(encoding="utf-8") == "größer\n"
+    write_text(file, "new")
+    assert file.read_text() == "new"
+    assert _names(file.parent) == {"note.txt"}
+
+
+@pytest.mark.parametrize("failure", [ValueError("no"), KeyboardInterrupt(), SystemExit(1)])
+def test_failure_leaves_the_old_file_and_no_rubbish(tmp_path: Path, failure: BaseException) -> None:
+    def write_half() -> None:
+        with replacing(tmp_path / "note.txt") as partial:
+            partial.write_text("half")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        write_half()
+    assert _names(tmp_path) == set()
+    write_text(tmp_path / "note.txt", "old")
+    with pytest.raises(type(failure)):
+        write_half()
+    assert (tmp_path / "note.txt").read_text() == "old"
+    assert _names(tmp_path) == {"note.txt"}
+
+
+def test_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    write_text(tmp_path / "note.txt", "old")
+    with replacing(tmp_path / "note.txt") as partial:
+        partial.write_text("new")
+        assert (tmp_path / "note.txt").read_text() == "old"
+    assert (tmp_path / "note.txt").read_text() == "new"
+
+
+@settings(max_examples=30)
+@given(record=st.dictionaries(st.text(), JSON, max_size=4))
+def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, record: object) -> None:
+    file = tmp_path_factory.mktemp("json") / "record.json"
+    write_json(file, record)
+    assert read_json(file) == record
+
+
+def test_json_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
+    write_json(tmp_path / "record.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "record.json", {"a": object()})
+    assert read_json(tmp_path / "record.json") == {"a": 1}
+    assert _names(tmp_path) == {"record.json"}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"[1]", b"12", b"\xff\xfe{}"])
+def test_damaged_json_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "record.json"
+    file.write_bytes(content)
+    with pytest.raises(RunError, match="cannot read") as caught:
+        read_json(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+
+
+def test_absent_json_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="cannot read"):
+        read_json(tmp_path / "record.json")
+
+
+# ---------------------------------------------------------------------- a full disk
+
+
+def test_full_disk_is_one_clear_line_and_the_old_file_stays(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with replacing(tmp_path / "note.txt") as partial:
+            partial.write_text("half")
+            Path("/dev/full").write_text("the rest")  # a real one: it never has room
+
+    write_text(tmp_path / "note.txt", "old")
+    with pytest.raises(RunError, match=r"no space left on the disk of .*note\.txt") as caught:
+        write_half()
+    assert caught.value.hint
+    assert (tmp_path / "note.txt").read_text() == "old"
+    assert _names(tmp_path) == {"note.txt"}
+
+
+def test_disk_that_fills_while_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RunError, match="no space left"):
+        write_text(tmp_path / "note.txt", "new")
+    assert _names(tmp_path) == set()
+
+
+def test_libraries_that_do_not_say_that_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "not" / "yet"  # room is asked for where the folder would be
+    with pytest.raises(RuntimeError, match="file write failed"), clear_disk_errors(folder):
+        raise RuntimeError("file write failed")
+    with pytest.raises(RunError, match="no space left"), clear_disk_errors(folder):
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+    monkeypatch.setattr(files, "_NO_ROOM_BYTES", 2**80)
+    with pytest.raises(RunError, match="no space left"), clear_disk_errors(folder):
+        raise RuntimeError("file write failed")
+
+
+def test_errors_meant_for_a_user_are_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_NO_ROOM_BYTES", 2**80)
+    with pytest.raises(UserError, match="unknown key"), clear_disk_errors(tmp_path):
+        raise UserError("unknown key")
+
+
+# ---------------------------------------------------------------------- folders
+
+
+def _folder(path: Path, content: str) -> Path:
+    write_text(path / "model.txt", content)
+    return path
+
+
+def test_folder_takes_the_place_of_another(tmp_path: Path) -> None:
+    source, target = tmp_path / "sft.partial", tmp_path / "sft"
+    for content in ("first", "second"):
+        replace_folder(_folder(source, content), target)
+        assert (target / "model.txt").read_text() == content
+        assert _names(tmp_path) == {"sft"}
+
+
+def test_killed_halfway_the_source_is_whole_and_can_be_put_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = _folder(tmp_path / "sft.partial", "new"), _folder(tmp_path / "sft", "old")
+    rename = Path.rename
+
+    def killed_at_source(path: Path, to: Path) -> Path:
+        if path == source:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed_at_source)
+        with pytest.raises(KeyboardInterrupt):
+            replace_folder(source, target)
+    assert (source / "model.txt").read_text() == "new"
+    assert not target.exists()
+    replace_folder(source, target)
+    assert (target / "model.txt").read_text() == "new"
+    assert _names(tmp_path) == {"sft"}
+
+
+def test_removing_a_folder_that_is_not_there_does_nothing(tmp_path: Path) -> None:
+    remove_folder(tmp_path / "none")
+    remove_folder(_folder(tmp_path / "some", "text"))
+    assert _names(tmp_path) == set()
+
+
+def test_sizes_of_all_files_in_a_fixed_order(tmp_path: Path) -> None:
+    for name in ("b.txt", "a/c.txt", "a/b/d.txt"):
+        write_text(tmp_path / name, name)
+    assert list(file_sizes(tmp_path).items()) == [("a/b/d.txt", 9), ("a/c.txt", 7), ("b.txt", 5)]
+    assert file_sizes(tmp_path / "none") == {}
+
+
+# ---------------------------------------------------------------------- locks
+
+
+def _try(folder: Path) -> None:
+    with locked(folder):
+        pass
+
+
+def test_folder_is_held_by_one_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with locked(folder), pytest.raises(UserError, match="another steiner is at work in"):
+        _try(folder)
+    _try(folder)
+    with pytest.raises(ValueError, match="no"), locked(folder):
+        raise ValueError("no")
+    _try(folder)
+
+
+def test_lock_of_a_killed_process_is_free_again(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib, steiner.files as files\n"
+        "with files.locked(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match="another steiner"):
+            _try(tmp_path)
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    _try(tmp_path)

@@ -1,0 +1,123 @@
+"""Ordinary text as rows of tokens, perplexity by hand, paths up to a number of tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import cycle, islice
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+
+from steiner.dags.build import build_dag
+from steiner.dags.paths import Walk, sample_paths
+from steiner.language.codec import Codec
+from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.problems import random_stream, recognise
+from steiner.training.mixture import PackedRows, encode_paths, pack_documents, perplexity
+from steiner.training.ordinary import Document
+from steiner.types import Message, Path
+
+MakeModel = Callable[[], Qwen2ForCausalLM]
+DIALOGUE = (Message("user", "Who lies?"), Message("assistant", "A knave."))
+DOCUMENTS: list[Document] = ["Jugs hold water.", DIALOGUE, "1 + 1 = 2"]
+
+
+def test_documents_lie_end_to_end_each_closed(tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = pack_documents(
+        cycle(DOCUMENTS), tokenizer, tokens=100, row_tokens=16, show_progress=False
+    )
+    assert len(rows) == 100 // 16
+    texts = [
+        "Jugs hold water.<|endoftext|>",
+        (
+            "<|im_start|>user\nWho lies?<|im_end|>\n"
+            "<|im_start|>assistant\nA knave.<|im_end|>\n<|endoftext|>"
+        ),
+        "1 + 1 = 2<|endoftext|>",
+    ]
+    expected = [i for text in islice(cycle(texts), 20) for i in tokenizer.encode(text)]
+    flat = [i for row in rows for i in row.token_ids]
+    assert flat == expected[: 6 * 16]
+
+
+def test_rows_are_sequences_with_loss_everywhere() -> None:
+    rows = PackedRows(np.arange(12, dtype=np.int32).reshape(3, 4))
+    assert rows[1].token_ids == (4, 5, 6, 7)
+    assert rows[-1].token_ids == (8, 9, 10, 11)
+    assert rows[0].loss_weights == (1.0,) * 4
+    assert rows[0].step_index == (-1,) * 4
+    assert [row.token_ids for row in rows[1:]] == [(4, 5, 6, 7), (8, 9, 10, 11)]
+    assert [len(rows), len(rows[:2]), len(list(rows))] == [3, 2, 3]
+    with pytest.raises(IndexError):
+        rows[3]
+
+
+def test_fewer_tokens_than_a_row_make_one_row(tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = pack_documents(cycle(DOCUMENTS), tokenizer, 3, row_tokens=16, show_progress=False)
+    assert [len(row.token_ids) for row in rows] == [16]
+
+
+# ---------------------------------------------------------------------- perplexity
+
+
+def test_perplexity_by_hand(make_model: MakeModel) -> None:
+    model = make_model()
+    rows = PackedRows(np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9]], np.int32))
+    losses = []
+    for row in rows:
+        with torch.no_grad():
+            logprobs_TV = model(torch.tensor([row.token_ids])).logits[0].double().log_softmax(-1)
+        losses += [-logprobs_TV[t, row.token_ids[t + 1]].item() for t in range(4)]
+    # 3 rows, each predicting 4 tokens: the mean is over 12.
+    expected = math.exp(sum(losses) / 12)
+    assert len(losses) == 12
+    for batch_rows in (1, 2, 32):
+        assert perplexity(model, rows, batch_rows) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(
+    make_model: MakeModel,
+) -> None:
+    model = make_model()
+    torch.nn.init.zeros_(model.lm_head.weight)  # every logit is 0: each token has chance 1 / V
+    rows = PackedRows(np.array([[3, 1, 4]], np.int32))
+    assert perplexity(model, rows) == pytest.approx(model.config.vocab_size, rel=1e-5)
+
+
+def test_perplexity_changes_nothing(make_model: MakeModel) -> None:
+    model, before = make_model(), make_model()
+    for training in (True, False):
+        model.train(training)
+        perplexity(model, PackedRows(np.array([[3, 1, 4]], np.int32)))
+        assert model.training is training
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before.get_parameter(name))
+        assert parameter.grad is None
+
+
+# ---------------------------------------------------------------------- paths
+
+
+@pytest.fixture
+def paths() -> list[Path]:
+    problem = recognise("Make 24 from 3, 5, 7, 9.")
+    assert problem is not None
+    return list(sample_paths(build_dag(problem), 20, Walk(explore=0.8), random_stream("mixture")))
+
+
+def test_as_many_paths_as_make_the_tokens(
+    tokenizer: PreTrainedTokenizerBase, paths: list[Path]
+) -> None:
+    add_reasoning_tokens(tokenizer)
+    codec = Codec(Vocabulary.require(tokenizer))
+    every = [codec.encode_path(path, 0.25) for path in paths]
+    for tokens in (0, 1, 500, 10**9):
+        chosen = encode_paths(codec, iter(paths), tokens, wrong_turn_loss=0.25)
+        assert chosen == every[: len(chosen)]
+        lengths = [len(sequence.token_ids) for sequence in chosen]
+        assert sum(lengths[:-1]) < max(tokens, 1)
+        assert sum(lengths) >= tokens or len(chosen) == len(paths)
+    assert encode_paths(codec, paths, 0) == []

@@ -1,0 +1,200 @@
+"""Continual pre-training and fine-tuning of a tiny base on real paths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+
+from steiner.dags.build import build_dag
+from steiner.dags.paths import Walk, sample_paths
+from steiner.dags.store import path_table, read_paths
+from steiner.language.format import SPECIAL_TOKENS
+from steiner.language.tokenizer import Vocabulary
+from steiner.problems import families, generate_problems, random_stream
+from steiner.reasoner.models import load_model
+from steiner.recipe import BaseRecipe, CptRecipe, Recipe, SftRecipe
+from steiner.training import cpt, sft
+from steiner.training.cpt import grow_embeddings
+from steiner.training.mixture import PackedRows, perplexity
+from steiner.types import Path as SearchPath
+from steiner.types import Sequence, Split, UserError
+
+MakeModel = Callable[[], Qwen2ForCausalLM]
+HELD_OUT = PackedRows(np.arange(400, dtype=np.int32).reshape(4, 100))
+
+
+def _paths() -> Iterator[SearchPath]:
+    rng = random_stream("test stages")
+    for name in families():
+        for problem in islice(generate_problems(name, 1, seed=0, split=Split.TRAIN), 3):
+            yield from sample_paths(build_dag(problem), 5, Walk(explore=0.8, cut=0.3), rng)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    (tmp_path / "synth").mkdir()
+    pq.write_table(path_table(list(_paths())), tmp_path / "synth" / "paths.parquet")
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Recipe:
+    folder = tmp_path / "base"
+    make_model().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    common: dict[str, Any] = {"batch_tokens": 1024, "precision": "fp32", "report_to": "none"}
+    return Recipe(
+        name="test",
+        base=BaseRecipe(model=str(folder)),
+        cpt=CptRecipe(tokens=6000, ordinary_fraction=0.3, **common),
+        sft=SftRecipe(tokens=6000, wrong_turn_loss=0.25, **common),
+    )
+
+
+@pytest.fixture(autouse=True)
+def ordinary_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few words in place of what takes long to make."""
+    monkeypatch.setattr(cpt, "documents", lambda *names: cycle(["Jugs hold water. " * 8]))
+    monkeypatch.setattr(cpt, "held_out_rows", lambda tokenizer: HELD_OUT)
+
+
+@pytest.fixture
+def learnt_from(monkeypatch: pytest.MonkeyPatch) -> list[list[Sequence]]:
+    """What each training was given."""
+    given: list[list[Sequence]] = []
+
+    def spy(stage: Any) -> None:
+        train = stage.train_sequences
+
+        def noted(model: Any, tokenizer: Any, sequences: Any, *others: Any) -> Any:
+            given.append(list(sequences))
+            return train(model, tokenizer, sequences, *others)
+
+        monkeypatch.setattr(stage, "train_sequences", noted)
+
+    spy(cpt)
+    spy(sft)
+    return given
+
+
+def test_base_to_cpt_to_sft(
+    recipe: Recipe, run_dir: Path, learnt_from: list[list[Sequence]]
+) -> None:
+    base, base_tokenizer = load_model(recipe.base.source)
+    cpt.train(recipe, run_dir, run_dir / "cpt")
+    model, tokenizer = load_model(run_dir / "cpt")
+    assert len(tokenizer) == len(base_tokenizer) + 14
+    assert model.get_input_embeddings().weight.shape[0] == len(tokenizer)
+    told = json.loads((run_dir / "cpt" / "perplexity.json").read_text())
+    assert told["before"] == pytest.approx(perplexity(base, HELD_OUT), rel=1e-6)
+    assert told["after"] == pytest.approx(perplexity(model, HELD_OUT), rel=1e-6)
+    _check_cpt(learnt_from[0], recipe, len(base_tokenizer))
+
+    sft.train(recipe, run_dir, run_dir / "sft")
+    tuned, tokenizer = load_model(run_dir / "sft")
+    assert not torch.equal(tuned.lm_head.weight, model.lm_head.weight)
+    _check_sft(learnt_from[1], run_dir, Vocabulary.require(tokenizer))
+
+
+def _check_cpt(sequences: list[Sequence], recipe: Recipe, old_size: int) -> None:
+    assert all(set(sequence.loss_weights) == {1.0} for sequence in sequences)
+    ordinary = [s for s in sequences if not any(i >= old_size for i in s.token_ids)]
+    num_ordinary = sum(len(sequence.token_ids) for sequence in ordinary)
+    assert num_ordinary == 6000 * 0.3 // 256 * 256  # whole rows
+    num_reasoning = sum(len(sequence.token_ids) for sequence in sequences) - num_ordinary
+    longest = max(len(sequence.token_ids) for sequence in sequences)
+    assert 6000 * 0.7 <= num_reasoning < 6000 * 0.7 + longest
+
+
+def _check_sft(sequences: list[Sequence], run_dir: Path, vocabulary: Vocabulary) -> None:
+    """Each starts with its question, without loss; then reasoning, answer and end, with loss."""
+    prompts = {
+        tuple(vocabulary.encode_prompt(path.problem.messages))
+        for path in read_paths(run_dir / "synth" / "paths.parquet")
+    }
+    start = vocabulary.special_ids[SPECIAL_TOKENS.index("<|reasoning_start|>")]
+    weights = set()
+    for sequence in sequences:
+        begin = sequence.token_ids.index(start)
+        assert sequence.token_ids[:begin] in prompts
+        assert set(sequence.loss_weights[:begin]) == {0.0}
+        assert sequence.loss_weights[begin:].count(0.0) <= 1  # an end that was forced
+        assert sequence.loss_weights[-1] == 1.0
+        weights |= set(sequence.loss_weights[begin:])
+    assert weights == {0.0, 0.25, 1.0}
+    total = sum(len(sequence.token_ids) for sequence in sequences)
+    assert total - len(sequences[-1].token_ids) < 6000 <= total
+
+
+def test_sft_of_a_model_without_the_tokens_is_refused(recipe: Recipe, run_dir: Path) -> None:
+    Path(recipe.base.source).rename(run_dir / "cpt")
+    with pytest.raises(UserError, match="lacks 14 of the 14 reasoning tokens") as caught:
+        sft.train(recipe, run_dir, run_dir / "sft")
+    assert "steiner train cpt" in caught.value.hint
+
+
+def test_cpt_of_a_damaged_base_is_refused(recipe: Recipe, run_dir: Path) -> None:
+    weights = Path(recipe.base.source) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="cannot load a model"):
+        cpt.train(recipe, run_dir, run_dir / "cpt")
+
+
+def test_the_same_seed_learns_the_same(
+    recipe: Recipe, run_dir: Path, learnt_from: list[list[Sequence]]
+) -> None:
+    little = replace(recipe, cpt=replace(recipe.cpt, tokens=300, ordinary_fraction=0.0))
+    for seed, name in ((0, "a"), (0, "b"), (1, "c")):
+        torch.manual_seed(len(learnt_from))  # what ran before must not matter
+        cpt.train(replace(little, seed=seed), run_dir, run_dir / name)
+    first, again, other = learnt_from
+    assert first == again != other
+    weights = [load_model(run_dir / name)[0].get_input_embeddings().weight for name in "abc"]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+# ---------------------------------------------------------------------- embeddings
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_new_rows_start_near_the_mean_and_old_ones_stay(make_model: MakeModel, tied: bool) -> None:
+    model, old = make_model(), make_model()
+    if not tied:
+        model.config.tie_word_embeddings = False
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach() * 3)
+    heads = [model.get_input_embeddings().weight.clone(), model.lm_head.weight.clone()]
+    size = old.config.vocab_size
+    grow_embeddings(model, size + 14)
+    assert model.config.vocab_size == size + 14
+    grown = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
+    assert (grown[0] is grown[1]) == tied
+    for weight_VD, old_VD in zip(grown, heads, strict=True):
+        assert torch.equal(weight_VD[:size], old_VD)
+        new_D = weight_VD[size:]
+        assert len({tuple(row.tolist()) for row in new_D}) == 14  # no two alike
+        # Noise of half the deviation: its mean over 14 rows and 32 columns is
+        # 0.5 / sqrt(14 * 32) = 0.024 deviations, its deviation 0.5.
+        deviation = old_VD.std()
+        offset = (new_D - old_VD.mean(0)) / deviation
+        assert abs(offset.mean()) < 0.12
+        assert 0.4 < offset.std() < 0.6
+    ids = torch.tensor([[1, 2, 3]])
+    if tied:
+        assert torch.allclose(model(ids).logits[..., :size], old(ids).logits, atol=1e-5)
+
+
+def test_room_that_is_there_already_is_left_as_it_is(make_model: MakeModel) -> None:
+    model, old = make_model(), make_model()
+    grow_embeddings(model, old.config.vocab_size - 3)
+    assert torch.equal(model.lm_head.weight, old.lm_head.weight)
