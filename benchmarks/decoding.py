@@ -7,8 +7,8 @@ Each rival runs in fp32 and in bf16, and the faster of the two counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from statistics import median
 
 from benchmarks import engine, vllm_rival
@@ -21,14 +21,8 @@ _DTYPES = ("float32", "bfloat16")
 
 def ratios(setting: Setting) -> Iterator[Measured]:
     """Over both rivals."""
-    prompts = engine.prompts_of(engine.small_vocabulary())
     with ExitStack() as processes:
-        others = {
-            dtype: processes.enter_context(
-                vllm_rival.contestant(engine.random_model(dtype), prompts, engine.NUM_TOKENS)
-            )
-            for dtype in _DTYPES
-        }
+        others = {dtype: processes.enter_context(_vllm(dtype)) for dtype in _DTYPES}
         named = {f"vllm {dtype}": run for dtype, run in others.items()}
         compared = engine.compare(setting.repeats, others=named)
     name, least = min(compared.other_ratios.items(), key=lambda item: median(item[1]))
@@ -37,6 +31,11 @@ def ratios(setting: Setting) -> Iterator[Measured]:
     target = "at least 4"
     yield Measured.repeated("over generate", compared.ratios, "times", target, note)
     yield Measured.repeated("over vllm", least, "times", "at least 2", f"{name}, eager")
+
+
+def _vllm(dtype: str) -> AbstractContextManager[Callable[[], int]]:
+    model, vocabulary = engine.embedded_model(dtype)
+    return vllm_rival.contestant(model, engine.prompts_of(vocabulary), engine.NUM_TOKENS)
 
 
 FIGURES: Mapping[str, Figure] = {"engine": ratios}

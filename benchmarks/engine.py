@@ -2,8 +2,8 @@
 
 -> Comparison;  python -m benchmarks.engine
 
-64 sequences of 256 tokens from prompts of 40 to 80, sampled at temperature 1, by a random Qwen2 of
-the embedded model's size. Rounds of both alternate, so that a busy machine slows both alike;
+64 sequences of 256 tokens from prompts of 40 to 80, sampled at temperature 1, by the embedded
+base. Rounds of both alternate, so that a busy machine slows both alike;
 `generate` is measured in float32 and in bfloat16, and the faster of the two is the rival.
 """
 
@@ -16,13 +16,16 @@ from statistics import median
 from typing import Any
 
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel
 
-from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Engine, Request
+from steiner.reasoner.models import load_model
 from steiner.reasoner.precision import fastest_dtype
 from steiner.reasoner.sampling import Sampling
+from steiner.recipe import EMBEDDED_BASE
+from steiner.training.cpt import grow_embeddings
 
 NUM_SEQUENCES = 64
 NUM_TOKENS = 256
@@ -43,18 +46,17 @@ class Comparison:
     """Over each of the other contestants, in each round."""
 
 
-def compare(
-    rounds: int = 3, kv_heads: int = 2, others: Mapping[str, Callable[[], int]] | None = None
-) -> Comparison:
+def compare(rounds: int = 3, others: Mapping[str, Callable[[], int]] | None = None) -> Comparison:
     """Measures in alternating rounds; speeds and ratios are medians.
 
-    `others` join in: each writes its tokens for `random_model` and `prompts` when called, and
+    `others` join in: each writes its tokens for `embedded_model` and `prompts_of` when called, and
     returns how many.
     """
-    vocabulary = small_vocabulary()
-    prompts = prompts_of(vocabulary)
     own = str(fastest_dtype()).removeprefix("torch.")
-    models = {name: random_model(name, kv_heads) for name in ("float32", "bfloat16")}
+    loaded = {name: embedded_model(name) for name in ("float32", "bfloat16")}
+    models = {name: model for name, (model, _) in loaded.items()}
+    vocabulary = loaded[own][1]
+    prompts = prompts_of(vocabulary)
     engine = Engine(models[own], vocabulary, max_batch=NUM_SEQUENCES)
     contestants: dict[str, Callable[[], int]] = {
         "engine": lambda: _run_engine(engine, prompts),
@@ -115,33 +117,19 @@ def _run_generate(model: Any, prompts: list[tuple[int, ...]]) -> int:
     return int((output.shape[1] - width) * output.shape[0])
 
 
-def small_vocabulary() -> Vocabulary:
-    """Of about as many tokens as the embedded model's."""
-    tokenizer = train_tokenizer(["take two jugs and fill them from the tap"] * 20, 1010)
+def embedded_model(dtype: str) -> tuple[PreTrainedModel, Vocabulary]:
+    """The embedded base with room for the reasoning tokens, the same weights each time."""
+    torch.manual_seed(0)
+    model, tokenizer = load_model(EMBEDDED_BASE, getattr(torch, dtype))
     add_reasoning_tokens(tokenizer)
-    return Vocabulary.require(tokenizer)
+    grow_embeddings(model, len(tokenizer))
+    return model.eval(), Vocabulary.require(tokenizer)
 
 
 def prompts_of(vocabulary: Vocabulary) -> list[tuple[int, ...]]:
     """NUM_SEQUENCES prompts of 40 to 80 tokens."""
     ids = vocabulary.encode_text("take two jugs and fill them from the tap " * 20)
     return [tuple(ids[: 40 + 40 * index // NUM_SEQUENCES]) for index in range(NUM_SEQUENCES)]
-
-
-def random_model(dtype: str, kv_heads: int = 2) -> Qwen2ForCausalLM:
-    """A model of the embedded one's size, the same weights each time."""
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=1024,
-        hidden_size=192,
-        num_hidden_layers=6,
-        num_attention_heads=6,
-        num_key_value_heads=kv_heads,
-        intermediate_size=512,
-        tie_word_embeddings=True,
-    )
-    model: Qwen2ForCausalLM = Qwen2ForCausalLM(config).eval().to(getattr(torch, dtype))
-    return model
 
 
 if __name__ == "__main__":

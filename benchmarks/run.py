@@ -23,6 +23,7 @@ from benchmarks import (
     page,
     perplexity,
     pipeline,
+    serving,
     throughput,
 )
 from benchmarks.results import RESULTS, Record, merge_results, record
@@ -38,8 +39,9 @@ FIGURES: Mapping[str, Figure] = {
     **throughput.FIGURES,
     **perplexity.FIGURES,
     **ablations.FIGURES,
+    **serving.FIGURES,
 }
-"""Every figure by name, those of the issue's table first."""
+"""Every figure by name, those of the table first."""
 
 CACHE = Path("runs", "bench")
 _WRITTEN = (":!benchmarks/results.json", ":!docs/results.md")

@@ -79,7 +79,7 @@ class BaseRecipe:
     num_kv_heads: int = 1
     intermediate_size: int = 704
     max_positions: int = 4096
-    tokens: int = 24_000_000
+    tokens: int = 20_000_000
     batch_tokens: int = 4096
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
