@@ -1,6 +1,6 @@
 """How much of the engine's throughput the server passes on, and how soon the first token comes.
 
-model folder -> Measured;  python -m benchmarks.serving --model DIR [FIGURE ...]
+model folder -> Measured
 
 Engine and server write the same: so many tokens for each of the same prompts, by the same seeds.
 Their rounds alternate, so that a busy machine slows both alike. The clients run beside the server,
@@ -9,11 +9,8 @@ on the same cores.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -168,20 +165,3 @@ def _of_the_run(measure: Callable[[Path], Iterator[Measured]]) -> Figure:
 FIGURES: Mapping[str, Figure] = {
     f"serving-{name}": _of_the_run(measure) for name, measure in MEASURES.items()
 }
-
-
-def main() -> None:
-    """Prints a record a line for each figure named, or for all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    parser.add_argument("figures", nargs="*", default=list(MEASURES), choices=list(MEASURES))
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR")
-    options = parser.parse_args()
-    for name in options.figures:
-        command = f"python -m benchmarks.serving {name} --model {options.model}"
-        for measured in MEASURES[name](options.model):
-            record = asdict(measured) | {"name": f"serving-{name}/{measured.name}"}
-            print(json.dumps(record | {"command": command}), flush=True)
-
-
-if __name__ == "__main__":
-    main()

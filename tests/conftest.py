@@ -56,14 +56,15 @@ def model_dir(known_path: SearchPath, tmp_path_factory: pytest.TempPathFactory) 
         initializer_range=0.1,
     )
     model = Qwen2ForCausalLM(config)
-    _learn_by_heart(model, sequence)
+    learn_by_heart(model, sequence)
     folder = tmp_path_factory.mktemp("known") / "model"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _learn_by_heart(model: Qwen2ForCausalLM, sequence: Sequence) -> None:
+def learn_by_heart(model: Qwen2ForCausalLM, sequence: Sequence) -> None:
+    """Trains the model until it writes the sequence by itself."""
     ids = torch.tensor([sequence.token_ids])
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     for _ in range(200):

@@ -22,8 +22,9 @@ from steiner.problems import load_phrases
 from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Engine, Request
 from steiner.reasoner.loading import load_reasoning_model
-from steiner.types import Message, Rollout, Sequence
+from steiner.types import Message, Rollout
 from steiner.types import Path as SearchPath
+from tests.conftest import learn_by_heart
 
 PYTHON = Path(__file__).parents[2] / ".venv-vllm" / "bin" / "python"
 SERVE = "vllm.entrypoints.launchers.api_server.entry"
@@ -56,24 +57,11 @@ def model_dir(known_path: SearchPath, tmp_path_factory: pytest.TempPathFactory) 
         eos_token_id=tokenizer.eos_token_id,
     )
     model = Qwen2ForCausalLM(config)
-    _learn_by_heart(model, Codec(Vocabulary.require(tokenizer)).encode_path(known_path))
+    learn_by_heart(model, Codec(Vocabulary.require(tokenizer)).encode_path(known_path))
     folder = tmp_path_factory.mktemp("known") / "model"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-def _learn_by_heart(model: Qwen2ForCausalLM, sequence: Sequence) -> None:
-    ids = torch.tensor([sequence.token_ids])
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
-    for _ in range(200):
-        loss = model(ids, labels=ids).loss
-        if loss < 0.02:
-            return
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    pytest.fail(f"the search was not learnt: loss {loss}")
 
 
 @dataclass(frozen=True)
