@@ -121,8 +121,8 @@ def embedded_model(dtype: str) -> tuple[PreTrainedModel, Vocabulary]:
     """The embedded base with room for the reasoning tokens, the same weights each time."""
     torch.manual_seed(0)
     model, tokenizer = load_model(EMBEDDED_BASE, getattr(torch, dtype))
-    add_reasoning_tokens(tokenizer)
-    grow_embeddings(model, len(tokenizer))
+    num_new = add_reasoning_tokens(tokenizer)
+    grow_embeddings(model, len(tokenizer), num_new)
     return model.eval(), Vocabulary.require(tokenizer)
 
 

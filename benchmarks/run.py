@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import (
     ablations,
     accuracy,
+    cold,
     decoding,
     machine,
     page,
@@ -39,6 +40,7 @@ FIGURES: Mapping[str, Figure] = {
     **throughput.FIGURES,
     **perplexity.FIGURES,
     **ablations.FIGURES,
+    **cold.FIGURES,
     **serving.FIGURES,
 }
 """Every figure by name, those of the table first."""

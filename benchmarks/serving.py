@@ -9,21 +9,26 @@ on the same cores.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import serving_abuse
 from benchmarks.results import Measured
 from benchmarks.serving_load import Served, ask_all, served
 from benchmarks.setting import Figure, Setting
+from benchmarks.vllm_rival import install
+from benchmarks.vllm_server import vllm_served
 from steiner.problems import generate_problems
 from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Engine, Request
 from steiner.reasoner.loading import load_reasoning_model
+from steiner.reasoner.precision import fastest_dtype
 from steiner.reasoner.sampling import Sampling
 from steiner.types import Message, Split
 
@@ -60,6 +65,44 @@ def load(model: Path, repeats: int = 3) -> Iterator[Measured]:
     yield Measured.repeated("of the engine, streamed", _shares(streamed, alone), "%", target)
     yield Measured.repeated("whole answers", whole, "tokens/s")
     yield Measured.repeated("streamed", streamed, "tokens/s")
+
+
+def against_vllm(model: Path, repeats: int = 3) -> Iterator[Measured]:
+    """Tokens a second over those of vLLM's server, with the same 64 clients, weights and lengths.
+
+    vLLM has neither grammar nor step budget to apply here; it is told to go on past the end.
+    """
+    install()
+    bodies = _bodies(NUM_REQUESTS)
+    rival_bodies = [_for_vllm(body) for body in bodies]
+    options = ("--max-num-seqs", str(NUM_CLIENTS), "--max-model-len", str(_MAX_LENGTH))
+    cores = {"VLLM_CPU_OMP_THREADS_BIND": f"0-{(os.cpu_count() or 1) - 1}"}
+    dtype = str(fastest_dtype()).removeprefix("torch.")
+    with (
+        TemporaryDirectory() as folder,
+        served(model, "--max-length", str(_MAX_LENGTH)) as server,
+        vllm_served(
+            model,
+            Path(folder, "log"),
+            *(*options, "--enforce-eager", "--dtype", dtype),
+            environment=cores,
+        ) as address,
+    ):
+        rival = Served(*address)
+        for contestant, asked in ((server, bodies), (rival, rival_bodies)):
+            ask_all(contestant, asked[:NUM_CLIENTS], NUM_CLIENTS)
+        ratios = []
+        for _ in range(repeats):
+            own = _speed(lambda: _num_tokens(server, bodies))
+            ratios.append(own / _speed(lambda: _num_tokens(rival, rival_bodies)))
+    note = f"whole answers; vLLM in {dtype}, eager"
+    yield Measured.repeated("over vllm", ratios, "times", "at least 1.5", note)
+
+
+def _for_vllm(body: Body) -> Body:
+    """The same request in vLLM's words."""
+    kept = {key: value for key, value in body.items() if not key.endswith("_steps")}
+    return kept | {"ignore_eos": True}
 
 
 def first_token(model: Path, repeats: int = 3) -> Iterator[Measured]:
@@ -150,6 +193,7 @@ def _step_and_prefill(engine: Engine, requests: Sequence[Request]) -> tuple[floa
 
 MEASURES: Mapping[str, Callable[[Path], Iterator[Measured]]] = {
     "load": load,
+    "vllm": against_vllm,
     "first-token": first_token,
     **serving_abuse.MEASURES,
 }

@@ -2,20 +2,23 @@
 
 Setting -> 6 × parameters × real tokens a second, over the rate in bf16, and over the faster one
 
-The SFT stage's own trainer, data and precision, for some steps; padding does not count. The rates
-are measured between the rounds, so that a busy machine slows both alike.
+The SFT stage's own trainer, data and precision, for some steps after those in which it compiles;
+padding does not count. The rates are measured between the rounds, so that a busy machine slows both
+alike.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from benchmarks.compute import runtime
 from benchmarks.machine import matmul_rates, rates_note
 from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting
@@ -29,8 +32,8 @@ from steiner.recipe import Recipe
 from steiner.training.mixture import encode_paths
 from steiner.training.trainer import SequenceTrainer, schedule_of, train_sequences
 
-STEPS = 40
-"""Of the optimiser, a round."""
+WARM_UP, STEPS = 20, 60
+"""Of the optimiser, a round: those before the clock starts, and those that count."""
 
 
 def throughput(setting: Setting) -> Iterator[Measured]:
@@ -50,24 +53,35 @@ def throughput(setting: Setting) -> Iterator[Measured]:
 
 def _gflops_a_second(recipe: Recipe, run_dir: Path) -> float:
     """6 × parameters × real tokens a second, from STEPS steps of SFT."""
-    recipe = replace(
-        recipe,
-        sft=replace(
-            recipe.sft,
-            tokens=STEPS * recipe.sft.batch_tokens,
-            report_to="none",
-            save_every_steps=10 * STEPS,
-        ),
-    )
+    unlogged = replace(recipe.sft, report_to="none", save_every_steps=10 * STEPS)
+    recipe = replace(recipe, sft=unlogged)
     model, tokenizer = load_model(run_dir / "cpt")
     codec = Codec(Vocabulary.require(tokenizer))
     paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
-    sequences = encode_paths(codec, paths, recipe.sft.tokens, recipe.sft.wrong_turn_loss)
+    sft, families = recipe.sft, recipe.problems.levels
+    sequences = encode_paths(codec, paths, families, sft.tokens, sft.wrong_turn_loss)
     with TemporaryDirectory() as folder:
         schedule = schedule_of(recipe.sft, recipe.seed)
-        trainer = train_sequences(model, tokenizer, sequences, schedule, Path(folder))
-        seconds = runtime(Path(folder))
-    return 6 * _parameters(model) * _real_tokens(trainer) / seconds / 1e9
+        clock = _Clock()
+        trainer = train_sequences(model, tokenizer, sequences, schedule, Path(folder), clock)
+    return 6 * _parameters(model) * _real_tokens(trainer) / clock.seconds / 1e9
+
+
+class _Clock(TrainerCallback):
+    """Times the steps after the first WARM_UP, and ends the training when STEPS more are done."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Starts and stops the clock."""
+        if state.global_step == WARM_UP:
+            self._begun = time.perf_counter()
+        elif state.global_step == WARM_UP + STEPS:
+            self.seconds = time.perf_counter() - self._begun
+            control.should_training_stop = True
 
 
 def _parameters(model: torch.nn.Module) -> int:
@@ -77,7 +91,7 @@ def _parameters(model: torch.nn.Module) -> int:
 def _real_tokens(trainer: SequenceTrainer) -> int:
     """Of the batches that were trained on."""
     batches = list(trainer.batches)
-    steps = range(trainer.state.global_step)
+    steps = range(WARM_UP, WARM_UP + STEPS)
     rows = (row for step in steps for row in batches[step % len(batches)])
     return sum(trainer.batches.lengths[row] for row in rows)
 

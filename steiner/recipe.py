@@ -76,17 +76,17 @@ class BaseRecipe:
     hidden_size: int = 256
     num_layers: int = 5
     num_heads: int = 4
-    num_kv_heads: int = 1
+    num_kv_heads: int = 2
     intermediate_size: int = 704
     max_positions: int = 4096
-    tokens: int = 20_000_000
-    batch_tokens: int = 4096
+    tokens: int = 18_000_000
+    batch_tokens: int = 2048
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
     warmup_fraction: float = fraction(0.02)
     precision: Precision = "auto"
     report_to: str = operational("tensorboard")
-    save_every_steps: int = operational(200)
+    save_every_steps: int = operational(500)
 
     @property
     def source(self) -> str:

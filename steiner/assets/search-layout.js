@@ -47,9 +47,9 @@ const SearchLayout = (() => {
     return picture;
   }
 
-  /* "Step 3: suppose Ann is a knight" -> "suppose Ann is a knight": the tree tells the depth. */
+  /* "Step 3 from 9 5: 9 - 5 = 4" -> "9 - 5 = 4": the tree tells what it goes on from. */
   function shortened(label) {
-    return label.replace(/^[^:]{0,14}\d+:\s*/, "");
+    return label.replace(/^\S+ \d+\b[^:]{0,80}:\s*(?=\S)/, "");
   }
 
   /* "suppose Ann is a knight" -> ["suppose Ann", "is a knight"], of about equal length */

@@ -2,9 +2,10 @@
 
 recipe -> dags.parquet, paths.parquet, manifest.json
 
-Problems are spread evenly over the families; all are of the training split. Workers take blocks of
-problems with random streams named by the block, so that the data do not depend on how many there
-are.
+DAGs are spread evenly over the families, as far as each has so many problems; paths are spread
+evenly in any case, so that a family with few problems has more paths of each. All problems are of
+the training split. Workers take blocks of problems with random streams named by the block, so that
+the data do not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -83,14 +84,23 @@ def synthesise(recipe: Recipe, folder: FilePath) -> FilePath:
 
 def _blocks(recipe: Recipe) -> Iterator[_Block]:
     """The work, cut into blocks that mix all families."""
-    synth = recipe.synth
-    problems = _problems(recipe)
-    extra = synth.paths - synth.paths // synth.dags * synth.dags
-    for start in range(0, synth.dags, BLOCK):
-        chosen = tuple(islice(problems, min(BLOCK, synth.dags - start)))
-        share = synth.paths // synth.dags
-        num_paths = tuple(share + (start + index < extra) for index in range(len(chosen)))
-        yield _Block(chosen, num_paths, synth, f"{recipe.seed}/{start}")
+    problems = list(islice(_problems(recipe), recipe.synth.dags))
+    num_dags = Counter(problem.family for problem in problems)
+    family_paths = _even(recipe.synth.paths, len(num_dags))
+    num_paths = {
+        name: iter(_even(paths, num_dags[name]))
+        for name, paths in zip(num_dags, family_paths, strict=True)
+    }
+    for start in range(0, len(problems), BLOCK):
+        chosen = tuple(problems[start : start + BLOCK])
+        shares = tuple(next(num_paths[problem.family]) for problem in chosen)
+        yield _Block(chosen, shares, recipe.synth, f"{recipe.seed}/{start}")
+
+
+def _even(total: int, parts: int) -> list[int]:
+    """`total` in `parts` whole numbers that differ by at most 1."""
+    quotient, rest = divmod(total, parts)
+    return [quotient + (index < rest) for index in range(parts)]
 
 
 def _problems(recipe: Recipe) -> Iterator[Problem]:

@@ -108,6 +108,7 @@ def _assets() -> dict[str, Any]:
     from markupsafe import Markup
 
     files = {
+        "tree_css": "search-tree.css",
         "css": "report.css",
         "tree": "search-tree.js",
         "d3": "vendor/d3-hierarchy.min.js",

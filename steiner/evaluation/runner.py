@@ -47,8 +47,8 @@ class Runner:
         model, tokenizer = load_model(source, fastest_dtype())
         self.reasons = set(SPECIAL_TOKENS) <= tokenizer.get_vocab().keys()
         if not self.reasons:
-            add_reasoning_tokens(tokenizer)
-            grow_embeddings(model, len(tokenizer))
+            num_new = add_reasoning_tokens(tokenizer)
+            grow_embeddings(model, len(tokenizer), num_new)
         self.vocabulary = Vocabulary.require(tokenizer)
         batch = recipe.eval.batch_size
         self._engine = Engine(model, self.vocabulary, max_batch=batch, max_length=_MAX_LENGTH)

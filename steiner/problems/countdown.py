@@ -60,11 +60,11 @@ class Countdown(Family):
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
         operator, left, right = move.action
-        equation = {"left": left, "operator": operator, "right": right}
+        told = {"numbers": _join(before), "left": left, "operator": operator, "right": right}
         result = _apply(operator, left, right)
         return StepTexts(
-            phrases.render("next_step", depth=depth, **equation, result=result),
-            phrases.render("understanding", numbers=_join(before)),
+            phrases.render("next_step", depth=depth, **told, result=result),
+            phrases.render("understanding", rest=_join(_rest(before, left, right))),
             phrases.render("summary", numbers=_join(move.state)),
             self._verification(spec, phrases, move.state),
         )
@@ -81,10 +81,13 @@ class Countdown(Family):
         return phrases.render("goal", **told, left=left, operator=operator, right=right)
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
-        depth, action, right = _read_next_step(phrases, texts.next_step)
-        after = _read_numbers(phrases, "summary", texts.summary)
+        depth, before, action, right = _read_next_step(phrases, texts.next_step)
+        summary = phrases.match(texts.summary, "summary")
+        after = _read_numbers(summary[1]["numbers"]) if summary else None
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
-        before = _read_numbers(phrases, "understanding", texts.understanding)
+        if before and action:
+            rest = _join(_rest(before, *action[1:]))
+            right = right and texts.understanding == phrases.render("understanding", rest=rest)
         return StepReading(depth, action, before, after, verdict, sound and right)
 
     def _read_verification(
@@ -219,23 +222,32 @@ def _integers(*texts: str) -> tuple[int, ...]:
     return tuple(int(text) if _NUMBER.fullmatch(text) else -1 for text in texts)
 
 
-def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None, bool]:
-    """Depth, action, and whether the result is right."""
+def _rest(numbers: Sequence[int], *taken: int) -> list[int]:
+    """The numbers without those taken, each once."""
+    rest = list(numbers)
+    for number in taken:
+        if number in rest:
+            rest.remove(number)
+    return rest
+
+
+def _read_next_step(
+    phrases: Phrases, text: str
+) -> tuple[int | None, State | None, Action | None, bool]:
+    """Depth, the numbers held, action, and whether the result is right."""
     found = phrases.match(text, "next_step")
     if found is None:
-        return None, None, False
+        return None, None, None, False
     depth, left, right, result = _integers(
         *(found[1][key] for key in ("depth", "left", "right", "result"))
     )
     operator = found[1]["operator"]
-    return depth, (operator, left, right), result == _apply(operator, left, right)
+    right_result = result == _apply(operator, left, right)
+    return depth, _read_numbers(found[1]["numbers"]), (operator, left, right), right_result
 
 
-def _read_numbers(phrases: Phrases, name: str, text: str) -> State | None:
-    found = phrases.match(text, name)
-    if found is None:
-        return None
-    numbers = found[1]["numbers"].split(" ")
+def _read_numbers(text: str) -> State | None:
+    numbers = text.split(" ")
     return _integers(*numbers) if all(n.isdecimal() for n in numbers) else None
 
 

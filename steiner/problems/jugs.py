@@ -63,9 +63,10 @@ class Jugs(Family):
     def step_texts(
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
+        told = {"moves": spec["max_moves"], "jugs": _render_jugs(before[1:])}
         action = _render_action(phrases, move.action)
         return StepTexts(
-            phrases.render("next_step", depth=depth, moves=spec["max_moves"], action=action),
+            phrases.render("next_step", depth=depth, **told, action=action),
             _render_understanding(spec, phrases, before, move.action),
             _render_summary(spec, phrases, before, move),
             self._verification(spec, phrases, move.state),
@@ -83,11 +84,12 @@ class Jugs(Family):
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         """The texts tell contents only; the moves left follow from the depth."""
-        depth, action, moves = _read_next_step(phrases, texts.next_step)
-        before = _read_state(spec, phrases, "understanding", texts.understanding, depth, -1)
-        after = _read_state(spec, phrases, "summary", texts.summary, depth, 0)
+        depth, action, told = _read_next_step(phrases, texts.next_step)
+        before = _read_state(spec, told.get("jugs"), depth, -1)
+        summary = phrases.match(texts.summary, "summary_pour", "summary")
+        after = _read_state(spec, summary[1]["jugs"] if summary else None, depth, 0)
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
-        sound = sound and moves == str(spec["max_moves"])
+        sound = sound and told.get("moves") == str(spec["max_moves"])
         if sound and before and after and action:
             sound = (texts.understanding.strip(), texts.summary.strip()) == (
                 _render_understanding(spec, phrases, before, action),
@@ -137,13 +139,13 @@ class Jugs(Family):
         return ", ".join(_render_action(phrases, move.action) for _, move in branch)
 
     def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
-        state = self.start(spec)
-        for action in _read_actions(phrases, answer):
-            legal = {move.action: move.state for move in self.moves(spec, state)}
-            if action not in legal:
-                return False
-            state = legal[action]
-        return self.verdict(spec, state) is Verdict.GOAL
+        """Whether the target is there at the end; a move that wastes water counts as any other."""
+        contents: Contents | None = (0,) * len(spec["capacities"])
+        actions = _read_actions(phrases, answer)
+        for action in actions:
+            contents = contents and _after(spec["capacities"], contents, action)
+        reached = contents is not None and spec["target"] in contents
+        return reached and len(actions) <= spec["max_moves"]
 
     def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
         puzzle = metadata["puzzle"]
@@ -180,6 +182,20 @@ def _pours(capacities: Contents, contents: Contents, jug: int) -> Iterator[tuple
         if into != jug and amount:
             after = _with(_with(contents, jug, held - amount), into, other + amount)
             yield ("pour", JUGS[jug], JUGS[into]), after
+
+
+def _after(capacities: Sequence[int], contents: Contents, action: Action | None) -> Contents | None:
+    """What the jugs hold after any action, useful or not; None where there is no such jug."""
+    if action is None or not {*action[1:]} <= {*JUGS[: len(contents)]}:
+        return None
+    jug, *into = map(JUGS.index, action[1:])
+    if not into:
+        return _with(contents, jug, capacities[jug] if action[0] == "fill" else 0)
+    other = into[0]
+    if other == jug:
+        return None
+    amount = min(contents[jug], capacities[other] - contents[other])
+    return _with(_with(contents, jug, contents[jug] - amount), other, contents[other] + amount)
 
 
 def _with(contents: Contents, jug: int, amount: int) -> Contents:
@@ -253,13 +269,14 @@ def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
     return [_read_action(phrases, part) for part in answer.strip().split(", ")]
 
 
-def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None, str]:
-    """Depth, action, and the limit of moves as told."""
+def _read_next_step(
+    phrases: Phrases, text: str
+) -> tuple[int | None, Action | None, dict[str, str]]:
+    """Depth, action, and all that is told."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
-        return None, None, ""
-    action = _read_action(phrases, found[1]["action"])
-    return int(found[1]["depth"]), action, found[1]["moves"]
+        return None, None, {}
+    return int(found[1]["depth"]), _read_action(phrases, found[1]["action"]), found[1]
 
 
 def _flow(spec: Spec, before: State, action: Action) -> tuple[str, int, int] | None:
@@ -272,10 +289,14 @@ def _flow(spec: Spec, before: State, action: Action) -> tuple[str, int, int] | N
 
 
 def _render_understanding(spec: Spec, phrases: Phrases, before: State, action: Action) -> str:
-    jugs, flow = _render_jugs(before[1:]), _flow(spec, before, action)
-    if flow is None:
-        return phrases.render("understanding", jugs=jugs)
-    return phrases.render("understanding_pour", jugs=jugs, into=flow[0], room=flow[1])
+    name, jug, *_ = action
+    fields = {"jug": jug}
+    if jug in JUGS[: len(before) - 1]:
+        index = JUGS.index(jug)
+        fields |= {"held": before[1 + index], "capacity": spec["capacities"][index]}
+    if flow := _flow(spec, before, action):
+        fields |= {"into": flow[0], "room": flow[1]}
+    return phrases.render(f"understanding_{name}", **fields)
 
 
 def _render_summary(spec: Spec, phrases: Phrases, before: State, move: Move) -> str:
@@ -289,14 +310,11 @@ def _render_jugs(contents: Sequence[int]) -> str:
     return ", ".join(f"{jug} {amount}" for jug, amount in zip(JUGS, contents, strict=False))
 
 
-def _read_state(
-    spec: Spec, phrases: Phrases, name: str, text: str, depth: int | None, offset: int
-) -> State | None:
-    """The state whose contents `text` tells, after the step at `depth` + `offset`."""
-    found = phrases.match(text, f"{name}_pour", name)
-    if found is None or depth is None:
+def _read_state(spec: Spec, jugs: str | None, depth: int | None, offset: int) -> State | None:
+    """The state whose contents `jugs` tells, after the step at `depth` + `offset`."""
+    if jugs is None or depth is None:
         return None
-    amounts = [re.fullmatch(r"([A-Z]) (\d{1,2})", part) for part in found[1]["jugs"].split(", ")]
+    amounts = [re.fullmatch(r"([A-Z]) (\d{1,2})", part) for part in jugs.split(", ")]
     read = [amount.groups() for amount in amounts if amount]
     names = list(JUGS[: len(spec["capacities"])])
     if len(read) < len(amounts) or [jug for jug, _ in read] != names:

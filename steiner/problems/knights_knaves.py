@@ -68,10 +68,9 @@ class KnightsKnaves(Family):
     def step_texts(
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
-        known = _render_known(spec, phrases, before)
         return StepTexts(
-            _render_next_step(spec, phrases, depth, move.action),
-            phrases.render("understanding", known=known) if known else phrases.render("nobody"),
+            _render_next_step(spec, phrases, depth, before, move.action),
+            _render_unknown(spec, phrases, before),
             phrases.render("summary", known=_render_known(spec, phrases, move.state)),
             self._verification(spec, phrases, move.state),
         )
@@ -86,12 +85,12 @@ class KnightsKnaves(Family):
         return phrases.render("goal", claims=claims)
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
-        depth, action = _read_next_step(spec, phrases, texts.next_step)
-        before = _read_known(spec, phrases, "understanding", texts.understanding)
-        if phrases.match(texts.understanding, "nobody"):
-            before = self.start(spec)
-        after = _read_known(spec, phrases, "summary", texts.summary)
+        depth, before, action = _read_next_step(spec, phrases, texts.next_step)
+        summary = phrases.match(texts.summary, "summary")
+        after = _read_known(spec, phrases, summary[1]["known"]) if summary else None
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
+        if before:
+            sound = sound and texts.understanding == _render_unknown(spec, phrases, before)
         return StepReading(depth, action, before, after, verdict, sound)
 
     def _read_verification(
@@ -221,23 +220,30 @@ def _render_truths(spec: Spec, phrases: Phrases, state: State, last: int | None)
     return "; ".join(told)
 
 
-def _render_next_step(spec: Spec, phrases: Phrases, depth: int, action: Action) -> str:
+def _render_next_step(
+    spec: Spec, phrases: Phrases, depth: int, before: State, action: Action
+) -> str:
     kind, *speakers, person, role = action
     fields = {"depth": depth, "name": spec["names"][person], "role": _role(phrases, role)}
+    fields["known"] = _render_known(spec, phrases, before) or phrases.words["nobody"]
     if speakers:
         fields["speaker"] = spec["names"][speakers[0]]
     return phrases.render(kind, **fields)
 
 
-def _read_next_step(spec: Spec, phrases: Phrases, text: str) -> tuple[int | None, Action | None]:
+def _read_next_step(
+    spec: Spec, phrases: Phrases, text: str
+) -> tuple[int | None, State | None, Action | None]:
+    """Depth, the roles known before, action."""
     found = phrases.match(text, "suppose", "deduce")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
-        return None, None
+        return None, None, None
     kind, fields = found
+    depth, before = int(fields["depth"]), _read_known(spec, phrases, fields["known"])
     persons = [_person(spec, fields[key]) for key in ("speaker", "name") if key in fields]
     if None in persons or fields["role"] not in phrases.words["roles"]:
-        return int(fields["depth"]), None
-    return int(fields["depth"]), (kind, *persons, phrases.words["roles"].index(fields["role"]))
+        return depth, before, None
+    return depth, before, (kind, *persons, phrases.words["roles"].index(fields["role"]))
 
 
 def _render_known(spec: Spec, phrases: Phrases, state: State) -> str:
@@ -247,9 +253,15 @@ def _render_known(spec: Spec, phrases: Phrases, state: State) -> str:
     return ", ".join(phrases.render("known", name=who, role=role) for who, role in known)
 
 
-def _read_known(spec: Spec, phrases: Phrases, name: str, text: str) -> State | None:
-    found = phrases.match(text, name)
-    return _read_roles(spec, phrases, "known", found[1]["known"].split(", ")) if found else None
+def _render_unknown(spec: Spec, phrases: Phrases, state: State) -> str:
+    names = [who for who, role in zip(spec["names"], state, strict=True) if role == UNKNOWN]
+    return phrases.render("understanding", names=", ".join(names))
+
+
+def _read_known(spec: Spec, phrases: Phrases, text: str) -> State | None:
+    if text == phrases.words["nobody"]:
+        return (UNKNOWN,) * len(spec["names"])
+    return _read_roles(spec, phrases, "known", text.split(", "))
 
 
 def _read_roles(spec: Spec, phrases: Phrases, name: str, parts: Sequence[str]) -> State | None:

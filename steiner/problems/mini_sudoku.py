@@ -65,12 +65,11 @@ class MiniSudoku(Family):
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
         _, row, *digits = move.action
-        old = _render_row(_rows(before)[row - 1])
+        old = _rows(before)[row - 1]
+        told = {"rows": _open_rows(before), "row": row, "cells": _render_row(old)}
         return StepTexts(
-            phrases.render(
-                "next_step", depth=depth, row=row, cells=old, digits=_render_row(digits)
-            ),
-            phrases.render("understanding", rows=_open_rows(before)),
+            phrases.render("next_step", depth=depth, **told, digits=_render_row(digits)),
+            _render_lacking(phrases, row, old),
             phrases.render("summary", grid=_render_grid(move.state)),
             verification(phrases, move.state),
         )
@@ -78,13 +77,15 @@ class MiniSudoku(Family):
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         """The next step tells only the row to be filled: `before` has the other rows, which a move
         leaves as they are, from the summary."""
-        depth, action, old = _read_next_step(phrases, texts.next_step)
+        depth, rows, action, old = _read_next_step(phrases, texts.next_step)
         after = _read_summary(phrases, texts.summary)
         before = _before(action, old, after)
-        known = phrases.match(texts.understanding, "understanding")
-        if before and (known is None or known[1]["rows"] != _open_rows(before)):
+        if before and rows != _open_rows(before):
             before = None
         verdict, sound = _read_verification(phrases, texts.verification, after)
+        if action and old:
+            lacking = _render_lacking(phrases, action[1], old)
+            sound = sound and texts.understanding == lacking
         return StepReading(depth, action, before, after, verdict, sound)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
@@ -257,15 +258,23 @@ def _read_grid(text: str) -> State | None:
     return tuple(cell for row in rows if row for cell in row)
 
 
-def _read_next_step(phrases: Phrases, text: str) -> tuple[int | None, Action | None, Row | None]:
-    """Depth, action, and what stood in the row so far."""
+def _render_lacking(phrases: Phrases, number: int, row: Row) -> str:
+    missing = " ".join(str(digit) for digit in range(1, 5) if digit not in row)
+    return phrases.render("understanding", row=number, missing=missing)
+
+
+def _read_next_step(
+    phrases: Phrases, text: str
+) -> tuple[int | None, str, Action | None, Row | None]:
+    """Depth, the open rows as told, action, and what stood in the row so far."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
-        return None, None, None
-    depth, number, digits = int(found[1]["depth"]), found[1]["row"], _read_row(found[1]["digits"])
+        return None, "", None, None
+    told = found[1]
+    depth, number, digits = int(told["depth"]), told["row"], _read_row(told["digits"])
     if digits is None or number not in ("1", "2", "3", "4"):
-        return depth, None, None
-    return depth, ("row", int(number), *digits), _read_row(found[1]["cells"])
+        return depth, told["rows"], None, None
+    return depth, told["rows"], ("row", int(number), *digits), _read_row(told["cells"])
 
 
 def _before(action: Action | None, old: Row | None, after: State | None) -> State | None:

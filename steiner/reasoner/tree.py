@@ -227,9 +227,9 @@ def legend(tree: Tree, *, glyphs: Glyphs = UNICODE, paint: Paint = lambda mark, 
 
 
 def title(step: Step) -> str:
-    """The step's next step in one line, without the "Step 2:" or "Step 2 of 6:" that its place in
-    a tree tells."""
-    number = rf"^\w+ {step.depth}(?: \w+ \d+)?: (?=\S)"
+    """The step's next step in one line, without the "Step 2:" or "Step 2 from 9 5:" that its place
+    in a tree tells."""
+    number = rf"^\w+ {step.depth}\b[^:]{{0,80}}: (?=\S)"
     return re.sub(number, "", one_line(step.texts.next_step))
 
 

@@ -16,7 +16,12 @@ from fastapi import APIRouter, Request, Response
 import steiner
 
 ASSETS = Path(steiner.__file__).parent / "assets"
-SHARED = ("search-layout.js", "search-tree.js", "vendor/d3-hierarchy.min.js")
+SHARED = (
+    "search-layout.js",
+    "search-tree.js",
+    "search-tree.css",
+    "vendor/d3-hierarchy.min.js",
+)
 """Drawing that the report uses too."""
 
 TYPES = {

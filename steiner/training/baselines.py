@@ -67,8 +67,8 @@ def train_shortest(recipe: Recipe, out_dir: FilePath, tokens: int) -> None:
     """Trains the base of `recipe` on shortest paths; goes on from its checkpoint if killed."""
     set_seed(recipe.seed)
     model, tokenizer = load_model(recipe.base.source)
-    add_reasoning_tokens(tokenizer)
-    grow_embeddings(model, len(tokenizer))
+    num_new = add_reasoning_tokens(tokenizer)
+    grow_embeddings(model, len(tokenizer), num_new)
     _train_answers(recipe, model, tokenizer, out_dir, tokens, Codec.encode_path)
 
 

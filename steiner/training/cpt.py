@@ -33,13 +33,14 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     model, tokenizer = load_model(recipe.base.source)
     held_out = held_out_rows(tokenizer)
     before = perplexity(model, held_out)
-    if add_reasoning_tokens(tokenizer):
-        grow_embeddings(model, len(tokenizer), recipe.seed)
+    if num_new := add_reasoning_tokens(tokenizer):
+        grow_embeddings(model, len(tokenizer), num_new, recipe.seed)
     codec = Codec(Vocabulary.require(tokenizer))
     ordinary_tokens = int(recipe.cpt.tokens * recipe.cpt.ordinary_fraction)
     ordinary = pack_documents(documents("cpt", recipe.seed), tokenizer, ordinary_tokens)
     paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("cpt", recipe.seed))
-    reasoning = encode_paths(codec, paths, recipe.cpt.tokens - ordinary_tokens)
+    reasoning_tokens = recipe.cpt.tokens - ordinary_tokens
+    reasoning = encode_paths(codec, paths, recipe.problems.levels, reasoning_tokens)
     sequences = [*map(_whole, reasoning), *ordinary]
     schedule = schedule_of(recipe.cpt, recipe.seed)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
@@ -47,12 +48,15 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     write_json(out_dir / "perplexity.json", {"before": before, "after": after})
 
 
-def grow_embeddings(model: PreTrainedModel, size: int, seed: int = 0) -> None:
-    """Room for new tokens, each starting at the mean of the old embeddings plus a little noise."""
-    old = model.config.vocab_size
-    if size <= old:
-        return
-    model.resize_token_embeddings(size, mean_resizing=False)
+def grow_embeddings(model: PreTrainedModel, size: int, num_new: int, seed: int = 0) -> None:
+    """Room for a tokenizer of `size` tokens, of which the last `num_new` are new.
+
+    Each of these starts at the mean of the old embeddings plus a little noise. Padded vocabularies,
+    as Qwen2.5's, have rows for them already.
+    """
+    old = size - num_new
+    if size > model.config.vocab_size:
+        model.resize_token_embeddings(size, mean_resizing=False)
     weights: dict[int, torch.Tensor] = {}  # by identity: tied weights are one
     for module in (model.get_input_embeddings(), model.get_output_embeddings()):
         weight: Any = module.weight
@@ -60,7 +64,7 @@ def grow_embeddings(model: PreTrainedModel, size: int, seed: int = 0) -> None:
     noise = torch.Generator().manual_seed(random_stream("new tokens", seed).getrandbits(63))
     with torch.no_grad():
         for weight_VD in weights.values():
-            old_VD, new_VD = weight_VD[:old], weight_VD[old:]
+            old_VD, new_VD = weight_VD[:old], weight_VD[old:size]
             noise_VD = torch.randn(new_VD.shape, generator=noise).to(new_VD)
             new_VD.copy_(old_VD.mean(0) + noise_VD * old_VD.std() * 0.5)
 

@@ -6,7 +6,7 @@ Documents -> PackedRows;  model, Documents -> perplexity
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import overload
 
@@ -67,7 +67,7 @@ def pack_documents(
     show_progress: bool = True,
 ) -> PackedRows:
     """About `tokens` tokens of documents, each closed by the padding token."""
-    rows = max(1, tokens // row_tokens)
+    rows = max(1, tokens // row_tokens) if tokens else 0
     flat = np.empty(rows * row_tokens, dtype=np.int32)
     filled = 0
     with tqdm(total=flat.size, unit="tok", desc="text", disable=not show_progress) as bar:
@@ -97,16 +97,24 @@ def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
 
 
 def encode_paths(
-    codec: Codec, paths: Iterable[Path], tokens: int, wrong_turn_loss: float = 1.0
+    codec: Codec,
+    paths: Iterable[Path],
+    families: Collection[str],
+    tokens: int,
+    wrong_turn_loss: float = 1.0,
 ) -> list[TokenSequence]:
-    """The first `paths` that make `tokens` tokens together."""
+    """The first `paths` of each of `families` that make an even share of `tokens` tokens.
+
+    A family whose paths are long would else take most of the training.
+    """
+    left = dict.fromkeys(families, tokens / max(1, len(families)))
     chosen: list[TokenSequence] = []
-    total = 0
     for path in paths:
-        if total >= tokens:
+        if left.get(path.problem.family, 0) > 0:
+            chosen.append(codec.encode_path(path, wrong_turn_loss))
+            left[path.problem.family] -= len(chosen[-1].token_ids)
+        elif max(left.values(), default=0) <= 0:
             break
-        chosen.append(codec.encode_path(path, wrong_turn_loss))
-        total += len(chosen[-1].token_ids)
     return chosen
 
 

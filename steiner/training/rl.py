@@ -76,6 +76,8 @@ def build_trainer(
 ) -> StepGRPOTrainer:
     """The trainer, ready to run. Its data set only counts; the GroupSource draws the problems."""
     vocabulary = Vocabulary.require(tokenizer)
+    if model.device.type == "cpu":
+        model.set_attn_implementation("eager")  # masked fused attention is slow there
     max_length = int(model.config.max_position_embeddings)
     engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])

@@ -25,6 +25,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     model, tokenizer = load_model(run_dir / "cpt")
     codec = Codec(Vocabulary.require(tokenizer))
     paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
-    sequences = encode_paths(codec, paths, recipe.sft.tokens, recipe.sft.wrong_turn_loss)
-    schedule = schedule_of(recipe.sft, recipe.seed)
+    sft, families = recipe.sft, recipe.problems.levels
+    sequences = encode_paths(codec, paths, families, sft.tokens, sft.wrong_turn_loss)
+    schedule = schedule_of(sft, recipe.seed)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)

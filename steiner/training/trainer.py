@@ -18,7 +18,13 @@ from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 from transformers.trainer import TRAINER_STATE_NAME
 
 from steiner.files import read_json, remove_folder
@@ -153,10 +159,13 @@ def train_sequences(
     sequences: Sequence[TokenSequence],
     schedule: Schedule,
     folder: Path,
+    *callbacks: TrainerCallback,
 ) -> SequenceTrainer:
     """Trains, going on from the last checkpoint in `folder` if there is one; saves the model."""
     pad_id = int(tokenizer.pad_token_id or 0)
     trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
+    for callback in callbacks:
+        trainer.add_callback(callback)
     if model.device.type == "cpu":
         _quicken(model, trainer.batches, schedule.tokens)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))

@@ -68,11 +68,28 @@ def test_manifest_counts_what_is_in_the_files(folder: FilePath) -> None:
     assert counts["shared nodes"] > 0
 
 
-def test_problems_are_spread_over_families_and_paths_over_problems(folder: FilePath) -> None:
+def test_problems_and_paths_are_spread_over_families(folder: FilePath) -> None:
     dags, paths = _rows(folder, "dags"), _rows(folder, "paths")
-    # 42 problems of 4 families in turn: 11, 11, 10, 10. 100 paths: 16 problems with 3, 26 with 2.
+    # 42 problems of 4 families in turn: 11, 11, 10, 10. Of 25 paths each, 2 or 3 a problem.
     assert sorted(Counter(dag["family"] for dag in dags).values()) == [10, 10, 11, 11]
+    assert list(Counter(path["family"] for path in paths).values()) == [25] * 4
     assert sorted(Counter(path["key"] for path in paths).values()) == [2] * 26 + [3] * 16
+
+
+def test_a_family_with_few_problems_has_as_many_paths(tmp_path: FilePath) -> None:
+    """Level 1 of jugs has fewer than a thousand problems."""
+    levels = {"jugs": 1, "countdown": 2}
+    recipe = replace(
+        RECIPE,
+        problems=ProblemsRecipe(levels),
+        synth=replace(RECIPE.synth, dags=2400, paths=2400, max_steps=6),
+    )
+    synthesise(recipe, tmp_path)
+    dags = Counter(dag["family"] for dag in _rows(tmp_path, "dags"))
+    assert dags.total() == 2400
+    assert dags["jugs"] < 1000
+    paths = Counter(path["family"] for path in _rows(tmp_path, "paths"))
+    assert dict(paths) == {"jugs": 1200, "countdown": 1200}
 
 
 def test_no_problem_is_of_validation_or_test_or_there_twice(folder: FilePath) -> None:

@@ -47,8 +47,8 @@ def test_other_questions_are_not_recognised() -> None:
 
 def test_a_false_result_is_unsound() -> None:
     texts = StepTexts(
-        "Step 1: 8 * 3 = 24",
-        "We hold 8 3 1",
+        "Step 1 from 8 3 1: 8 * 3 = 24",
+        "Left over 1",
         "Now we hold 24 1",
         "They give 25, 23, 24, 24. 24 is 24 * 1",
     )
@@ -56,7 +56,8 @@ def test_a_false_result_is_unsound() -> None:
     assert reading.sound
     assert reading.verdict is Verdict.GOAL
     for wrong in (
-        replace(texts, next_step="Step 1: 8 * 3 = 25"),
+        replace(texts, next_step="Step 1 from 8 3 1: 8 * 3 = 25"),
+        replace(texts, understanding="Left over 3"),
         replace(texts, verification="They give 25, 23, 24, 23. 24 is 24 * 1"),
         replace(texts, verification="They give 25, 23, 24, 24. 24 is 24 + 1"),
         replace(texts, verification="They give 25, 23, 24, 24. 24 is not there"),

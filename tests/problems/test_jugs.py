@@ -32,6 +32,15 @@ def test_answer_is_simulated() -> None:
     assert not JUGS.check(SPEC, PHRASES, ANSWER.replace(", ", " "))
 
 
+def test_moves_that_waste_water_are_legal_in_an_answer() -> None:
+    """The search never empties all jugs, but an answer may."""
+    longer = {**SPEC, "max_moves": 8}
+    assert JUGS.check(longer, PHRASES, f"fill A, empty A, {ANSWER}")
+    assert JUGS.check(longer, PHRASES, f"empty B, fill B, {ANSWER}")
+    assert not JUGS.check(longer, PHRASES, f"fill A, empty A, empty A, {ANSWER}")
+    assert not JUGS.check(longer, PHRASES, f"pour B into B, {ANSWER}")
+
+
 def test_identity_does_not_depend_on_the_order_of_jugs() -> None:
     assert JUGS.identity(SPEC) == JUGS.identity({**SPEC, "capacities": [5, 3]})
 

@@ -74,8 +74,8 @@ def test_a_clash_is_dead_and_named() -> None:
     state = (0, 0, -1)  # Ann, a knave, truly says that Bob is a knave
     assert FAMILY.verdict(SPEC, state) is Verdict.DEAD
     texts = StepTexts(
-        "Step 2: suppose Bob is a knave",
-        "So far Ann knave",
+        "Step 2 with Ann knave: suppose Bob is a knave",
+        "Unknown are Bob, Cid",
         "Now Ann knave, Bob knave",
         "Ann the knave says Bob is a knave: true, a clash",
     )

@@ -44,8 +44,8 @@ def test_near_misses_are_refused(answer: str) -> None:
 
 def test_columns_and_boxes_show_dead_ends() -> None:
     texts = StepTexts(
-        "Step 1: row 1 1 _ 3 _ is 1 4 3 2",
-        "Open rows 1 2 3 4",
+        "Step 1 in open rows 1 2 3 4: row 1 1 _ 3 _ is 1 4 3 2",
+        "Row 1 lacks 2 4",
         "Grid 1 4 3 2 / _ 4 _ 2 / 2 _ 4 _ / _ 3 _ 1",
         "Columns 1 _ 2 _ | 4 4 _ 3, two 4",
     )

@@ -132,10 +132,11 @@ def test_title_is_one_line_without_depth_and_control_characters() -> None:
     ("told", "shown"),
     [
         ("Step 2: 8 / 4 = 2", "8 / 4 = 2"),
-        ("Step 2 of 6: fill A", "fill A"),
+        ("Step 2 of 6 from A 0, B 5: fill A", "fill A"),
+        ("Step 2 from 8 4 3: 8 / 4 = 2", "8 / 4 = 2"),
         ("Step 3: another depth", "Step 3: another depth"),
         ("Step 2:", "Step 2:"),
-        ("Option 2 is good: take it", "Option 2 is good: take it"),
+        ("Option 20 is good: take it", "Option 20 is good: take it"),
     ],
 )
 def test_title_leaves_out_the_depth_and_no_more(told: str, shown: str) -> None:

@@ -115,9 +115,32 @@ def test_as_many_paths_as_make_the_tokens(
     codec = Codec(Vocabulary.require(tokenizer))
     every = [codec.encode_path(path, 0.25) for path in paths]
     for tokens in (0, 1, 500, 10**9):
-        chosen = encode_paths(codec, iter(paths), tokens, wrong_turn_loss=0.25)
+        chosen = encode_paths(codec, iter(paths), ["countdown"], tokens, wrong_turn_loss=0.25)
         assert chosen == every[: len(chosen)]
         lengths = [len(sequence.token_ids) for sequence in chosen]
         assert sum(lengths[:-1]) < max(tokens, 1)
         assert sum(lengths) >= tokens or len(chosen) == len(paths)
-    assert encode_paths(codec, paths, 0) == []
+    assert encode_paths(codec, paths, ["countdown"], 0) == []
+
+
+def test_families_share_the_tokens_evenly(
+    tokenizer: PreTrainedTokenizerBase, paths: list[Path]
+) -> None:
+    """Ten short paths of one family to each long one of another."""
+    add_reasoning_tokens(tokenizer)
+    codec = Codec(Vocabulary.require(tokenizer))
+    jugs = recognise("Jugs hold A 3 and B 5 liters. Measure 4 in at most 6 moves.")
+    assert jugs is not None
+    long = list(sample_paths(build_dag(jugs), 2, Walk(explore=0.8), random_stream("long")))
+    mixed = [*paths[:10], long[0], *paths[10:], long[1]]
+    chosen = encode_paths(codec, mixed, ["countdown", "jugs"], 1000)
+    of = {path.problem.family: 0 for path in mixed}
+    encoded = {codec.encode_path(path): path.problem.family for path in mixed}
+    for sequence in chosen:
+        of[encoded[sequence]] += len(sequence.token_ids)
+    longest = {
+        family: max(len(s.token_ids) for s, name in encoded.items() if name == family)
+        for family in of
+    }
+    for family, tokens in of.items():
+        assert 500 <= tokens < 500 + longest[family]

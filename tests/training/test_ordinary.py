@@ -10,7 +10,7 @@ from operator import add, floordiv, mul, sub
 import pytest
 
 from steiner.language.format import SPECIAL_TOKENS
-from steiner.problems import families, family, load_phrases, recognise
+from steiner.problems import families, family, load_phrases, random_stream, recognise
 from steiner.training.ordinary import (
     DEFAULT_MIXTURE,
     Document,
@@ -19,6 +19,8 @@ from steiner.training.ordinary import (
     kinds_of_documents,
 )
 from steiner.training.ordinary.prose import passages, source_files
+from steiner.training.ordinary.steps import alternatives
+from steiner.training.ordinary.train_problems import train_problem
 from steiner.types import Message, Split, StepTexts, UserError, problem_key, split_of
 
 NUM_DOCUMENTS = 4000
@@ -146,10 +148,31 @@ def test_grid_verdicts_are_sound() -> None:
     found = [m for text in texts("mini_sudoku facts") for m in re.findall(pattern, text)]
     assert len(found) > 100
     for summary, verification in found:
-        told = StepTexts("Step 1: row 1 is 1 2 3 4", "Row 1 was _ _ _ _", summary, verification)
+        told = StepTexts("row 1 is 1 2 3 4", "Row 1 was _ _ _ _", summary, verification)
         reading = sudoku.read_step({}, phrases, told)
         assert reading.sound
         assert reading.verdict is not None
+
+
+@pytest.mark.parametrize("name", sorted(families()))
+def test_alternatives_are_legal_moves_of_one_state_and_none_comes_twice(name: str) -> None:
+    rng, checked = random_stream("alternatives", name), 0
+    for _ in range(30):
+        problem = train_problem(rng, name)
+        chosen, phrases = family(name), load_phrases(name)
+        told = [text.removesuffix(".") for text, _ in alternatives(rng, problem)]
+        assert len(set(told)) == len(told)
+        states = set()
+        for text in told:
+            read = chosen.read_step(problem.spec, phrases, StepTexts(text, "", "", ""))
+            states.add((read.depth, text.split(":")[0]))
+            assert read.action is not None
+            if read.before is not None:  # a sudoku's is told by the summary only
+                legal = {move.action for move in chosen.moves(problem.spec, read.before)}
+                assert read.action in legal
+            checked += 1
+        assert len(states) == 1
+    assert checked > 60
 
 
 def test_jug_moves_are_the_familys() -> None:

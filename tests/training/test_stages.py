@@ -175,7 +175,7 @@ def test_new_rows_start_near_the_mean_and_old_ones_stay(make_model: MakeModel, t
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach() * 3)
     heads = [model.get_input_embeddings().weight.clone(), model.lm_head.weight.clone()]
     size = old.config.vocab_size
-    grow_embeddings(model, size + 14)
+    grow_embeddings(model, size + 14, 14)
     assert model.config.vocab_size == size + 14
     grown = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
     assert (grown[0] is grown[1]) == tied
@@ -194,7 +194,11 @@ def test_new_rows_start_near_the_mean_and_old_ones_stay(make_model: MakeModel, t
         assert torch.allclose(model(ids).logits[..., :size], old(ids).logits, atol=1e-5)
 
 
-def test_room_that_is_there_already_is_left_as_it_is(make_model: MakeModel) -> None:
+def test_room_that_is_there_already_is_used(make_model: MakeModel) -> None:
+    """Of a padded vocabulary only the rows of the new tokens change."""
     model, old = make_model(), make_model()
-    grow_embeddings(model, old.config.vocab_size - 3)
-    assert torch.equal(model.lm_head.weight, old.lm_head.weight)
+    size = old.config.vocab_size
+    grow_embeddings(model, size - 3, 14)
+    assert model.config.vocab_size == size
+    changed = (model.lm_head.weight != old.lm_head.weight).any(1)
+    assert changed.nonzero().flatten().tolist() == list(range(size - 17, size - 3))

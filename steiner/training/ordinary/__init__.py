@@ -36,23 +36,23 @@ __all__ = ["DEFAULT_MIXTURE", "Document", "documents", "held_out_documents", "ki
 
 DEFAULT_MIXTURE: Mapping[str, float] = {
     "arithmetic": 0.08,
-    "comparisons": 0.02,
+    "comparisons": 0.01,
     "lists": 0.03,
-    "lookups": 0.03,
+    "lookups": 0.04,
     "chat": 0.01,
     "prose": 0.03,
-    "countdown facts": 0.06,
+    "countdown facts": 0.05,
     "countdown questions": 0.02,
-    "countdown steps": 0.12,
-    "knights_knaves facts": 0.04,
+    "countdown steps": 0.13,
+    "knights_knaves facts": 0.03,
     "knights_knaves questions": 0.02,
     "knights_knaves steps": 0.14,
-    "mini_sudoku facts": 0.06,
+    "mini_sudoku facts": 0.05,
     "mini_sudoku questions": 0.02,
-    "mini_sudoku steps": 0.14,
+    "mini_sudoku steps": 0.15,
     "jugs facts": 0.04,
     "jugs questions": 0.02,
-    "jugs steps": 0.12,
+    "jugs steps": 0.13,
 }
 """Kind -> its share of all tokens."""
 

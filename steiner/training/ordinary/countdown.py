@@ -89,14 +89,15 @@ def _how(left: int, right: int, target: int) -> str:
 def _combine(rng: random.Random) -> Fact:
     """Two of the numbers held become their sum, difference, product or quotient."""
     left, operator, right, result = triple(rng)
-    rest = numbers(rng, 1, 4)
+    rest = sorted(numbers(rng, 1, 4), reverse=True)
     held = join(sorted([left, right, *rest], reverse=True))
     after = join(sorted([result, *rest], reverse=True))
     phrases = load_phrases("countdown")
-    before = phrases.render("understanding", numbers=held)
     prompt = rng.choice(("{}. {} {} {}:", "{}. Use {} {} {}.", "{}. Replace {} {} {}."))
-    summary = phrases.render("summary", numbers=after)
-    return prompt.format(before, left, operator, right), summary
+    prompt = prompt.format(f"We hold {held}", left, operator, right)
+    if rng.random() < 0.3:
+        return prompt, phrases.render("understanding", rest=join(rest))
+    return prompt, phrases.render("summary", numbers=after)
 
 
 def _left(rng: random.Random) -> Fact:
@@ -109,12 +110,11 @@ def _left(rng: random.Random) -> Fact:
 
 def _reading(problem: Problem) -> list[Fact]:
     listed, target = list(problem.spec["numbers"]), problem.spec["target"]
-    held = load_phrases("countdown").render("understanding", numbers=join(listed))
     return [
         ("The target is", str(target)),
         ("What is the target?", str(target)),
         ("The numbers are", join(listed)),
-        ("What do we hold?", held),
+        ("What do we hold?", join(listed)),
         ("How many numbers are given?", str(len(listed))),
         ("The largest number is", str(listed[0])),
         ("The smallest number is", str(listed[-1])),

@@ -73,7 +73,7 @@ def _moves(rng: random.Random) -> Lesson:
     for _ in range(rng.randint(3, 6)):
         contents = _contents(rng, capacities)
         action, after = _move(rng, capacities, contents)
-        before = phrases.render("understanding", jugs=render_jugs(contents))
+        before = f"Jugs are {render_jugs(contents)}"
         now = phrases.render("summary", jugs=render_jugs(after))
         told.append((f"{before}. {action}:", now))
     context = rng.choice(("Jugs hold {} liters.", "With jugs of {} liters.", "Your jugs take {}."))
@@ -131,7 +131,6 @@ def _reading(problem: Problem) -> list[Fact]:
         (f"How much does jug {jug} take?", str(most))
         for jug, most in zip(_NAMES, capacities, strict=False)
     ]
-    start = load_phrases(_FAMILY).render("understanding", jugs=render_jugs([0] * len(capacities)))
     return [
         *jugs,
         ("The jugs take", render_jugs(capacities)),
@@ -139,6 +138,6 @@ def _reading(problem: Problem) -> list[Fact]:
         ("What is the target?", f"{target} liters"),
         ("How many moves at most?", str(problem.spec["max_moves"])),
         ("How many jugs are there?", str(len(capacities))),
-        ("At first,", f"{start[0].lower()}{start[1:]}"),
+        ("At first, jugs are", render_jugs([0] * len(capacities))),
         ("The sizes are", join(capacities)),
     ]

@@ -159,8 +159,7 @@ def _decide(rng: random.Random) -> Fact:
     after = dict(roles) | {new: knight}
     phrases = load_phrases(_FAMILY)
     ordered = render_roles([(name, after[name]) for name in names if name in after])
-    before = phrases.render("understanding", known=render_roles(roles))
-    prompt = f"Of {join(names, ', ')}: {before.lower()[0]}{before[1:]}. {new} is a {_role(knight)}."
+    prompt = f"Of {join(names, ', ')}: so far {render_roles(roles)}. {new} is a {_role(knight)}."
     return prompt, phrases.render("summary", known=ordered)
 
 

@@ -2,8 +2,8 @@
 
 random stream, family -> Lessons
 
-Each fact is one step by itself, from a random state: no lesson follows a search, and none of the
-reasoning format's tokens stands here.
+Each fact is one step by itself, from a random state, or one of the moves that a state allows: no
+lesson follows a search, and none of the reasoning format's tokens stands here.
 """
 
 from __future__ import annotations
@@ -11,32 +11,49 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from steiner.problems import family, load_phrases
+from steiner.problems import Move, family, load_phrases
 from steiner.problems.claims import UNKNOWN
 from steiner.training.ordinary.grids import render_grid
 from steiner.training.ordinary.jugs import render_jugs
 from steiner.training.ordinary.knights import render_roles
 from steiner.training.ordinary.lessons import Fact, Lesson, join
 from steiner.training.ordinary.train_problems import random_step, train_problem
-from steiner.types import Problem, State
+from steiner.types import Problem, State, StepTexts
 
 
 def steps(rng: random.Random, name: str) -> Iterator[Lesson]:
-    """A question, and unrelated single steps in it."""
+    """A question, and unrelated single steps in it, or different moves from one state."""
     while True:
         problem = train_problem(rng, name)
-        told = [_fact(rng, problem) for _ in range(rng.randint(2, 4))]
+        told = _unrelated(rng, problem) if rng.random() < 0.75 else alternatives(rng, problem)
         yield Lesson(tuple(told), problem.question)
+
+
+def _unrelated(rng: random.Random, problem: Problem) -> list[Fact]:
+    """Steps from random states."""
+    return [_fact(rng, problem) for _ in range(rng.randint(2, 4))]
 
 
 def _fact(rng: random.Random, problem: Problem) -> Fact:
     """The state that a step starts from, and the step."""
     depth, before, move = random_step(rng, problem)
-    texts = family(problem.family).step_texts(
-        problem.spec, load_phrases(problem.family), depth, before, move
-    )
+    texts = _texts(problem, depth, before, move)
     told = (texts.next_step, texts.understanding, texts.summary, texts.verification)
     return f"{_state(problem, before)}.", ". ".join(told)
+
+
+def alternatives(rng: random.Random, problem: Problem) -> list[Fact]:
+    """What can be done in a state, nothing twice."""
+    depth, before, _ = random_step(rng, problem)
+    moves = list(family(problem.family).moves(problem.spec, before))
+    chosen = rng.sample(moves, min(len(moves), rng.randint(2, 8)))
+    told = [_texts(problem, depth, before, move) for move in chosen]
+    return [(f"{texts.next_step}.", texts.understanding) for texts in told]
+
+
+def _texts(problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
+    phrases = load_phrases(problem.family)
+    return family(problem.family).step_texts(problem.spec, phrases, depth, before, move)
 
 
 def _state(problem: Problem, state: State) -> str:
@@ -51,6 +68,4 @@ def _state(problem: Problem, state: State) -> str:
             return phrases.render("summary", jugs=render_jugs(list(state[1:])))
     known = zip(problem.spec["names"], state, strict=True)
     roles = [(name, bool(role)) for name, role in known if role != UNKNOWN]
-    return (
-        phrases.render("summary", known=render_roles(roles)) if roles else phrases.render("nobody")
-    )
+    return phrases.render("summary", known=render_roles(roles) or phrases.words["nobody"])
