@@ -73,13 +73,13 @@ class BaseRecipe:
     """"embedded", a folder, or a name on the Hugging Face hub."""
     vocab_size: int = 1266
     """Before the 14 reasoning tokens."""
-    hidden_size: int = 256
+    hidden_size: int = 128
     num_layers: int = 5
     num_heads: int = 4
     num_kv_heads: int = 2
-    intermediate_size: int = 704
+    intermediate_size: int = 384
     max_positions: int = 4096
-    tokens: int = 18_000_000
+    tokens: int = 30_000_000
     batch_tokens: int = 2048
     muon_lr: float = 0.02
     adam_lr: float = 3e-3

@@ -49,7 +49,7 @@ const SearchLayout = (() => {
 
   /* "Step 3 from 9 5: 9 - 5 = 4" -> "9 - 5 = 4": the tree tells what it goes on from. */
   function shortened(label) {
-    return label.replace(/^\S+ \d+\b[^:]{0,80}:\s*(?=\S)/, "");
+    return label.replace(/^\S+ \d+\b[^:]{0,120}:\s*(?=\S)/, "");
   }
 
   /* "suppose Ann is a knight" -> ["suppose Ann", "is a knight"], of about equal length */

@@ -21,7 +21,8 @@ class TracedStep:
     """What a step did.
 
     legal: a legal move from the state at its depth, at a depth that the decision before allows.
-    sound: legal, and understanding, summary and the facts in the verification are all true.
+    sound: legal, and all that it tells is true: the state that it starts from, what it understands
+        of it, its summary and the facts in its verification.
     node: index of the node that it reached; None unless it is legal and its summary is right.
     parent: index of the node that it started from; None where that is off the DAG.
     repeated: it reached a node that the walk had been at before.
@@ -113,9 +114,8 @@ class Tracer:
         return next((move for move in moves if move.action == reading.action), None)
 
     def _knows(self, parent: int | None, reading: StepReading) -> bool:
-        if reading.before is None or parent is None:
-            return True
-        return reading.before == self.dag.nodes[parent].state
+        """Whether the step tells the state that it starts from."""
+        return parent is not None and reading.before == self.dag.nodes[parent].state
 
     def _verdict(self, node: int) -> Verdict:
         return self.family.verdict(self.dag.problem.spec, self.dag.nodes[node].state)

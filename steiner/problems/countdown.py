@@ -86,8 +86,8 @@ class Countdown(Family):
         after = _read_numbers(summary[1]["numbers"]) if summary else None
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
         if before and action:
-            rest = _join(_rest(before, *action[1:]))
-            right = right and texts.understanding == phrases.render("understanding", rest=rest)
+            left_over = phrases.render("understanding", rest=_join(_rest(before, *action[1:])))
+            right = right and texts.understanding.strip() == left_over
         return StepReading(depth, action, before, after, verdict, sound and right)
 
     def _read_verification(

@@ -29,9 +29,9 @@ class Move:
 class StepReading:
     """What a step's four texts say, as read back from them; None where a text is unreadable.
 
-    `depth` and `action` come from next_step, `before` from understanding, `after` from summary,
-    `verdict` from verification. `sound` is False where a text that names facts beside the verdict
-    (a sum, a clash) states one that is false.
+    `depth`, `before` and `action` come from next_step, `after` from summary, `verdict` from
+    verification. `sound` is False where a text states a fact that is false beside these: a sum, a
+    clash, or the understanding of what follows from `before` and `action`.
     """
 
     depth: int | None

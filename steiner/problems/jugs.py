@@ -84,7 +84,7 @@ class Jugs(Family):
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         """The texts tell contents only; the moves left follow from the depth."""
-        depth, action, told = _read_next_step(phrases, texts.next_step)
+        depth, action, told = _read_next_step(spec, phrases, texts.next_step)
         before = _read_state(spec, told.get("jugs"), depth, -1)
         summary = phrases.match(texts.summary, "summary_pour", "summary")
         after = _read_state(spec, summary[1]["jugs"] if summary else None, depth, 0)
@@ -186,7 +186,7 @@ def _pours(capacities: Contents, contents: Contents, jug: int) -> Iterator[tuple
 
 def _after(capacities: Sequence[int], contents: Contents, action: Action | None) -> Contents | None:
     """What the jugs hold after any action, useful or not; None where there is no such jug."""
-    if action is None or not {*action[1:]} <= {*JUGS[: len(contents)]}:
+    if action is None or not _has_jugs(len(contents), action):
         return None
     jug, *into = map(JUGS.index, action[1:])
     if not into:
@@ -270,18 +270,25 @@ def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
 
 
 def _read_next_step(
-    phrases: Phrases, text: str
+    spec: Spec, phrases: Phrases, text: str
 ) -> tuple[int | None, Action | None, dict[str, str]]:
-    """Depth, action, and all that is told."""
+    """Depth, action (None where it names a jug that is not there), and all that is told."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
         return None, None, {}
-    return int(found[1]["depth"]), _read_action(phrases, found[1]["action"]), found[1]
+    action = _read_action(phrases, found[1]["action"])
+    known = action is not None and _has_jugs(len(spec["capacities"]), action)
+    return int(found[1]["depth"]), action if known else None, found[1]
+
+
+def _has_jugs(count: int, action: Action) -> bool:
+    """Whether every jug of the action is among the first `count`."""
+    return {*action[1:]} <= {*JUGS[:count]}
 
 
 def _flow(spec: Spec, before: State, action: Action) -> tuple[str, int, int] | None:
     """The jug poured into, the room in it, and the amount that flows; None for other actions."""
-    if action[0] != "pour" or not {*action[1:]} <= {*JUGS[: len(before) - 1]}:
+    if action[0] != "pour":
         return None
     jug, into = map(JUGS.index, action[1:])
     room = spec["capacities"][into] - before[1 + into]
@@ -290,10 +297,8 @@ def _flow(spec: Spec, before: State, action: Action) -> tuple[str, int, int] | N
 
 def _render_understanding(spec: Spec, phrases: Phrases, before: State, action: Action) -> str:
     name, jug, *_ = action
-    fields = {"jug": jug}
-    if jug in JUGS[: len(before) - 1]:
-        index = JUGS.index(jug)
-        fields |= {"held": before[1 + index], "capacity": spec["capacities"][index]}
+    index = JUGS.index(jug)
+    fields = {"jug": jug, "held": before[1 + index], "capacity": spec["capacities"][index]}
     if flow := _flow(spec, before, action):
         fields |= {"into": flow[0], "room": flow[1]}
     return phrases.render(f"understanding_{name}", **fields)

@@ -90,7 +90,8 @@ class KnightsKnaves(Family):
         after = _read_known(spec, phrases, summary[1]["known"]) if summary else None
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
         if before:
-            sound = sound and texts.understanding == _render_unknown(spec, phrases, before)
+            unknown = _render_unknown(spec, phrases, before)
+            sound = sound and texts.understanding.strip() == unknown
         return StepReading(depth, action, before, after, verdict, sound)
 
     def _read_verification(

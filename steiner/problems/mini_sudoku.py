@@ -85,7 +85,7 @@ class MiniSudoku(Family):
         verdict, sound = _read_verification(phrases, texts.verification, after)
         if action and old:
             lacking = _render_lacking(phrases, action[1], old)
-            sound = sound and texts.understanding == lacking
+            sound = sound and texts.understanding.strip() == lacking
         return StepReading(depth, action, before, after, verdict, sound)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:

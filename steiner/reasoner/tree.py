@@ -229,7 +229,7 @@ def legend(tree: Tree, *, glyphs: Glyphs = UNICODE, paint: Paint = lambda mark, 
 def title(step: Step) -> str:
     """The step's next step in one line, without the "Step 2:" or "Step 2 from 9 5:" that its place
     in a tree tells."""
-    number = rf"^\w+ {step.depth}\b[^:]{{0,80}}: (?=\S)"
+    number = rf"^\w+ {step.depth}\b[^:]{{0,120}}: (?=\S)"
     return re.sub(number, "", one_line(step.texts.next_step))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -53,8 +54,7 @@ def test_texts_read_back_as_the_states_that_they_tell(name: str, dags_of: DagsOf
                 branch = [*branch[: step.depth], step.node]
                 reading = chosen.read_step(dag.problem.spec, phrases, step.texts)
                 assert (reading.depth, reading.sound) == (step.depth, True)
-                assert reading.before in (None, state[branch[-2]])
-                assert reading.after == state[branch[-1]]
+                assert (reading.before, reading.after) == (state[branch[-2]], state[branch[-1]])
                 assert reading.verdict is chosen.verdict(dag.problem.spec, state[branch[-1]])
 
 
@@ -81,9 +81,37 @@ def test_wrong_words_cost_just_what_they_say(name: str, dags_of: DagsOf) -> None
     elsewhere = trace(dag, [_reworded(first, summary=other.texts.summary)]).steps[0]
     assert (elsewhere.legal, elsewhere.sound, elsewhere.node) == (True, False, None)
 
+    nowhere = re.sub(r"(from|with|rows) [^:]+:", r"\1 nowhere:", first.texts.next_step)
+    lost = trace(dag, [_reworded(first, next_step=nowhere)]).steps[0]
+    assert (lost.legal, lost.sound, lost.node) == (True, False, first.node)
+
+    muddled = trace(dag, [_reworded(first, understanding="Clear")]).steps[0]
+    assert (muddled.legal, muddled.sound, muddled.node) == (True, False, first.node)
+
     silent = trace(dag, [_reworded(first, verification="Fine")]).steps[0]
     assert (silent.legal, silent.sound, silent.node) == (True, False, first.node)
     assert not silent.verdict_true
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_from_another_state_than_it_tells_is_unsound(name: str, dags_of: DagsOf) -> None:
+    dag = dags_of(name)[0]
+    chosen, phrases, spec = family(name), load_phrases(name), dag.problem.spec
+    first = _long_walk(dag).steps[0]
+    start = dag.nodes[0].state
+    move = next(m for m in chosen.moves(spec, start) if m.state == dag.nodes[first.node].state)
+    told = set()
+    for node in dag.nodes[1:]:
+        if not node.out_degree:
+            continue  # no step starts there
+        texts = chosen.step_texts(spec, phrases, 1, node.state, move)
+        if texts.next_step == first.texts.next_step:
+            continue  # a sudoku's row may be as it was
+        told.add(texts.next_step)
+        reworded = _reworded(first, next_step=texts.next_step, understanding=texts.understanding)
+        (found,) = trace(dag, [reworded]).steps
+        assert (found.legal, found.sound, found.node) == (True, False, first.node)
+    assert told
 
 
 @pytest.mark.parametrize("name", NAMES)

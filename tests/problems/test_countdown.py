@@ -64,3 +64,28 @@ def test_a_false_result_is_unsound() -> None:
     ):
         read = COUNTDOWN.read_step(SPEC, PHRASES, wrong)
         assert not read.sound or read.verdict is Verdict.DEAD
+
+
+def test_a_false_start_or_understanding_is_noticed() -> None:
+    texts = StepTexts(
+        "Step 1 from 9 5 5 1: 9 - 5 = 4",
+        "Left over 5 1",
+        "Now we hold 5 4 1",
+        "3 numbers left, 24 not made yet",
+    )
+    reading = COUNTDOWN.read_step(SPEC, PHRASES, texts)
+    assert reading.before == (9, 5, 5, 1)
+    assert reading.sound
+    for start in ("9 5 1", "9 5 1 5", "9 5 5 1 1", "9, 5, 5, 1", "9 5  5 1", "nine"):
+        told = replace(texts, next_step=f"Step 1 from {start}: 9 - 5 = 4")
+        assert COUNTDOWN.read_step(SPEC, PHRASES, told).before != reading.before
+    for understanding in (
+        "Left over 1",
+        "Left over 1 5",
+        "Left over 5 5 1",
+        "Left over",
+        "5 1",
+        "",
+    ):
+        told = replace(texts, understanding=understanding)
+        assert COUNTDOWN.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)

@@ -163,6 +163,78 @@ def test_falsified_texts_are_noticed(name: str, level: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
+def test_a_wrong_start_is_noticed(name: str, level: int) -> None:
+    """A next step that tells another state than the one that the step starts from."""
+    for case in posed(name, level):
+        chosen, phrases, spec = case
+        states = {state for _, before, move in walks(case) for state in (before, move.state)}
+        noticed = 0
+        for depth, before, move in islice(walks(case), 20):
+            texts = chosen.step_texts(spec, phrases, depth, before, move)
+            for other in states:
+                told = chosen.step_texts(spec, phrases, depth, other, move).next_step
+                if told == texts.next_step:
+                    continue  # a sudoku tells one row of its state
+                false = chosen.read_step(spec, phrases, dataclasses.replace(texts, next_step=told))
+                assert false.before != before
+                noticed += 1
+        assert noticed
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_a_wrong_understanding_is_unsound(name: str, level: int) -> None:
+    for case in posed(name, level):
+        chosen, phrases, spec = case
+        steps = [chosen.step_texts(spec, phrases, *step) for step in islice(walks(case), 20)]
+        understandings = {texts.understanding for texts in steps}
+        assert len(understandings) > 1
+        for texts in steps:
+            truth = chosen.read_step(spec, phrases, texts)
+            others = {"", texts.next_step, f"{texts.understanding} 1", *understandings}
+            for told in others - {texts.understanding}:
+                wrong = dataclasses.replace(texts, understanding=told)
+                false = chosen.read_step(spec, phrases, wrong)
+                assert false == dataclasses.replace(truth, sound=False), (told, texts)
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_white_space_around_texts_does_not_matter(name: str, level: int) -> None:
+    for case in posed(name, level):
+        chosen, phrases, spec = case
+        for step in islice(walks(case), 20):
+            texts = chosen.step_texts(spec, phrases, *step)
+            spaced = StepTexts(*(f" {text}\n" for text in dataclasses.astuple(texts)))
+            reading = chosen.read_step(spec, phrases, texts)
+            assert chosen.read_step(spec, phrases, spaced) == reading
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_odd_word_is_never_fatal_and_noticed_in_a_next_step(name: str) -> None:
+    """Words of a larger problem, whose jugs and persons are not there in this one, among them."""
+    case, larger = next(posed(name, 1, 1)), next(posed(name, 3, 1))
+    chosen, phrases, spec = case
+    odd = {"", "²", "-1", "9" * 5000, "A:", "{depth}"}
+    for posed_case in (case, larger):
+        told = [posed_case[0].step_texts(posed_case[2], phrases, *s) for s in walks(posed_case, 2)]
+        odd |= {word for texts in told for word in " ".join(dataclasses.astuple(texts)).split()}
+    for step in islice(walks(case), 3):
+        texts = chosen.step_texts(spec, phrases, *step)
+        truth = chosen.read_step(spec, phrases, texts)
+        for part in ("next_step", "understanding", "summary", "verification"):
+            for changed in _one_word_changed(getattr(texts, part), odd):
+                wrong = dataclasses.replace(texts, **{part: changed})
+                false = chosen.read_step(spec, phrases, wrong)
+                assert part != "next_step" or false != truth, changed
+
+
+def _one_word_changed(text: str, odd: set[str]) -> Iterator[str]:
+    words = text.split(" ")
+    for place, word in enumerate(words):
+        for other in sorted(odd - {word}):
+            yield " ".join((*words[:place], other, *words[place + 1 :]))
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
 def test_every_wording_is_recognised(name: str, level: int) -> None:
     for chosen, phrases, spec in posed(name, level):
         assert len(phrases.questions) >= 6

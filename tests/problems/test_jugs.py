@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from steiner.problems import family, load_phrases
-from steiner.types import UserError, Verdict
+from steiner.types import StepTexts, UserError, Verdict
 
 JUGS, PHRASES = family("jugs"), load_phrases("jugs")
 SPEC = {"capacities": [3, 5], "target": 4, "max_moves": 6}
@@ -85,3 +87,57 @@ def test_false_facts_are_unsound() -> None:
     ):
         wrong = type(texts)(texts.next_step, texts.understanding, texts.summary, false)
         assert not JUGS.read_step(SPEC, PHRASES, wrong).sound
+
+
+POURED = StepTexts(
+    "Step 2 of 6 from A 0, B 5: pour B into A",
+    "B has 5, A has room for 3",
+    "Pour 3. Now jugs are A 3, B 2",
+    "No jug holds 4, moves left: 4",
+)
+
+
+def test_each_kind_of_move_has_its_understanding() -> None:
+    told = {
+        ("fill", "B"): ((6, 0, 0), "B takes 5", "Now jugs are A 0, B 5"),
+        ("empty", "A"): ((3, 3, 2), "A has 3", "Now jugs are A 0, B 2"),
+        ("pour", "B", "A"): ((5, 0, 5), POURED.understanding, POURED.summary),
+    }
+    for action, (before, understanding, summary) in told.items():
+        move = next(move for move in JUGS.moves(SPEC, before) if move.action == action)
+        texts = JUGS.step_texts(SPEC, PHRASES, 7 - before[0], before, move)
+        assert (texts.understanding, texts.summary) == (understanding, summary)
+
+
+def test_a_false_start_or_understanding_is_noticed() -> None:
+    reading = JUGS.read_step(SPEC, PHRASES, POURED)
+    assert (reading.before, reading.after, reading.sound) == ((5, 0, 5), (4, 3, 2), True)
+    for start in ("A 0, B 4", "A 5, B 0", "B 5, A 0", "A 0", "A 0, B 5, C 0", "A 0,B 5", "nothing"):
+        told = replace(POURED, next_step=f"Step 2 of 6 from {start}: pour B into A")
+        assert JUGS.read_step(SPEC, PHRASES, told).before != reading.before
+    for understanding in ("B has 5, A has room for 2", "B has 4, A has room for 3", "B has 5", ""):
+        told = replace(POURED, understanding=understanding)
+        assert JUGS.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
+    for summary in ("Pour 2. Now jugs are A 3, B 2", "Now jugs are A 3, B 2"):
+        assert not JUGS.read_step(SPEC, PHRASES, replace(POURED, summary=summary)).sound
+    limit = replace(POURED, next_step=POURED.next_step.replace("of 6", "of 7"))
+    assert not JUGS.read_step(SPEC, PHRASES, limit).sound
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "fill C",
+        "empty Z",
+        "pour A into C",
+        "pour C into A",
+        "fill AB",
+        "fill  A",
+        "fill a",
+        "drink A",
+    ],
+)
+def test_a_jug_that_is_not_there_makes_no_action(action: str) -> None:
+    told = replace(POURED, next_step=f"Step 2 of 6 from A 0, B 5: {action}")
+    reading = JUGS.read_step(SPEC, PHRASES, told)
+    assert (reading.depth, reading.before, reading.action) == (2, (5, 0, 5), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -92,6 +93,44 @@ def test_a_clash_is_dead_and_named() -> None:
     ):
         wrong = StepTexts(texts.next_step, texts.understanding, texts.summary, false)
         assert not FAMILY.read_step(SPEC, PHRASES, wrong).sound
+
+
+def test_a_false_start_or_understanding_is_noticed() -> None:
+    texts = StepTexts(
+        "Step 2 with Ann knight: what Ann says makes Bob a knave",
+        "Unknown are Bob, Cid",
+        "Now Ann knight, Bob knave",
+        "Ann the knight says Bob is a knave: true; "
+        "Bob the knave says Ann and Cid differ: open; 1 unknown",
+    )
+    reading = FAMILY.read_step(SPEC, PHRASES, texts)
+    assert (reading.before, reading.sound) == ((1, -1, -1), True)
+    for start in (
+        "nobody",
+        "Ann knave",
+        "Bob knight",
+        "Ann knight, Ann knight",
+        "Ann",
+        "Dan knight",
+    ):
+        told = replace(texts, next_step=texts.next_step.replace("Ann knight", start, 1))
+        assert FAMILY.read_step(SPEC, PHRASES, told).before != reading.before
+    for understanding in (
+        "Unknown are Cid, Bob",
+        "Unknown are Cid",
+        "Unknown are Ann, Bob, Cid",
+        "",
+    ):
+        told = replace(texts, understanding=understanding)
+        assert FAMILY.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
+
+
+def test_at_first_nobody_is_known() -> None:
+    first = FAMILY.moves(SPEC, (-1, -1, -1))[0]
+    texts = FAMILY.step_texts(SPEC, PHRASES, 1, (-1, -1, -1), first)
+    assert texts.next_step == "Step 1 with nobody: suppose Ann is a knight"
+    assert texts.understanding == "Unknown are Ann, Bob, Cid"
+    assert FAMILY.read_step(SPEC, PHRASES, texts).before == (-1, -1, -1)
 
 
 def test_identity_does_not_depend_on_names() -> None:

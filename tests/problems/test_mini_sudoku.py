@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from steiner.problems import family, load_phrases
@@ -64,6 +66,31 @@ def test_columns_and_boxes_show_dead_ends() -> None:
     for fact, sound in facts.items():
         told = StepTexts(texts.next_step, texts.understanding, texts.summary, fact)
         assert SUDOKU.read_step(SPEC, PHRASES, told).sound == sound
+
+
+def test_a_false_start_or_understanding_is_noticed() -> None:
+    texts = StepTexts(
+        "Step 1 in open rows 1 2 3 4: row 1 1 _ 3 _ is 1 2 3 4",
+        "Row 1 lacks 2 4",
+        "Grid 1 2 3 4 / _ 4 _ 2 / 2 _ 4 _ / _ 3 _ 1",
+        "Columns 1 _ 2 _ | 2 4 _ 3 | 3 _ 4 _ | 4 2 _ 1. "
+        "Boxes 1 2 _ 4 | 3 4 _ 2 | 2 _ _ 3 | 4 _ _ 1. No clash, open rows 2 3 4",
+    )
+    reading = SUDOKU.read_step(SPEC, PHRASES, texts)
+    assert (reading.before, reading.sound) == (tuple(GRID), True)
+    for false in (
+        "Step 1 in open rows 2 3 4: row 1 1 _ 3 _ is 1 2 3 4",
+        "Step 1 in open rows 1 2 3: row 1 1 _ 3 _ is 1 2 3 4",
+        "Step 1 in open rows all: row 1 1 _ 3 _ is 1 2 3 4",
+        "Step 1 in open rows 1 2 3 4: row 1 1 _ _ _ is 1 2 3 4",
+        "Step 1 in open rows 1 2 3 4: row 1 1 3 is 1 2 3 4",
+        "Step 1 in open rows 1 2 3 4: row 2 1 _ 3 _ is 1 2 3 4",
+    ):
+        told = replace(texts, next_step=false)
+        assert SUDOKU.read_step(SPEC, PHRASES, told).before != reading.before
+    for false in ("Row 1 lacks 4 2", "Row 1 lacks 2", "Row 2 lacks 2 4", "Row 1 lacks", ""):
+        told = replace(texts, understanding=false)
+        assert SUDOKU.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_narrator_falls_silent_where_the_format_breaks(reasoner: Reasoner) -> No
         reasoner.vocabulary.special_ids[fmt.SPECIAL_TOKENS.index(token)]
         for token in (fmt.START, fmt.PROCEED)
     )
-    text = reasoner.vocabulary.encode_text("We hold 3")
+    text = reasoner.vocabulary.encode_text("Left over 3")
     assert list(Narrator(reasoner.vocabulary).feed([start, proceed, *text, start])) == []
 
 

@@ -87,14 +87,24 @@ def test_marks_tell_what_became_of_a_step() -> None:
 
 def test_end_that_says_it_is_no_goal_is_marked_as_stopped() -> None:
     problem = next(generate_problems("countdown", 1, seed=3, split=Split.TEST))
-    texts = StepTexts("Step 1: 2 + 3", "We hold 9 3 2", "Now we hold 9 5", "They give 14, never 7")
+    target = problem.spec["target"]
+    texts = StepTexts(
+        "Step 1 from 9 3 2: 3 + 2 = 5",
+        "Left over 9",
+        "Now we hold 9 5",
+        f"They give 14, 4, 45. {target} is not there",
+    )
     assert plant([Step(texts, END, 1)], problem)[1].nodes[0].mark is Mark.STOPPED
 
 
 def test_step_that_was_come_back_past_is_told_from_a_dead_end() -> None:
     problem = next(generate_problems("countdown", 1, seed=3, split=Split.TEST))
-    words = [("1: 1 + 1 = 2", PROCEED), ("2: 2 + 2 = 4", BACKTRACK), ("1: 3 + 3 = 6", END)]
-    tree = plant([_step(f"Step {name}", decision) for name, decision in words], problem)[1]
+    words = [
+        ("Step 1 from 3 3 2 1: 2 + 1 = 3", PROCEED),
+        ("Step 2 from 3 3 3: 3 + 3 = 6", BACKTRACK),
+        ("Step 1 from 3 3 2 1: 3 + 3 = 6", END),
+    ]
+    tree = plant([_step(name, decision) for name, decision in words], problem)[1]
     assert [node.mark for node in tree.nodes] == [Mark.BACKTRACKED, Mark.DEAD_END, Mark.STOPPED]
 
 
@@ -134,6 +144,11 @@ def test_title_is_one_line_without_depth_and_control_characters() -> None:
         ("Step 2: 8 / 4 = 2", "8 / 4 = 2"),
         ("Step 2 of 6 from A 0, B 5: fill A", "fill A"),
         ("Step 2 from 8 4 3: 8 / 4 = 2", "8 / 4 = 2"),
+        ("Step 2 in open rows 1 3: row 3 2 _ 4 _ is 2 1 4 3", "row 3 2 _ 4 _ is 2 1 4 3"),
+        (
+            f"Step 2 with {', '.join(['Elizabeth knight'] * 5)}: suppose Zoe is a knave",
+            "suppose Zoe is a knave",
+        ),
         ("Step 3: another depth", "Step 3: another depth"),
         ("Step 2:", "Step 2:"),
         ("Option 20 is good: take it", "Option 20 is good: take it"),

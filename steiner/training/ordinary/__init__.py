@@ -35,24 +35,24 @@ from steiner.types import UserError
 __all__ = ["DEFAULT_MIXTURE", "Document", "documents", "held_out_documents", "kinds_of_documents"]
 
 DEFAULT_MIXTURE: Mapping[str, float] = {
-    "arithmetic": 0.08,
+    "arithmetic": 0.05,
     "comparisons": 0.01,
-    "lists": 0.03,
-    "lookups": 0.04,
+    "lists": 0.02,
+    "lookups": 0.03,
     "chat": 0.01,
-    "prose": 0.03,
-    "countdown facts": 0.05,
+    "prose": 0.02,
+    "countdown facts": 0.04,
     "countdown questions": 0.02,
-    "countdown steps": 0.13,
-    "knights_knaves facts": 0.03,
+    "countdown steps": 0.14,
+    "knights_knaves facts": 0.04,
     "knights_knaves questions": 0.02,
-    "knights_knaves steps": 0.14,
-    "mini_sudoku facts": 0.05,
+    "knights_knaves steps": 0.18,
+    "mini_sudoku facts": 0.03,
     "mini_sudoku questions": 0.02,
-    "mini_sudoku steps": 0.15,
-    "jugs facts": 0.04,
+    "mini_sudoku steps": 0.18,
+    "jugs facts": 0.03,
     "jugs questions": 0.02,
-    "jugs steps": 0.13,
+    "jugs steps": 0.14,
 }
 """Kind -> its share of all tokens."""
 
