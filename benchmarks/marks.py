@@ -2,9 +2,9 @@
 
 model folder, split -> step budget -> Marks;  Marks -> Estimates
 
-The evaluation's own runner, greedy, on distinct problems in training wordings: the same ones for
-every model, so that differences are paired. On test problems is only measured; whatever is chosen
-is chosen on validation problems.
+The evaluation's own runner and temperature, on distinct problems in training wordings: the same ones
+for every model, so that differences are paired. On test problems is only measured; whatever is
+chosen is chosen on validation problems.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def chosen_budget(setting: Setting, model: Path) -> int | None:
 
 def _digest(setting: Setting, model: Path, split: Split) -> str:
     recipe = setting.recipe
-    asked = recipe.digest("seed", "language", "problems", "eval.max_tokens")
+    keys = ("seed", "language", "problems", "eval.max_tokens", "eval.search_temperature")
+    asked = recipe.digest(*keys)
     parts = [__version__, asked, _budgets(setting), setting.problems, str(split)]
     text = json.dumps([*parts, weights_digest(model)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -77,7 +78,7 @@ def _ask(setting: Setting, model: Path, split: Split) -> list[tuple[int | None, 
     recipe = setting.recipe
     runner = Runner(model.name, str(model), recipe)
     tasks = [Task(split, problem) for problem in problems_of(recipe, split, setting.problems)]
-    rollouts = runner.generate([runner.greedy(task) for task in tasks], f"{split} problems")
+    rollouts = runner.generate([runner.search(task) for task in tasks], f"{split} problems")
     free = [Search(*pair) for pair in zip(tasks, rollouts, strict=True)]
     if not runner.reasons:
         return [(None, _marked(free))]

@@ -176,7 +176,9 @@ class EvalRecipe:
     samples: int = 8
     """Rollouts a problem for majority vote and best-of-n."""
     temperature: float = 0.7
-    """Of those samples; accuracy at each budget is greedy."""
+    """Of those samples."""
+    search_temperature: float = 0.0
+    """Of the one search a problem that all other accuracies are of; 0 is greedy."""
     max_tokens: int = 1024
     batch_size: int = operational(64)
 

@@ -84,7 +84,7 @@ def evaluate(recipe: Recipe, models: Mapping[str, str], out_dir: Path) -> Result
 def _direct(runner: Runner, tasks: Sequence[Task], found: _Findings) -> None:
     """One pass: the answers of a model that does not reason."""
     own = [task for task in tasks if not suites()[task.suite].needs_reasoning]
-    rollouts = runner.generate([runner.greedy(task) for task in own], "answers")
+    rollouts = runner.generate([runner.search(task) for task in own], "answers")
     found.direct.append(runner.stage)
     found.outcomes += [judge(runner.stage, *pair) for pair in zip(own, rollouts, strict=True)]
 
@@ -92,9 +92,9 @@ def _direct(runner: Runner, tasks: Sequence[Task], found: _Findings) -> None:
 def _reasoning(runner: Runner, tasks: Sequence[Task], found: _Findings, *, final: bool) -> None:
     """Three passes, as the module's docstring says."""
     sampled = _sampled(runner.recipe, tasks) if final else []
-    greedy, samples = _searches(runner, tasks, sampled)
-    swept = [s for s in greedy if _is_swept(s, final)]
-    _note(found, runner, greedy, None)
+    single, samples = _searches(runner, tasks, sampled)
+    swept = [s for s in single if _is_swept(s, final)]
+    _note(found, runner, single, None)
 
     budgets = runner.recipe.eval.budgets
     within = within_budgets(runner, [*swept, *samples], budgets, "budgets")
@@ -104,23 +104,23 @@ def _reasoning(runner: Runner, tasks: Sequence[Task], found: _Findings, *, final
     chosen = _choose(runner, found)
     found.chosen[runner.stage] = chosen
     if chosen is not None:
-        rest = [s for s in greedy if not _is_swept(s, final)]
+        rest = [s for s in single if not _is_swept(s, final)]
         left = within_budgets(runner, rest, [chosen], "chosen budget")
         _note(found, runner, left[chosen], chosen)
-    _study(runner, [s for s in greedy if _is_main(s)], found, final=final)
+    _study(runner, [s for s in single if _is_main(s)], found, final=final)
 
 
 def _searches(
     runner: Runner, tasks: Sequence[Task], sampled: Sequence[Task]
 ) -> tuple[list[Search], list[Search]]:
-    """The greedy search of every task, and the samples of those to be sampled; one pass."""
+    """The one search of every task, and the samples of those to be sampled; one pass."""
     chosen = [(task, n) for task in sampled for n in range(runner.recipe.eval.samples)]
-    requests = [runner.greedy(task) for task in tasks]
+    requests = [runner.search(task) for task in tasks]
     requests += [runner.sampled(task, n) for task, n in chosen]
     rollouts = runner.generate(requests, "searches")
-    greedy = [Search(*pair) for pair in zip(tasks, rollouts, strict=False)]
+    single = [Search(*pair) for pair in zip(tasks, rollouts, strict=False)]
     drawn = zip(chosen, rollouts[len(tasks) :], strict=True)
-    return greedy, [Search(task, rollout, n) for (task, n), rollout in drawn]
+    return single, [Search(task, rollout, n) for (task, n), rollout in drawn]
 
 
 def _sampled(recipe: Recipe, tasks: Sequence[Task]) -> list[Task]:
@@ -168,13 +168,13 @@ def _study(runner: Runner, searches: Sequence[Search], found: _Findings, *, fina
 
 
 def _results(recipe: Recipe, final: str, tasks: Sequence[Task], found: _Findings) -> Results:
-    greedy = [outcome for outcome in found.outcomes if outcome.sample is None]
+    single = [outcome for outcome in found.outcomes if outcome.sample is None]
     samples = [outcome for outcome in found.outcomes if outcome.sample is not None]
     keys = {outcome.key for outcome in samples}
     for name in suites():
         metric = "accuracy" if name == MAIN else f"accuracy/{name}"
-        found.records += accuracy_records(metric, [o for o in greedy if o.suite == name])
-    beside = [o for o in greedy if o.suite == MAIN and o.key in keys and o.stage == final]
+        found.records += accuracy_records(metric, [o for o in single if o.suite == name])
+    beside = [o for o in single if o.suite == MAIN and o.key in keys and o.stage == final]
     found.records += accuracy_records("one_search", beside)
     found.records += sampling_records(samples)
     sizes = {
@@ -187,17 +187,17 @@ def _results(recipe: Recipe, final: str, tasks: Sequence[Task], found: _Findings
         chosen_budget=found.chosen,
         suites=sizes,
         records=found.records,
-        comparisons=_comparisons(final, greedy, found.chosen),
+        comparisons=_comparisons(final, single, found.chosen),
         cost=found.cost,
     )
 
 
 def _comparisons(
-    final: str, greedy: Sequence[Outcome], chosen: Mapping[str, int | None]
+    final: str, single: Sequence[Outcome], chosen: Mapping[str, int | None]
 ) -> list[Comparison]:
     """The last model, without a budget and within its own, against every other without one."""
     settings: dict[tuple[str, int | None], list[Outcome]] = {}
-    for outcome in greedy:
+    for outcome in single:
         if outcome.suite == MAIN:
             settings.setdefault((outcome.stage, outcome.budget), []).append(outcome)
     own = dict.fromkeys([(final, None), (final, chosen.get(final))])

@@ -28,7 +28,7 @@ class Outcome:
     budget: int | None
     """max_steps; None without a step budget."""
     sample: int | None
-    """Number of the sample; None for the greedy answer."""
+    """Number of the sample; None for the one search or answer that counts by itself."""
     right: bool
     well_formed: bool
     answer: str

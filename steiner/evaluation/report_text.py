@@ -91,9 +91,15 @@ def scaling_note(results: Results) -> str:
     chosen = results.chosen_budget.get(results.final)
     picked = "no budget" if chosen is None else f"{chosen} steps"
     return (
-        f"The last model, greedy, with at most so many steps before it must answer. "
+        f"The last model, {_decoding(results)}, with at most so many steps before it must answer. "
         f"On the validation split {picked} came out as the budget to use."
     )
+
+
+def _decoding(results: Results) -> str:
+    """How a search is decoded that is no sample."""
+    temperature = results.recipe["eval"]["search_temperature"]
+    return f"drawn at temperature {temperature:g}" if temperature else "greedy"
 
 
 def perplexity(history: History) -> str:
@@ -113,7 +119,8 @@ def method(results: Results, history: History) -> View:
     """How the figures came about, what they cost, and what is missing."""
     limits = results.recipe["eval"]
     paragraphs = [
-        _SPLITS + f" (temperature {limits['temperature']}), and at most "
+        _SPLITS.format(decoding=_decoding(results))
+        + f" (temperature {limits['temperature']}), and at most "
         f"{limits['max_tokens']:,} tokens long.",
         _INTERVALS,
     ]
@@ -132,7 +139,8 @@ def method(results: Results, history: History) -> View:
 
 _SPLITS = (
     "Problems belong to a split by a hash of their content, so no seed, wording or language can "
-    "bring a test problem into training. Answers are greedy unless they are samples"
+    "bring a test problem into training. Direct answers are greedy, searches "
+    "{decoding} unless they are samples"
 )
 
 _INTERVALS = (

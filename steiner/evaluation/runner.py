@@ -32,7 +32,7 @@ DIRECT_TOKENS = 128
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One rollout of one task; `sample` is None for the greedy one."""
+    """One rollout of one task; `sample` is None for the one that counts by itself."""
 
     task: Task
     rollout: Rollout
@@ -55,10 +55,14 @@ class Runner:
         self.tokens = 0
         """Tokens that the model has decoded."""
 
-    def greedy(self, task: Task) -> Request:
-        """A request for the model's own way of answering, without a step budget."""
-        limit = self.recipe.eval.max_tokens if self.reasons else DIRECT_TOKENS
-        return Request(self._prompt(task), Budget(max_tokens=limit), reasoning=self.reasons)
+    def search(self, task: Task) -> Request:
+        """A request for the model's own way of answering, without a step budget. A search is drawn
+        at the recipe's temperature, the same way for every model; a direct answer is greedy."""
+        if not self.reasons:
+            return Request(self._prompt(task), Budget(max_tokens=DIRECT_TOKENS), reasoning=False)
+        limits = self.recipe.eval
+        drawn = self._drawn(limits.search_temperature, task, "search")
+        return Request(self._prompt(task), Budget(max_tokens=limits.max_tokens), drawn)
 
     def sampled(self, task: Task, sample: int) -> Request:
         """A request for sample number `sample`, with a random stream of its own."""
@@ -68,10 +72,13 @@ class Runner:
         return Request(self._prompt(task), budget, self.sampling(task, sample))
 
     def sampling(self, task: Task, *names: object) -> Sampling:
-        """The recipe's temperature, with the random stream of that task and those names."""
+        """The temperature of samples, with the random stream of that task and those names."""
+        return self._drawn(self.recipe.eval.temperature, task, "samples", *names)
+
+    def _drawn(self, temperature: float, task: Task, kind: str, *names: object) -> Sampling:
         key = (self.recipe.seed, task.suite, task.problem.key)
-        stream = random_stream("evaluation", "samples", *key, *names)
-        return Sampling(self.recipe.eval.temperature, seed=stream.getrandbits(31))
+        stream = random_stream("evaluation", kind, *key, *names)
+        return Sampling(temperature, seed=stream.getrandbits(31))
 
     def generate(self, requests: Sequence[Request], what: str) -> list[Rollout]:
         """The rollouts of all requests, in their order, with a progress bar on stderr."""

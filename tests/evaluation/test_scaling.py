@@ -15,7 +15,7 @@ def test_a_search_cut_afterwards_is_the_search_under_that_budget(models, monkeyp
     monkeypatch.setattr(runner_module, "fastest_dtype", lambda: torch.float32)
     runner = Runner("rl", models["rl"], RECIPE)
     tasks = suites()["test"].tasks(RECIPE)
-    greedy = runner.generate([runner.greedy(task) for task in tasks], "searches")
+    greedy = runner.generate([runner.search(task) for task in tasks], "searches")
     searches = [Search(*pair) for pair in zip(tasks, greedy, strict=True)]
     assert max(len(rollout.steps) for rollout in greedy) > 3, "nothing to cut"
 
