@@ -2,9 +2,9 @@
 
 model folder, split -> step budget -> Marks;  Marks -> Estimates
 
-The evaluation's own runner and temperature, on distinct problems in training wordings: the same ones
-for every model, so that differences are paired. On test problems is only measured; whatever is
-chosen is chosen on validation problems.
+The evaluation's own runner and temperature, on distinct problems in training wordings: the same for
+every model, so that differences are paired. On test problems is only measured; whatever is chosen
+is chosen on validation problems.
 """
 
 from __future__ import annotations
