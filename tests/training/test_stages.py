@@ -22,7 +22,7 @@ from steiner.language.format import SPECIAL_TOKENS
 from steiner.language.tokenizer import Vocabulary
 from steiner.problems import families, generate_problems, random_stream
 from steiner.reasoner.models import load_model
-from steiner.recipe import BaseRecipe, CptRecipe, Recipe, SftRecipe
+from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRecipe
 from steiner.training import cpt, sft
 from steiner.training.cpt import grow_embeddings
 from steiner.training.mixture import PackedRows, perplexity
@@ -55,6 +55,7 @@ def recipe(make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: 
     common: dict[str, Any] = {"batch_tokens": 1024, "precision": "fp32", "report_to": "none"}
     return Recipe(
         name="test",
+        problems=ProblemsRecipe(dict.fromkeys(families(), 1)),
         base=BaseRecipe(model=str(folder)),
         cpt=CptRecipe(tokens=6000, ordinary_fraction=0.3, **common),
         sft=SftRecipe(tokens=6000, wrong_turn_loss=0.25, **common),
@@ -113,7 +114,7 @@ def _check_cpt(sequences: list[Sequence], recipe: Recipe, old_size: int) -> None
     assert num_ordinary == 6000 * 0.3 // 256 * 256  # whole rows
     num_reasoning = sum(len(sequence.token_ids) for sequence in sequences) - num_ordinary
     longest = max(len(sequence.token_ids) for sequence in sequences)
-    assert 6000 * 0.7 <= num_reasoning < 6000 * 0.7 + longest
+    assert 6000 * 0.7 <= num_reasoning < 6000 * 0.7 + len(families()) * longest
 
 
 def _check_sft(sequences: list[Sequence], run_dir: Path, vocabulary: Vocabulary) -> None:
@@ -133,7 +134,8 @@ def _check_sft(sequences: list[Sequence], run_dir: Path, vocabulary: Vocabulary)
         weights |= set(sequence.loss_weights[begin:])
     assert weights == {0.0, 0.25, 1.0}
     total = sum(len(sequence.token_ids) for sequence in sequences)
-    assert total - len(sequences[-1].token_ids) < 6000 <= total
+    longest = max(len(sequence.token_ids) for sequence in sequences)
+    assert 6000 <= total < 6000 + len(families()) * longest
 
 
 def test_sft_of_a_model_without_the_tokens_is_refused(recipe: Recipe, run_dir: Path) -> None:
