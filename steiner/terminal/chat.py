@@ -9,8 +9,10 @@ Ctrl-C stops the answer and keeps the chat; Ctrl-D ends it.
 
 from __future__ import annotations
 
+import signal
 import sys
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from steiner.terminal.question import Ask, load
@@ -86,12 +88,26 @@ class Chat:
         turn = Message("user", question)
         display = Display(sys.stdout, self._style, samples=self._ask.samples)
         try:
-            with closing(self._ask.stream(self._reasoner, [*self._messages, turn])) as events:
+            events = self._ask.stream(self._reasoner, [*self._messages, turn])
+            with closing(events), _noticing_interrupts() as interrupted:
                 for event in events:
+                    if interrupted():
+                        display.interrupt()
+                        break
                     display.show(event)
                     if isinstance(event, Finished):
                         self._messages += [turn, Message("assistant", event.answer.text)]
-        except KeyboardInterrupt:
-            display.interrupt()
         except SteinerError as error:
             print(f"{self._style.paint('error:', 'red')} {error}\nhint: {error.hint}")
+
+
+@contextmanager
+def _noticing_interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, to be asked between two tokens: a KeyboardInterrupt raised in the
+    middle of one can be lost in foreign code, and the answer would go on."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
