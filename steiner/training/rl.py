@@ -46,7 +46,7 @@ from steiner.training.groups import Group, GroupSource, measures, widest
 from steiner.training.optim import build_optimizer
 from steiner.training.policy import GrammarPolicy
 from steiner.training.rewards import StepAdvantage, step_advantages, token_advantages
-from steiner.training.trainer import last_checkpoint, remove_checkpoints
+from steiner.training.trainer import last_checkpoint, remove_checkpoints, use_fast_attention
 from steiner.types import Rollout, UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
@@ -76,8 +76,7 @@ def build_trainer(
 ) -> StepGRPOTrainer:
     """The trainer, ready to run. Its data set only counts; the GroupSource draws the problems."""
     vocabulary = Vocabulary.require(tokenizer)
-    if model.device.type == "cpu":
-        model.set_attn_implementation("eager")  # masked fused attention is slow there
+    use_fast_attention(model)
     max_length = int(model.config.max_position_embeddings)
     engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])

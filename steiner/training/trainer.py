@@ -166,8 +166,8 @@ def train_sequences(
     trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
     for callback in callbacks:
         trainer.add_callback(callback)
-    if model.device.type == "cpu":
-        _quicken(model, trainer.batches, schedule.tokens)
+    use_fast_attention(model)
+    _compile_if_worth(model, trainer.batches, schedule.tokens)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     save_model(model, tokenizer, folder)
     trainer.state.save_to_json(str(folder / "trainer_state.json"))
@@ -175,14 +175,17 @@ def train_sequences(
     return trainer
 
 
-def _quicken(model: PreTrainedModel, batches: TokenBatches, tokens: int) -> None:
-    """Plain attention, and all of it compiled where that is worth the time.
+def use_fast_attention(model: PreTrainedModel) -> None:
+    """Plain attention on a CPU, where PyTorch's fused one is slower at these lengths, and slower
+    still with a mask (docs/log.md)."""
+    if model.device.type == "cpu":
+        model.set_attn_implementation("eager")
 
-    PyTorch's fused attention is slower at these lengths on a CPU, and a small model spends much
-    time between the products (docs/log.md).
-    """
-    model.set_attn_implementation("eager")
-    if tokens >= _WORTH_COMPILING and shutil.which("g++"):
+
+def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, tokens: int) -> None:
+    """On a CPU a small model spends much time between the products (docs/log.md)."""
+    on_cpu = model.device.type == "cpu"
+    if on_cpu and tokens >= _WORTH_COMPILING and shutil.which("g++"):
         model.get_decoder().compile(dynamic=len(set(batches.lengths)) > 1)
 
 
