@@ -54,31 +54,18 @@ class Countdown(Family):
     def verdict(self, spec: Spec, state: State) -> Verdict:
         if len(state) > 2:
             return Verdict.OPEN
-        return Verdict.GOAL if spec["target"] in _results(state) else Verdict.DEAD
+        return Verdict.GOAL if _last_action(state, spec["target"]) else Verdict.DEAD
 
     def step_texts(
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
-        operator, left, right = move.action
-        told = {"numbers": _join(before), "left": left, "operator": operator, "right": right}
-        result = _apply(operator, left, right)
+        told = {"numbers": _join(before), "equation": _render_equation(phrases, move.action)}
         return StepTexts(
-            phrases.render("next_step", depth=depth, **told, result=result),
-            phrases.render("understanding", rest=_join(_rest(before, left, right))),
+            phrases.render("next_step", depth=depth, **told),
+            phrases.render("understanding", rest=_join(_rest(before, *move.action[1:]))),
             phrases.render("summary", numbers=_join(move.state)),
-            self._verification(spec, phrases, move.state),
+            verification(phrases, spec["target"], move.state),
         )
-
-    def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
-        target = spec["target"]
-        verdict = self.verdict(spec, state)
-        if verdict is Verdict.OPEN:
-            return phrases.render("open", count=len(state), target=target)
-        told = {"results": _join(_results(state), ", "), "target": target}
-        if verdict is Verdict.DEAD:
-            return phrases.render("dead", **told)
-        operator, left, right = _last_action(state, target)
-        return phrases.render("goal", **told, left=left, operator=operator, right=right)
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         depth, before, action, right = _read_next_step(phrases, texts.next_step)
@@ -94,18 +81,10 @@ class Countdown(Family):
         self, spec: Spec, phrases: Phrases, text: str, after: State | None
     ) -> tuple[Verdict | None, bool]:
         found = phrases.match(text, "open", "goal", "dead")
-        if found is None or after is None:
+        if found is None or after is None or len(after) < 2:
             return None, False
-        name, fields = found
-        sound = fields["target"] == str(spec["target"])
-        if name == "open":
-            return Verdict.OPEN, sound and fields["count"] == str(len(after))
-        true = len(after) == 2 and fields["results"] == _join(_results(after), ", ")
-        if name == "dead":
-            return Verdict.DEAD, sound and true
-        action = (fields["operator"], *_integers(fields["left"], fields["right"]))
-        reached = any(m.action == action and m.state == (spec["target"],) for m in _moves(after))
-        return Verdict.GOAL, sound and true and reached
+        verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL, "dead": Verdict.DEAD}[found[0]]
+        return verdict, text.strip() == verification(phrases, spec["target"], after)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
         numbers = _join(spec["numbers"], ", ")
@@ -128,8 +107,10 @@ class Countdown(Family):
 
     def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
         actions = [move.action for _, move in branch]
-        actions.append(_last_action(branch[-1][1].state, spec["target"]))
-        return ", ".join(f"{a} {op} {b} = {_apply(op, a, b)}" for op, a, b in actions)
+        last = _last_action(branch[-1][1].state, spec["target"])
+        return ", ".join(
+            _render_equation(phrases, action) for action in (*actions, last) if action is not None
+        )
 
     def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
         text = answer.strip()
@@ -194,13 +175,9 @@ def _moves(state: State) -> tuple[Move, ...]:
     return tuple(found.values())
 
 
-def _results(state: State) -> list[int]:
-    """What two numbers can make, in the order + - * /."""
-    return [result for _, result in _pair_actions(*state)]
-
-
-def _last_action(state: State, target: int) -> Action:
-    return next(action for action, result in _pair_actions(*state) if result == target)
+def _last_action(state: State, target: int) -> Action | None:
+    """The first by which two numbers make the target."""
+    return next((action for action, made in _pair_actions(*state) if made == target), None)
 
 
 def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:
@@ -212,6 +189,13 @@ def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:
             return None
         state = rng.choice(moves).state
     return int(state[0])
+
+
+def _render_equation(phrases: Phrases, action: Action) -> str:
+    """`9 * 5 = 45`."""
+    operator, left, right = action
+    result = _apply(operator, left, right)
+    return phrases.render("equation", left=left, operator=operator, right=right, result=result)
 
 
 def _join(numbers: Sequence[int], separator: str = " ") -> str:
@@ -236,12 +220,12 @@ def _read_next_step(
 ) -> tuple[int | None, State | None, Action | None, bool]:
     """Depth, the numbers held, action, and whether the result is right."""
     found = phrases.match(text, "next_step")
-    if found is None:
+    equation = phrases.match(found[1]["equation"], "equation") if found else None
+    if found is None or equation is None:
         return None, None, None, False
-    depth, left, right, result = _integers(
-        *(found[1][key] for key in ("depth", "left", "right", "result"))
-    )
-    operator = found[1]["operator"]
+    (depth,) = _integers(found[1]["depth"])
+    left, right, result = _integers(*(equation[1][key] for key in ("left", "right", "result")))
+    operator = equation[1]["operator"]
     right_result = result == _apply(operator, left, right)
     return depth, _read_numbers(found[1]["numbers"]), (operator, left, right), right_result
 
@@ -309,6 +293,18 @@ def _exact(operator: str, left: Fraction, right: Fraction) -> Fraction | None:
     if operator == "/":
         return left / right if right else None
     return {"+": left + right, "-": left - right, "*": left * right}[operator]
+
+
+def verification(phrases: Phrases, target: int, state: State) -> str:
+    """Of two numbers, what they make in the order + - * /, up to the target."""
+    if len(state) > 2:
+        return phrases.render("open", count=len(state), target=target)
+    actions = [action for action, _ in _pair_actions(*state)]
+    last = _last_action(state, target)
+    if last is not None:
+        actions = actions[: 1 + actions.index(last)]
+    equations = ", ".join(_render_equation(phrases, action) for action in actions)
+    return phrases.render("goal" if last else "dead", target=target, equations=equations)
 
 
 FAMILY = Countdown()

@@ -206,19 +206,26 @@ def _person(spec: Spec, name: str) -> int | None:
     return spec["names"].index(name) if name in spec["names"] else None
 
 
+def _render_said(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
+    """A claim with the roles that are known: `Ann the knight says Bob the knave and Cid differ`."""
+    told = [
+        name if role == UNKNOWN else phrases.render("person", name=name, role=_role(phrases, role))
+        for name, role in zip(spec["names"], state, strict=True)
+    ]
+    return render_claim(phrases, told, told[speaker], _says(spec)[speaker]).rstrip(".")
+
+
 def _render_truths(spec: Spec, phrases: Phrases, state: State, last: int | None) -> str:
     """What each known person says, up to person `last`, and whether it is true by the known roles:
-    `Ann the knight says Bob is a knave: true; ...`."""
-    says, names = _says(spec), spec["names"]
-    told = []
+    `Ann the knight says Bob the knave is a knave: true; ...`."""
+    says, claims = _says(spec), []
     for person, role in enumerate(state[: None if last is None else last + 1]):
         if role != UNKNOWN:
-            speaker = phrases.render("speaker", name=names[person], role=_role(phrases, role))
-            said = render_claim(phrases, names, speaker, says[person]).rstrip(".")
             value = truth(says, state, person)
             word = phrases.words["unsettled"] if value is None else phrases.words["truths"][value]
-            told.append(phrases.render("claim", said=said, truth=word))
-    return "; ".join(told)
+            said = _render_said(spec, phrases, state, person)
+            claims.append(phrases.render("claim", said=said, truth=word))
+    return "; ".join(claims)
 
 
 def _render_next_step(
@@ -228,23 +235,29 @@ def _render_next_step(
     fields = {"depth": depth, "name": spec["names"][person], "role": _role(phrases, role)}
     fields["known"] = _render_known(spec, phrases, before) or phrases.words["nobody"]
     if speakers:
-        fields["speaker"] = spec["names"][speakers[0]]
+        fields["said"] = _render_said(spec, phrases, before, speakers[0])
     return phrases.render(kind, **fields)
 
 
 def _read_next_step(
     spec: Spec, phrases: Phrases, text: str
 ) -> tuple[int | None, State | None, Action | None]:
-    """Depth, the roles known before, action."""
+    """Depth, the roles known before, action (None where it does not say what was claimed)."""
     found = phrases.match(text, "suppose", "deduce")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
         return None, None, None
     kind, fields = found
     depth, before = int(fields["depth"]), _read_known(spec, phrases, fields["known"])
-    persons = [_person(spec, fields[key]) for key in ("speaker", "name") if key in fields]
-    if None in persons or fields["role"] not in phrases.words["roles"]:
+    person, roles = _person(spec, fields["name"]), phrases.words["roles"]
+    if before is None or person is None or fields["role"] not in roles:
         return depth, before, None
-    return depth, before, (kind, *persons, phrases.words["roles"].index(fields["role"]))
+    decided = (person, roles.index(fields["role"]))
+    if kind == "suppose":
+        return depth, before, (kind, *decided)
+    for speaker in range(len(before)):
+        if fields["said"] == _render_said(spec, phrases, before, speaker):
+            return depth, before, (kind, speaker, *decided)
+    return depth, before, None
 
 
 def _render_known(spec: Spec, phrases: Phrases, state: State) -> str:

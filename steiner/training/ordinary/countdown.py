@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 
 from steiner.problems import load_phrases
+from steiner.problems.countdown import verification
 from steiner.training.ordinary.facts import numbers, triple
 from steiner.training.ordinary.lessons import Fact, Lesson, drills, join
 from steiner.training.ordinary.train_problems import train_problem
@@ -54,20 +55,18 @@ def _never(rng: random.Random) -> Fact:
     """The words of the family's dead end, on two numbers and any number that they do not give."""
     left, right = _pair(rng)
     given = results(left, right)
-    target = rng.choice([n for n in range(1, LIMIT + 1) if n not in given])
-    phrase = load_phrases("countdown").render("dead", results=join(given, ", "), target=target)
-    return f"Now we hold {left} {right}. The target is {target}.", phrase
+    return _verified(left, right, rng.choice([n for n in range(1, LIMIT + 1) if n not in given]))
 
 
 def _goal(rng: random.Random) -> Fact:
     """The words of the family's goal, on two numbers and one that they give."""
     left, right = _pair(rng)
-    given = results(left, right)
-    target = rng.choice(given)
-    operator = _how(left, right, target).split()[1]
-    fields = {"left": left, "operator": operator, "right": right, "target": target}
-    phrase = load_phrases("countdown").render("goal", **fields, results=join(given, ", "))
-    return f"Now we hold {left} {right}. The target is {target}.", phrase
+    return _verified(left, right, rng.choice(results(left, right)))
+
+
+def _verified(left: int, right: int, target: int) -> Fact:
+    told = f"Now we hold {left} {right}. The target is {target}."
+    return told, verification(load_phrases("countdown"), target, (left, right))
 
 
 def _can(rng: random.Random) -> Fact:

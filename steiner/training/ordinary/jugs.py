@@ -17,7 +17,7 @@ from steiner.types import Problem
 
 _FAMILY = "jugs"
 _NAMES = "ABC"
-MAX_CAPACITY, MAX_MOVES = 30, 12
+MAX_CAPACITY, MAX_MOVES = 40, 12
 """As large as those of generated problems; the family reads larger ones."""
 
 
@@ -106,7 +106,7 @@ def _verify(rng: random.Random) -> Fact:
 def _room(rng: random.Random) -> Fact:
     most = rng.randint(2, MAX_CAPACITY)
     held, jug = rng.randint(0, most), rng.choice(_NAMES)
-    return f"Jug {jug} takes {most} and has {held}. Room left:", str(most - held)
+    return f"Jug {jug} takes {most} and has {held}. Room left:", f"{most} - {held} = {most - held}"
 
 
 def _poured(rng: random.Random) -> Fact:
@@ -115,7 +115,8 @@ def _poured(rng: random.Random) -> Fact:
     jug, into = rng.sample(_NAMES, 2)
     amount = min(have, most - held)
     prompt = f"{jug} has {have}. {into} takes {most} and has {held}. Pour {jug} into {into}:"
-    return prompt, f"{amount} flows, {jug} {have - amount}, {into} {held + amount}"
+    left, now = f"{have} - {amount} = {have - amount}", f"{held} + {amount} = {held + amount}"
+    return prompt, f"Pour {amount}: {left}, {now}"
 
 
 def _moves_left(rng: random.Random) -> Fact:

@@ -100,14 +100,19 @@ def _simple(rng: random.Random) -> Fact:
     return prompt, f"{first} is a {_role(said == role)}"
 
 
+def _told(name: str, role: bool) -> str:
+    """`Ann the knight`."""
+    return load_phrases(_FAMILY).render("person", name=name, role=_role(role))
+
+
 def _follows(rng: random.Random) -> Fact:
     """A speaker's role and another's settle the third person's, or leave it open."""
     speaker, first, second = rng.sample(NAMES, 3)
     kind = rng.choice([kind for kind in _KINDS if kind not in ("knight", "knave")])
     role, known = _coins(rng, 2)
     fitting = [other for other in (True, False) if _is_true(kind, known, other) == role]
-    roles = render_roles([(speaker, role), (first, known)])
-    prompt = f"{roles}. {_claim(kind, speaker, first, second)} Then"
+    said = _claim(kind, _told(speaker, role), _told(first, known), second).rstrip(".")
+    prompt = f"{said}, so"
     if len(fitting) == 1:
         return prompt, f"{second} is a {_role(fitting[0])}"
     return prompt, f"{second} can be either" if fitting else "there is a clash"
@@ -128,8 +133,7 @@ def _clash(rng: random.Random) -> Fact:
     known = [(speaker, role), *others[: 1 if kind in ("knight", "knave") else 2]]
     rng.shuffle(known)
     phrases, true = load_phrases(_FAMILY), _is_true(kind, *coins)
-    knower = phrases.render("speaker", name=speaker, role=_role(role))
-    said = _claim(kind, knower, first, second).rstrip(".")
+    said = _claim(kind, _told(speaker, role), *(_told(*other) for other in others)).rstrip(".")
     claims = phrases.render("claim", said=said, truth="true" if true else "false")
     prompt = f"{_claim(kind, speaker, first, second)} Now {render_roles(known)}."
     return prompt, phrases.render("goal" if role == true else "dead", claims=claims)

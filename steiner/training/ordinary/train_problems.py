@@ -17,7 +17,7 @@ def train_problem(rng: random.Random, name: str) -> Problem:
     chosen, last = family(name), len(load_phrases(name).questions) - 1
     levels = list(chosen.levels)
     while True:
-        (level,) = rng.choices(levels, [1 / level**2 for level in levels])
+        (level,) = rng.choices(levels, [1 / level for level in levels])
         spec = chosen.generate(rng, level)
         if is_train(name, spec):
             return pose(name, spec, level=level, wording=rng.randrange(last))
