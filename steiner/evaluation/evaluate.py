@@ -3,12 +3,12 @@
 Recipe, model folders -> results.json, transcripts.json, outcomes.parquet
 
 Each model is loaded once. One that answers directly takes one pass of the engine. One that reasons
-takes three: all suites greedily without a step budget (and, for the last model, the samples); the
+takes three: all its suites without a step budget (and, for the last model, the samples); the
 answers within each budget on validation problems (and, for the last model, on the main suite and
 the samples), from which the model's budget is chosen; the other answers within that budget. The
 first pass is nearly all of the time: with N problems a family it is F families times N of the main
-suite and N / 4 each of three others, and the last model's samples of N / 4; the later ones decode
-answers only (scaling.py).
+suite and N / 4 of the validation problems, and for the last model N / 4 each of two others and the
+samples of N / 4; the later ones decode answers only (scaling.py).
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ from steiner.recipe import Recipe
 MAIN = "test"
 """The suite that the headline figures are about."""
 
+VALIDATION = "validation"
+"""The suite that step budgets are chosen on."""
+
 
 @dataclass(slots=True)
 class _Findings:
@@ -59,7 +62,8 @@ class _Findings:
 def evaluate(recipe: Recipe, models: Mapping[str, str], out_dir: Path) -> Results:
     """Evaluates `models` (stage -> folder or hub name, in the order of training) into `out_dir`.
 
-    The last is taken for the run's result: it alone is swept over all budgets, sampled and drawn.
+    The last is taken for the run's result: it alone is asked every suite, swept over all budgets,
+    sampled and drawn.
     Raises UserError where a model cannot be loaded.
     """
     tasks = [task for suite in suites().values() for task in suite.tasks(recipe)]
@@ -68,10 +72,11 @@ def evaluate(recipe: Recipe, models: Mapping[str, str], out_dir: Path) -> Result
     for stage, source in models.items():
         started = time.perf_counter()
         runner = Runner(stage, source, recipe)
+        asked = [task for task in tasks if stage == final or task.suite in (MAIN, VALIDATION)]
         if runner.reasons:
-            _reasoning(runner, tasks, found, final=stage == final)
+            _reasoning(runner, asked, found, final=stage == final)
         else:
-            _direct(runner, tasks, found)
+            _direct(runner, asked, found)
         seconds = round(time.perf_counter() - started, 2)
         found.cost[stage] = {"seconds": seconds, "tokens": runner.tokens}
     results = _results(recipe, final, tasks, found)
@@ -139,7 +144,7 @@ def _is_main(search: Search) -> bool:
 
 def _is_swept(search: Search, final: bool) -> bool:
     """Whether the search is looked at within every budget."""
-    return search.task.suite == "validation" or (final and _is_main(search))
+    return search.task.suite == VALIDATION or (final and _is_main(search))
 
 
 def _note(found: _Findings, runner: Runner, searches: Sequence[Search], budget: int | None) -> None:
@@ -150,7 +155,7 @@ def _choose(runner: Runner, found: _Findings) -> int | None:
     """The budget by the validation suite; no budget where the recipe names none."""
     right_P: dict[int | None, list[bool]] = {}
     for outcome in found.outcomes:
-        if outcome.stage == runner.stage and outcome.suite == "validation":
+        if outcome.stage == runner.stage and outcome.suite == VALIDATION:
             right_P.setdefault(outcome.budget, []).append(outcome.right)
     return choose_budget(right_P)
 

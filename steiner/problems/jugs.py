@@ -2,8 +2,8 @@
 
 A state is the moves left, then the content of each jug; all start empty. A move fills an empty jug,
 empties a full one, or pours until one of two is empty or full; it never leaves all jugs empty or
-all full. Shortest solutions need no other (benchmarks of thousands of targets found none), though
-an answer may use them. Twin of reasoning-gym's `jugs`.
+all full. No target needs other moves to be reached soonest (tests/problems/test_jugs.py), though an
+answer may use them. Twin of reasoning-gym's `jugs`.
 """
 
 from __future__ import annotations

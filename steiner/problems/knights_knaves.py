@@ -92,6 +92,9 @@ class KnightsKnaves(Family):
         if before:
             unknown = _render_unknown(spec, phrases, before)
             sound = sound and texts.understanding.strip() == unknown
+        if before and depth is not None and action:
+            told = _render_next_step(spec, phrases, depth, before, action)
+            sound = sound and texts.next_step.strip() == told
         return StepReading(depth, action, before, after, verdict, sound)
 
     def _read_verification(
@@ -242,22 +245,23 @@ def _render_next_step(
 def _read_next_step(
     spec: Spec, phrases: Phrases, text: str
 ) -> tuple[int | None, State | None, Action | None]:
-    """Depth, the roles known before, action (None where it does not say what was claimed)."""
+    """Depth, the roles known before, action; what a deduction quotes may be false."""
     found = phrases.match(text, "suppose", "deduce")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
         return None, None, None
     kind, fields = found
     depth, before = int(fields["depth"]), _read_known(spec, phrases, fields["known"])
-    person, roles = _person(spec, fields["name"]), phrases.words["roles"]
-    if before is None or person is None or fields["role"] not in roles:
+    persons = [_person(spec, fields["name"])]
+    if kind == "deduce":
+        persons.insert(0, _speaker(spec, fields["said"]))
+    if None in persons or fields["role"] not in phrases.words["roles"]:
         return depth, before, None
-    decided = (person, roles.index(fields["role"]))
-    if kind == "suppose":
-        return depth, before, (kind, *decided)
-    for speaker in range(len(before)):
-        if fields["said"] == _render_said(spec, phrases, before, speaker):
-            return depth, before, (kind, speaker, *decided)
-    return depth, before, None
+    return depth, before, (kind, *persons, phrases.words["roles"].index(fields["role"]))
+
+
+def _speaker(spec: Spec, said: str) -> int | None:
+    """Whose claim it is: their name stands first."""
+    return next((i for i, name in enumerate(spec["names"]) if said.startswith(f"{name} ")), None)
 
 
 def _render_known(spec: Spec, phrases: Phrases, state: State) -> str:

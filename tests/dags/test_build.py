@@ -13,6 +13,7 @@ from steiner.dags import build
 from steiner.dags.build import build_dag
 from steiner.problems import families, family, pose, recognise
 from steiner.types import ReasoningDag, Spec, State, Status, UserError, Verdict
+from tests.jug_rules import poured
 
 NAMES = sorted(families())
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
@@ -138,23 +139,9 @@ def _jugs_leads_on(spec: Spec) -> Callable[[State], bool]:
         left, *held = state
         if spec["target"] in held:
             return True
-        return left > 0 and any(leads_on((left - 1, *after)) for after in _poured(sizes, held))
+        return left > 0 and any(leads_on((left - 1, *after)) for after in poured(sizes, held))
 
     return leads_on
-
-
-def _poured(sizes: list[int], held: list[int]) -> list[tuple[int, ...]]:
-    found = []
-    for jug in range(len(sizes)):
-        for amount in (0, sizes[jug]):
-            found.append((*held[:jug], amount, *held[jug + 1 :]))
-        for other in range(len(sizes)):
-            after = list(held)
-            after[other] = min(sizes[other], held[other] + held[jug])
-            after[jug] = held[jug] - (after[other] - held[other])
-            if other != jug:
-                found.append(tuple(after))
-    return found
 
 
 CLAIMS: dict[str, Callable[[bool, bool], bool]] = {

@@ -77,19 +77,19 @@ def test_problems_and_paths_are_spread_over_families(folder: FilePath) -> None:
 
 
 def test_a_family_with_few_problems_has_as_many_paths(tmp_path: FilePath) -> None:
-    """Level 1 of jugs has fewer than a thousand problems."""
+    """Level 1 of jugs has fewer than two thousand problems."""
     levels = {"jugs": 1, "countdown": 2}
     recipe = replace(
         RECIPE,
         problems=ProblemsRecipe(levels),
-        synth=replace(RECIPE.synth, dags=2400, paths=2400, max_steps=6),
+        synth=replace(RECIPE.synth, dags=4000, paths=4000, max_steps=6),
     )
     synthesise(recipe, tmp_path)
     dags = Counter(dag["family"] for dag in _rows(tmp_path, "dags"))
-    assert dags.total() == 2400
-    assert dags["jugs"] < 1000
+    assert dags.total() == 4000
+    assert dags["jugs"] < 2000
     paths = Counter(path["family"] for path in _rows(tmp_path, "paths"))
-    assert dict(paths) == {"jugs": 1200, "countdown": 1200}
+    assert dict(paths) == {"jugs": 2000, "countdown": 2000}
 
 
 def test_no_problem_is_of_validation_or_test_or_there_twice(folder: FilePath) -> None:

@@ -11,13 +11,13 @@ from steiner.evaluation.results import ALL, read_results
 from tests.evaluation.conftest import RECIPE
 
 
-def test_every_stage_family_and_suite_is_measured(evaluated):
+def test_every_stage_and_family_is_measured_and_the_last_stage_on_every_suite(evaluated):
     accuracy = {(r.stage, r.family) for r in evaluated.results.find("accuracy")}
     families = (*RECIPE.problems.levels, ALL)
     assert accuracy == {(stage, name) for stage in evaluated.models for name in families}
     for suite in ("wording", "reasoning_gym"):
         found = evaluated.results.find(f"accuracy/{suite}")
-        assert {r.stage for r in found} == {"base", "sft", "rl"}
+        assert {r.stage for r in found} == {"rl"}
     assert evaluated.results.direct == ["base"]
 
 

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from steiner.problems import family, load_phrases
 from steiner.types import StepTexts, UserError, Verdict
+from tests.jug_rules import poured
 
 JUGS, PHRASES = family("jugs"), load_phrases("jugs")
 SPEC = {"capacities": [3, 5], "target": 4, "max_moves": 6}
 ANSWER = "fill B, pour B into A, empty A, pour B into A, fill B, pour B into A"
 
 
-def test_moves_change_something_and_never_empty_all() -> None:
-    # A 3 is full, B 0: fill B and pour A into B are left; to empty A would empty all.
+def test_no_move_is_idle() -> None:
+    # A 3 is full, B 5 is empty: to empty A would empty all, to fill B would fill all.
     found = {move.action: move.state for move in JUGS.moves(SPEC, (5, 3, 0))}
-    assert found == {("fill", "B"): (4, 3, 5), ("pour", "A", "B"): (4, 0, 3)}
+    assert found == {("pour", "A", "B"): (4, 0, 3)}
+    # A 1, B 5: A is neither empty nor full.
+    found = {move.action: move.state for move in JUGS.moves(SPEC, (2, 1, 5))}
+    assert found == {("empty", "B"): (1, 1, 0), ("pour", "B", "A"): (1, 3, 3)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(2, 24), min_size=2, max_size=3, unique=True))
+def test_no_target_needs_an_idle_move(capacities: list[int]) -> None:
+    """The fewest moves to each target are the same with all moves that jugs allow."""
+    spec = {"capacities": capacities, "target": 99, "max_moves": 8}
+    start = (0,) * len(capacities)
+    own = fewest(start, lambda held: [m.state[1:] for m in JUGS.moves(spec, (1, *held))])
+    assert own == fewest(start, lambda held: poured(capacities, held))
+
+
+def fewest(
+    start: tuple[int, ...], after: Callable[[tuple[int, ...]], list[tuple[int, ...]]]
+) -> dict[int, int]:
+    """Amount -> after how many moves, up to 8, some jug may hold it."""
+    found, seen, front = {0: 0}, {start}, {start}
+    for moves in range(1, 9):
+        front = {held for before in front for held in after(before)} - seen
+        seen |= front
+        for amount in {amount for held in front for amount in held}:
+            found.setdefault(amount, moves)
+    return found
 
 
 def test_verdict_looks_at_target_before_the_limit() -> None:
@@ -78,12 +108,12 @@ def test_false_facts_are_unsound() -> None:
     before, after = (6, 0, 0), (5, 0, 5)
     move = next(move for move in JUGS.moves(SPEC, before) if move.state == after)
     texts = JUGS.step_texts(SPEC, PHRASES, 1, before, move)
-    assert texts.verification == "No jug holds 4, moves left: 5"
+    assert texts.verification == "Target 4 in no jug, moves left: 5"
     for false in (
-        "No jug holds 4, moves left: 4",
-        "No jug holds 3, moves left: 5",
-        "No jug holds 4 and no move is left",
-        "Jug B holds 4",
+        "Target 4 in no jug, moves left: 4",
+        "Target 3 in no jug, moves left: 5",
+        "Target 4 in no jug, no move left",
+        "Target 4 in jug B",
     ):
         wrong = type(texts)(texts.next_step, texts.understanding, texts.summary, false)
         assert not JUGS.read_step(SPEC, PHRASES, wrong).sound
@@ -91,9 +121,9 @@ def test_false_facts_are_unsound() -> None:
 
 POURED = StepTexts(
     "Step 2 of 6 from A 0, B 5: pour B into A",
-    "B has 5, A has room for 3",
-    "Pour 3. Now jugs are A 3, B 2",
-    "No jug holds 4, moves left: 4",
+    "B has 5, A has room for 3 - 0 = 3",
+    "Pour 3: 5 - 3 = 2, 0 + 3 = 3. Now jugs are A 3, B 2",
+    "Target 4 in no jug, moves left: 4",
 )
 
 
@@ -115,10 +145,20 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
     for start in ("A 0, B 4", "A 5, B 0", "B 5, A 0", "A 0", "A 0, B 5, C 0", "A 0,B 5", "nothing"):
         told = replace(POURED, next_step=f"Step 2 of 6 from {start}: pour B into A")
         assert JUGS.read_step(SPEC, PHRASES, told).before != reading.before
-    for understanding in ("B has 5, A has room for 2", "B has 4, A has room for 3", "B has 5", ""):
+    for understanding in (
+        "B has 5, A has room for 3 - 0 = 2",
+        "B has 4, A has room for 3 - 0 = 3",
+        "B has 5, A has room for 3",
+        "B has 5",
+        "",
+    ):
         told = replace(POURED, understanding=understanding)
         assert JUGS.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
-    for summary in ("Pour 2. Now jugs are A 3, B 2", "Now jugs are A 3, B 2"):
+    for summary in (
+        "Pour 2: 5 - 2 = 3, 0 + 2 = 2. Now jugs are A 3, B 2",
+        "Pour 3: 5 - 3 = 2, 0 + 3 = 4. Now jugs are A 3, B 2",
+        "Now jugs are A 3, B 2",
+    ):
         assert not JUGS.read_step(SPEC, PHRASES, replace(POURED, summary=summary)).sound
     limit = replace(POURED, next_step=POURED.next_step.replace("of 6", "of 7"))
     assert not JUGS.read_step(SPEC, PHRASES, limit).sound

@@ -40,14 +40,14 @@ SETTINGS: Mapping[str, Mapping[int, Mapping[str, int]]] = {
     },
     "jugs": {
         level: {"num_jugs": count, "difficulty": fewest}
-        for level, (count, fewest) in {2: (3, 4), 3: (3, 4), 4: (3, 6)}.items()
+        for level, (count, fewest) in {3: (3, 4), 4: (3, 6)}.items()
     },
 }
 """Family -> level -> reasoning-gym's settings, as near to the level as they come.
 
 reasoning-gym's defaults lie beyond a small model: countdown targets from 100 to 999 from up to six
 numbers to 100, sudokus with up to 12 empty cells, jugs that need ten moves or more. It has three
-jugs at least, so level 1 has no twin there, and they are small and few in kind.
+jugs at least, so levels 1 and 2 have no twin there, and they are small and few in kind.
 """
 
 _SIZE = 100_000
