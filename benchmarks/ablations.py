@@ -15,7 +15,7 @@ from statistics import fmean
 
 from benchmarks.marks import Marks, accuracy, marks
 from benchmarks.results import Measured
-from benchmarks.setting import Figure, Setting, weights_digest
+from benchmarks.setting import Figure, Setting, model_digest
 from steiner.evaluation.measures import Estimate, bootstrap_difference, mean_of
 from steiner.recipe import Recipe, RlRecipe
 from steiner.training import rl
@@ -68,7 +68,7 @@ def _trained(setting: Setting, name: str, recipe: Recipe) -> Path:
     def work(recipe: Recipe, out_dir: Path) -> None:
         rl.train(recipe, setting.run_dir, out_dir)
 
-    folder, _ = setting.trained(name, recipe, work, weights_digest(setting.stage("sft")))
+    folder, _ = setting.trained(name, recipe, work, model_digest(setting.stage("sft")))
     return folder
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from benchmarks.compute import run_compute, runtime, tokens_in, training_seconds
-from benchmarks.setting import Setting, weights_digest
+from benchmarks.setting import Setting, model_digest
 from steiner.recipe import Recipe
 from steiner.training import baselines
 from steiner.training.baselines import count_parameters
@@ -37,7 +37,7 @@ def _timed(setting: Setting, name: str, train: baselines.Training) -> tuple[Path
     def work(recipe: Recipe, out_dir: Path) -> None:
         train(recipe, out_dir, tokens)
 
-    base = weights_digest(recipe.base.source)
+    base = model_digest(recipe.base.source)
     folder, stamp = setting.trained(name, recipe, work, base, tokens)
     if stamp.sessions > 1:
         return folder, f"{tokens:,} tokens; resumed, so that its time is not known"
@@ -59,7 +59,7 @@ def large(setting: Setting) -> tuple[Path, str]:
     def work(recipe: Recipe, out_dir: Path) -> None:
         baselines.train_direct_large(recipe, out_dir, ordinary_tokens, tokens, times=TIMES)
 
-    base = weights_digest(recipe.base.source)
+    base = model_digest(recipe.base.source)
     name = f"large-{setting.large_flops:g}"
     folder, _ = setting.trained(name, recipe, work, base, ordinary_tokens, tokens)
     return folder, (

@@ -2,8 +2,8 @@
 
 model folder, split -> step budget -> Marks;  Marks -> Estimates
 
-The evaluation's own runner and temperature, on distinct problems in training wordings: the same for
-every model, so that differences are paired. On test problems is only measured; whatever is chosen
+The evaluation's own runner, on distinct problems in training wordings: the same for every model, so
+that differences are paired. On test problems is only measured; whatever is chosen
 is chosen on validation problems.
 """
 
@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.setting import Setting, weights_digest
+from benchmarks.setting import Setting, model_digest
 from steiner import __version__
 from steiner.evaluation.measures import Estimate, difference, mean_of, proportion
 from steiner.evaluation.outcomes import judge
@@ -63,10 +63,9 @@ def chosen_budget(setting: Setting, model: Path) -> int | None:
 
 def _digest(setting: Setting, model: Path, split: Split) -> str:
     recipe = setting.recipe
-    keys = ("seed", "language", "problems", "eval.max_tokens", "eval.search_temperature")
-    asked = recipe.digest(*keys)
+    asked = recipe.digest("seed", "language", "problems", "eval.max_tokens")
     parts = [__version__, asked, _budgets(setting), setting.problems, str(split)]
-    text = json.dumps([*parts, weights_digest(model)])
+    text = json.dumps([*parts, model_digest(model)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

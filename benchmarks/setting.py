@@ -70,9 +70,12 @@ Figure = Callable[[Setting], Iterator[Measured]]
 """Measures what stands under one name."""
 
 
-def weights_digest(model: str | Path) -> str:
-    """A hash of a model folder's weights; a name on the hub stands for itself."""
-    files = sorted(Path(model).glob("*.safetensors"))
+def model_digest(model: str | Path) -> str:
+    """A hash of a model folder's weights and of how it asks to be drawn from; a name on the hub
+    stands for itself."""
+    files = sorted(
+        [*Path(model).glob("*.safetensors"), *Path(model).glob("generation_config.json")]
+    )
     if not files:
         return str(model)
     digest = hashlib.sha256()

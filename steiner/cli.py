@@ -181,7 +181,7 @@ def _add_ask(parser: _Parser) -> None:
         "--temperature",
         type=float,
         metavar="T",
-        help="default: 0 (greedy), or 0.7 for several samples",
+        help="0 is greedy; default: what the model asks for, else 0, or 0.7 for several samples",
     )
 
 

@@ -122,6 +122,8 @@ class SftRecipe:
     batch_tokens: int = 4096
     wrong_turn_loss: float = fraction(0.2)
     """Loss weight of a wrong turn's decision to go there; its verification always counts fully."""
+    temperature: float = 0.0
+    """How the model asks to be drawn from, in its generation_config.json; 0 is greedy."""
     muon_lr: float = 0.01
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.02)
@@ -176,9 +178,7 @@ class EvalRecipe:
     samples: int = 8
     """Rollouts a problem for majority vote and best-of-n."""
     temperature: float = 0.7
-    """Of those samples."""
-    search_temperature: float = 0.0
-    """Of the one search a problem that all other accuracies are of; 0 is greedy."""
+    """Of those samples; a single search is drawn as the model asks."""
     max_tokens: int = 1024
     batch_size: int = operational(64)
 

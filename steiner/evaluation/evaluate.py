@@ -55,6 +55,7 @@ class _Findings:
     records: list[Record] = field(default_factory=list)
     transcripts: list[dict[str, Any]] = field(default_factory=list)
     chosen: dict[str, int | None] = field(default_factory=dict)
+    temperature: dict[str, float] = field(default_factory=dict)
     direct: list[str] = field(default_factory=list)
     cost: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -72,6 +73,7 @@ def evaluate(recipe: Recipe, models: Mapping[str, str], out_dir: Path) -> Result
     for stage, source in models.items():
         started = time.perf_counter()
         runner = Runner(stage, source, recipe)
+        found.temperature[stage] = runner.own_sampling.temperature
         asked = [task for task in tasks if stage == final or task.suite in (MAIN, VALIDATION)]
         if runner.reasons:
             _reasoning(runner, asked, found, final=stage == final)
@@ -190,6 +192,7 @@ def _results(recipe: Recipe, final: str, tasks: Sequence[Task], found: _Findings
         final=final,
         direct=found.direct,
         chosen_budget=found.chosen,
+        temperature=found.temperature,
         suites=sizes,
         records=found.records,
         comparisons=_comparisons(final, single, found.chosen),

@@ -98,7 +98,7 @@ def scaling_note(results: Results) -> str:
 
 def _decoding(results: Results) -> str:
     """How a search is decoded that is no sample."""
-    temperature = results.recipe["eval"]["search_temperature"]
+    temperature = results.temperature[results.final]
     return f"drawn at temperature {temperature:g}" if temperature else "greedy"
 
 

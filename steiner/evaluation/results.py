@@ -70,6 +70,8 @@ class Results:
     """Stages that answer without reasoning."""
     chosen_budget: Mapping[str, int | None]
     """By stage, chosen on validation problems."""
+    temperature: Mapping[str, float]
+    """By stage, of a search that is no sample: what the model asks for."""
     suites: Mapping[str, Mapping[str, int]]
     """Suite -> family -> how many problems."""
     records: Sequence[Record]

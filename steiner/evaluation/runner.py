@@ -9,7 +9,7 @@ directly) answers without reasoning.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tqdm.auto import tqdm
 
@@ -21,7 +21,7 @@ from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Engine, Request
 from steiner.reasoner.models import load_model
 from steiner.reasoner.precision import fastest_dtype
-from steiner.reasoner.sampling import Sampling
+from steiner.reasoner.sampling import Sampling, own_sampling
 from steiner.recipe import Recipe
 from steiner.training.cpt import grow_embeddings
 from steiner.types import Rollout
@@ -50,6 +50,7 @@ class Runner:
             num_new = add_reasoning_tokens(tokenizer)
             grow_embeddings(model, len(tokenizer), num_new)
         self.vocabulary = Vocabulary.require(tokenizer)
+        self.own_sampling = own_sampling(model) if self.reasons else Sampling()
         batch = recipe.eval.batch_size
         self._engine = Engine(model, self.vocabulary, max_batch=batch, max_length=_MAX_LENGTH)
         self.tokens = 0
@@ -57,11 +58,11 @@ class Runner:
 
     def search(self, task: Task) -> Request:
         """A request for the model's own way of answering, without a step budget. A search is drawn
-        at the recipe's temperature, the same way for every model; a direct answer is greedy."""
+        as the model asks, by the same random numbers for every model; a direct answer is greedy."""
         if not self.reasons:
             return Request(self._prompt(task), Budget(max_tokens=DIRECT_TOKENS), reasoning=False)
         limits = self.recipe.eval
-        drawn = self._drawn(limits.search_temperature, task, "search")
+        drawn = self._drawn(self.own_sampling, task, "search")
         return Request(self._prompt(task), Budget(max_tokens=limits.max_tokens), drawn)
 
     def sampled(self, task: Task, sample: int) -> Request:
@@ -73,12 +74,12 @@ class Runner:
 
     def sampling(self, task: Task, *names: object) -> Sampling:
         """The temperature of samples, with the random stream of that task and those names."""
-        return self._drawn(self.recipe.eval.temperature, task, "samples", *names)
+        return self._drawn(Sampling(self.recipe.eval.temperature), task, "samples", *names)
 
-    def _drawn(self, temperature: float, task: Task, kind: str, *names: object) -> Sampling:
+    def _drawn(self, sampling: Sampling, task: Task, kind: str, *names: object) -> Sampling:
         key = (self.recipe.seed, task.suite, task.problem.key)
         stream = random_stream("evaluation", kind, *key, *names)
-        return Sampling(temperature, seed=stream.getrandbits(31))
+        return replace(sampling, seed=stream.getrandbits(31))
 
     def generate(self, requests: Sequence[Request], what: str) -> list[Rollout]:
         """The rollouts of all requests, in their order, with a progress bar on stderr."""

@@ -25,7 +25,7 @@ from steiner.reasoner.budget import Budget, shortest_completion
 from steiner.reasoner.engine import Engine, Request
 from steiner.reasoner.events import Narrator, SampleFinished
 from steiner.reasoner.loading import load_reasoning_model
-from steiner.reasoner.sampling import Sampling
+from steiner.reasoner.sampling import Sampling, own_sampling
 from steiner.types import Message, Problem, Rollout, UserError
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 EFFORT_STEPS: Mapping[str, int] = {"low": 4, "medium": 12, "high": 32}
 """Effort -> max_steps."""
 SAMPLES_TEMPERATURE = 0.7
-"""Temperature of several samples where none is given; one sample is greedy."""
+"""Temperature of several samples where neither caller nor model names one."""
 
+_GREEDY = Sampling()
 _MAX_TOKENS = 8192
 _MAX_BATCH = 64
 
@@ -84,9 +85,10 @@ class Reasoner:
 
         `effort` (low, medium, high) is a step limit by name, and `max_steps` one by number, which
         counts where both are given; without either, only `max_tokens` bounds the search. Of several
-        `samples` the majority decides. `temperature` is 0 (greedy) for one sample and 0.7 for
-        several unless given; what is drawn depends on `seed` alone. Raises UserError for a
-        question or a limit that cannot be used.
+        `samples` the majority decides. `temperature` is the model's own (its
+        generation_config.json; 0, greedy, where that names none, and 0.7 for several samples)
+        unless given; what is drawn depends on `seed` alone. Raises UserError for a question or a
+        limit that cannot be used.
         """
         events = self.stream(
             question,
@@ -121,9 +123,8 @@ class Reasoner:
         budget = Budget(
             min_steps, step_limit(effort, max_steps), self._token_limit(len(prompt), max_tokens)
         )
-        requests = [
-            Request(prompt, budget, sampling) for sampling in samplings(samples, temperature, seed)
-        ]
+        drawn = samplings(samples, temperature, seed, own_sampling(self._model))
+        requests = [Request(prompt, budget, sampling) for sampling in drawn]
         return self._run(requests, posed(messages, self.language))
 
     def _run(
@@ -186,20 +187,23 @@ def step_limit(effort: str | None, max_steps: int | None) -> int | None:
     return EFFORT_STEPS[effort]
 
 
-def samplings(samples: int, temperature: float | None, seed: int) -> list[Sampling]:
-    """How each sample is drawn, each from a random stream of its own; the first of several is the
-    one that would be drawn alone. Raises UserError where they could not differ."""
+def samplings(
+    samples: int, temperature: float | None, seed: int, own: Sampling = _GREEDY
+) -> list[Sampling]:
+    """How each sample is drawn, each from a random stream of its own, as the model's `own` sampling
+    says where nothing is given; the first of several is the one that would be drawn alone. Raises
+    UserError where they could not differ."""
     if not samples >= 1:
         raise UserError(f"samples is {samples}", "give 1 or more")
     if temperature is None:
-        temperature = 0.0 if samples == 1 else SAMPLES_TEMPERATURE
+        temperature = own.temperature or (0.0 if samples == 1 else SAMPLES_TEMPERATURE)
     if samples > 1 and temperature == 0:
         raise UserError(
             f"{samples} samples at temperature 0 would all be the same",
             "give a temperature above 0, or one sample",
         )
     streams = (random_stream("reasoner", "samples", seed, sample) for sample in range(samples))
-    return [Sampling(temperature, seed=stream.getrandbits(31)) for stream in streams]
+    return [Sampling(temperature, own.top_p, stream.getrandbits(31)) for stream in streams]
 
 
 def as_messages(question: Question) -> tuple[Message, ...]:

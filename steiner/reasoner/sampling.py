@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -33,6 +34,15 @@ class Sampling:
             raise UserError(f"temperature is {self.temperature}", "give 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top_p is {self.top_p}", "give a number above 0, at most 1")
+
+
+def own_sampling(model: Any) -> Sampling:
+    """How a model's generation_config.json asks to be drawn from; greedy where it does not say."""
+    config = getattr(model, "generation_config", None)
+    if not getattr(config, "do_sample", None):
+        return Sampling()
+    temperature, top_p = (getattr(config, name, None) for name in ("temperature", "top_p"))
+    return Sampling(1.0 if temperature is None else temperature, 1.0 if top_p is None else top_p)
 
 
 class Sampler:

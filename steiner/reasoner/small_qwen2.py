@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 _SETTINGS, _TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
+_GENERATION = "generation_config.json"
 _MAX_BYTES = 400_000_000
 """Above this, importing transformers is not what takes long."""
 _EXPECTED = {
@@ -68,7 +69,7 @@ def load(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Vocabulary]
     try:
         tokenizer = SmallTokenizer(folder)
         vocabulary = Vocabulary.require(cast("PreTrainedTokenizerBase", tokenizer))
-        model = SmallQwen2(_read(folder / _CONFIG))
+        model = SmallQwen2(_read(folder / _CONFIG), _optional(folder / _GENERATION))
         model.fill(load_file(folder / _WEIGHTS))
     except UserError:
         raise
@@ -86,15 +87,20 @@ def _read(file: Path) -> dict[str, Any]:
     return record
 
 
+def _optional(file: Path) -> dict[str, Any]:
+    return _read(file) if file.is_file() else {}
+
+
 # ---------------------------------------------------------------------- weights
 
 
 class SmallQwen2(nn.Module):
     """The weights of a Qwen2ForCausalLM under their usual names, for Qwen2Decoder."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], generation_config: Mapping[str, Any]) -> None:
         super().__init__()
         self.config = SimpleNamespace(**config)
+        self.generation_config = SimpleNamespace(**generation_config)
         # On the CPU, although at once overwritten: the meta device imports torch._dynamo, 1.2 s.
         self.model = _Body(self.config)
         self.lm_head = nn.Linear(config["hidden_size"], config["vocab_size"], bias=False)

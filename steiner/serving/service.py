@@ -22,13 +22,15 @@ from steiner.reasoner.budget import Budget, shortest_completion
 from steiner.reasoner.engine import Engine, Request
 from steiner.reasoner.loading import load_reasoning_model
 from steiner.reasoner.reasoner import as_messages, samplings, step_limit
-from steiner.reasoner.sampling import Sampling
+from steiner.reasoner.sampling import Sampling, own_sampling
 from steiner.serving.completion import Completion
 from steiner.serving.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel
 from steiner.serving.metrics import Metrics
 from steiner.serving.settings import Settings
 from steiner.serving.worker import Worker
 from steiner.types import Message, Problem, UserError
+
+_GREEDY = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,15 @@ class Ask:
 class Service:
     """One model and its queue; lives in one event loop, between `start` and `stop`."""
 
-    def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: Settings) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        vocabulary: Vocabulary,
+        settings: Settings,
+        own: Sampling = _GREEDY,
+    ) -> None:
         self.settings, self.max_length = settings, engine.max_length
+        self._own_sampling = own
         self.vocabulary = Vocabulary(copy.deepcopy(vocabulary.tokenizer))
         self.closing = False
         """Whether new requests are refused since the server is to stop."""
@@ -73,7 +82,7 @@ class Service:
         most = int(getattr(model.config, "max_position_embeddings", 2048))
         max_length = min(settings.max_length or most, most)
         engine = Engine(model, vocabulary, max_batch=settings.max_batch, max_length=max_length)
-        return cls(engine, vocabulary, settings)
+        return cls(engine, vocabulary, settings, own_sampling(model))
 
     def start(self) -> None:
         """Starts the engine's thread."""
@@ -152,11 +161,12 @@ class Service:
         return room if max_tokens is None else min(room, max_tokens)
 
     def _samplings(self, ask: Ask) -> list[Sampling]:
-        """How each choice is drawn; without a seed, differently every time."""
+        """How each choice is drawn; where not told, as the model asks for; without a seed,
+        differently every time."""
         if ask.temperature == 0:
             return [Sampling()] * ask.num_choices
         seed = self._random.getrandbits(63) if ask.seed is None else ask.seed
-        drawn = samplings(ask.num_choices, ask.temperature, seed)
+        drawn = samplings(ask.num_choices, ask.temperature, seed, self._own_sampling)
         return drawn if ask.top_p is None else [replace(one, top_p=ask.top_p) for one in drawn]
 
     def _posed(self, messages: Sequence[Message]) -> Problem | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
 from steiner.dags.store import read_paths
 from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary
@@ -28,4 +30,11 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     sft, families = recipe.sft, recipe.problems.levels
     sequences = encode_paths(codec, paths, families, sft.tokens, sft.wrong_turn_loss)
     schedule = schedule_of(sft, recipe.seed)
+    ask_by(model, recipe.sft.temperature)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
+
+
+def ask_by(model: PreTrainedModel, temperature: float) -> None:
+    """Says in the model's generation_config.json how to draw from it; at 0, greedily."""
+    if temperature:
+        model.generation_config.update(do_sample=True, temperature=temperature)

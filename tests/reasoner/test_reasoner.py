@@ -30,6 +30,7 @@ from steiner.reasoner.events import (
     TextReader,
 )
 from steiner.reasoner.reasoner import EFFORT_STEPS, samplings, step_limit
+from steiner.reasoner.sampling import own_sampling
 from steiner.reasoner.small_qwen2 import SmallQwen2, SmallTokenizer, is_one, load
 from steiner.reasoner.vote import tally
 from steiner.types import Message, Path, Rollout, StopReason, UserError
@@ -196,6 +197,32 @@ def test_same_seed_same_samples_other_seed_others(reasoner: Reasoner) -> None:
     assert first == sampled(1)
     assert first[0] != first[1]
     assert not set(first) & set(sampled(2))
+
+
+@pytest.mark.parametrize("suffix", ["", " "])
+def test_model_is_drawn_from_as_its_folder_asks(
+    suffix: str, model_dir: FilePath, tmp_path: FilePath
+) -> None:
+    """Read without transformers and, for want of the template that this needs, with it."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text(encoding="utf-8") + suffix, encoding="utf-8")
+    assert is_one(folder) == (not suffix)
+    file = folder / "generation_config.json"
+    asked = json.loads(file.read_text(encoding="utf-8"))
+    asked |= {"do_sample": True, "temperature": 1.5, "top_p": 0.9}
+    file.write_text(json.dumps(asked), encoding="utf-8")
+    reasoner = Reasoner.load(folder)
+
+    def written(**options: float) -> list[tuple[int, ...]]:
+        answer = reasoner.solve("Who?", max_tokens=60, seed=4, **options)
+        return [rollout.token_ids for rollout in answer.rollouts]
+
+    assert written() == written(temperature=1.5) != written(temperature=0.0)
+    assert len(set(written(samples=3))) == 3
+    (own,) = samplings(1, None, 4, own_sampling(reasoner._model))
+    assert (own.temperature, own.top_p) == (1.5, 0.9)
 
 
 def test_streams_of_neighbouring_seeds_share_nothing() -> None:
