@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2ForCausalLM
 
 from steiner.dags.build import build_dag
 from steiner.dags.paths import Walk, sample_paths
@@ -16,6 +16,7 @@ from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_t
 from steiner.problems import load_phrases, random_stream, recognise
 from steiner.types import Decision, Sequence
 from steiner.types import Path as SearchPath
+from tests.small_model import small_qwen2
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,18 +45,7 @@ def model_dir(known_path: SearchPath, tmp_path_factory: pytest.TempPathFactory) 
     add_reasoning_tokens(tokenizer)
     sequence = Codec(Vocabulary.require(tokenizer)).encode_path(known_path)
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer) + 6,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        initializer_range=0.1,
-    )
-    model = Qwen2ForCausalLM(config)
+    model = small_qwen2(len(tokenizer) + 6, max_position_embeddings=1024)
     learn_by_heart(model, sequence)
     folder = tmp_path_factory.mktemp("known") / "model"
     model.save_pretrained(folder)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from steiner.dags.build import build_dag
 from steiner.dags.paths import Walk, sample_paths
@@ -16,6 +15,7 @@ from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_t
 from steiner.problems import generate_problems, random_stream
 from steiner.recipe import EvalRecipe, ProblemsRecipe, Recipe
 from steiner.types import Split
+from tests.small_model import small_qwen2
 
 RECIPE = Recipe(
     name="test",
@@ -54,17 +54,9 @@ def _save_model(tokenizer, folder, *, reasons):
     if reasons:
         add_reasoning_tokens(tokenizer)
     torch.manual_seed(1)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=4,
-        num_key_value_heads=1,
-        intermediate_size=64,
-        tie_word_embeddings=True,
-        initializer_range=0.3,
+    model = small_qwen2(
+        len(tokenizer), num_hidden_layers=1, num_key_value_heads=1, initializer_range=0.3
     )
-    model = Qwen2ForCausalLM(config)
     if reasons:  # Loud special tokens, so that random texts end and several steps are written.
         vocabulary = Vocabulary.require(tokenizer)
         with torch.no_grad():

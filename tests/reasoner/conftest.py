@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from tests.small_model import small_qwen2
 
 
 @pytest.fixture(scope="session")
@@ -23,17 +24,9 @@ def emphasise_structure(weight):
 
 def random_qwen2(size):
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=size,
-        hidden_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        intermediate_size=96,
-        tie_word_embeddings=True,
-        initializer_range=0.2,
-    )
-    model = Qwen2ForCausalLM(config).eval()
+    model = small_qwen2(
+        size, 48, num_hidden_layers=3, num_attention_heads=6, initializer_range=0.2
+    ).eval()
     emphasise_structure(model.get_input_embeddings().weight)
     for name, parameter in model.named_parameters():
         if "norm" in name or name.endswith("bias"):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from steiner import Reasoner
 from steiner.language import format as fmt
@@ -34,6 +34,7 @@ from steiner.reasoner.sampling import own_sampling
 from steiner.reasoner.small_qwen2 import SmallQwen2, SmallTokenizer, is_one, load
 from steiner.reasoner.vote import tally
 from steiner.types import Message, Path, Rollout, StopReason, UserError
+from tests.small_model import small_qwen2
 
 
 @pytest.fixture(scope="module")
@@ -288,18 +289,12 @@ def test_layout_of_the_released_checkpoint(model_dir: FilePath, tmp_path: FilePa
     last = sorted(tokenizer.get_vocab().values())[-14:]
     assert sorted(map(tokenizer.convert_tokens_to_ids, fmt.SPECIAL_TOKENS)) == last
     torch.manual_seed(1)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer) + 40,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=64,
+    model = small_qwen2(
+        len(tokenizer) + 40,
         max_position_embeddings=512,
         tie_word_embeddings=False,
         initializer_range=0.3,
-    )
-    model = Qwen2ForCausalLM(config).to(torch.bfloat16)
+    ).to(torch.bfloat16)
     model.save_pretrained(tmp_path / "large", max_shard_size="50KB")
     tokenizer.save_pretrained(tmp_path / "large")
     assert len(list((tmp_path / "large").glob("model-*.safetensors"))) > 1

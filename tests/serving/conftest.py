@@ -17,7 +17,7 @@ import pytest
 import torch
 import uvicorn
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast
 
 from steiner.language.tokenizer import (
     CHAT_TEMPLATE,
@@ -32,6 +32,7 @@ from steiner.serving.app import create_app
 from steiner.serving.server import StoppableServer, listen
 from steiner.serving.service import Service
 from steiner.serving.settings import Settings
+from tests.small_model import small_qwen2
 
 MAX_LENGTH = 4096
 
@@ -71,18 +72,13 @@ def write_model(folder: Path) -> None:
     """A random Qwen2, inclined to end what it has begun."""
     tokenizer = letter_tokenizer()
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=48,
-        num_hidden_layers=2,
+    model = small_qwen2(
+        len(tokenizer),
+        48,
         num_attention_heads=6,
-        num_key_value_heads=2,
-        intermediate_size=96,
-        tie_word_embeddings=True,
         initializer_range=0.2,
         max_position_embeddings=MAX_LENGTH,
-    )
-    model = Qwen2ForCausalLM(config).eval()
+    ).eval()
     with torch.no_grad():
         for token in Vocabulary.require(tokenizer).special_ids:
             model.get_input_embeddings().weight[token] *= 1.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2ForCausalLM
 
 from steiner.language.format import GrammarState
 from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
@@ -12,6 +12,7 @@ from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Engine, Request
 from steiner.reasoner.sampling import Sampling
 from steiner.training.policy import GrammarPolicy
+from tests.small_model import small_qwen2
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +24,10 @@ def vocabulary() -> Vocabulary:
 
 def random_model(vocabulary: Vocabulary) -> Qwen2ForCausalLM:
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(vocabulary.tokenizer) + 2,  # as in models whose embeddings are padded
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        initializer_range=0.3,
-    )
-    return Qwen2ForCausalLM(config).eval()
+    # as in models whose embeddings are padded
+    return small_qwen2(
+        len(vocabulary.tokenizer) + 2, initializer_range=0.3, tie_word_embeddings=False
+    ).eval()
 
 
 def test_logprobs_are_those_of_the_engine(vocabulary: Vocabulary) -> None:

@@ -14,8 +14,6 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
     TrainerCallback,
 )
 
@@ -33,6 +31,7 @@ from steiner.training.groups import Group, family_weights, measures, widest
 from steiner.training.rewards import MALFORMED, WRONG, Score, step_advantages
 from steiner.types import Path as SearchPath
 from steiner.types import Problem, ReasoningDag, Rollout, Split, StopReason, UserError
+from tests.small_model import small_qwen2
 
 BROKEN = GrammarState.BROKEN
 RECIPE = Recipe(
@@ -74,18 +73,7 @@ def problems(name: str, count: int = 4) -> list[Problem]:
 
 def random_model(vocabulary: Vocabulary) -> PreTrainedModel:
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(vocabulary.tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        initializer_range=0.1,
-    )
-    return Qwen2ForCausalLM(config)
+    return small_qwen2(len(vocabulary.tokenizer), max_position_embeddings=1024)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from benchmarks.vllm_server import vllm_served
 from steiner.language.codec import Codec
@@ -22,6 +21,7 @@ from steiner.reasoner.loading import load_reasoning_model
 from steiner.types import Message, Rollout
 from steiner.types import Path as SearchPath
 from tests.conftest import learn_by_heart
+from tests.small_model import small_qwen2
 
 MAX_LENGTH = 1024
 _NUM_BLOCKS = 20
@@ -34,19 +34,14 @@ def model_dir(known_path: SearchPath, tmp_path_factory: pytest.TempPathFactory) 
     tokenizer = train_tokenizer(load_phrases("countdown").wording * 20, 700)
     add_reasoning_tokens(tokenizer)
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer) + 6,
-        hidden_size=64,
-        num_hidden_layers=2,
+    model = small_qwen2(
+        len(tokenizer) + 6,
+        64,
         num_attention_heads=2,
         num_key_value_heads=1,
-        intermediate_size=128,
         max_position_embeddings=MAX_LENGTH,
-        tie_word_embeddings=True,
-        initializer_range=0.1,
         eos_token_id=tokenizer.eos_token_id,
     )
-    model = Qwen2ForCausalLM(config)
     learn_by_heart(model, Codec(Vocabulary.require(tokenizer)).encode_path(known_path))
     folder = tmp_path_factory.mktemp("known") / "model"
     model.save_pretrained(folder)
