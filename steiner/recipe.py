@@ -79,7 +79,7 @@ class BaseRecipe:
     num_kv_heads: int = 2
     intermediate_size: int = 384
     max_positions: int = 4096
-    tokens: int = 36_000_000
+    tokens: int = 30_000_000
     batch_tokens: int = 2048
     muon_lr: float = 0.02
     adam_lr: float = 3e-3

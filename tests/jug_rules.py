@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+JUGS = "ABC"
+
+
+def moved(capacities: Sequence[int], held: Sequence[int], action: str) -> tuple[int, ...]:
+    """The contents after `fill A`, `empty A` or `pour A into B`."""
+    name, *words = action.split()
+    jug, after = JUGS.index(words[0]), list(held)
+    if name == "pour":
+        into = JUGS.index(words[-1])
+        amount = min(held[jug], capacities[into] - held[into])
+        after[jug] -= amount
+        after[into] += amount
+    else:
+        after[jug] = capacities[jug] if name == "fill" else 0
+    return tuple(after)
+
 
 def poured(capacities: Sequence[int], held: Sequence[int]) -> list[tuple[int, ...]]:
     """All contents that filling, emptying and pouring make of `held`."""
-    found = []
-    for jug, size in enumerate(capacities):
-        for amount in (0, size):
-            found.append((*held[:jug], amount, *held[jug + 1 :]))
-        for other in range(len(capacities)):
-            after = list(held)
-            after[other] = min(capacities[other], held[other] + held[jug])
-            after[jug] = held[jug] - (after[other] - held[other])
-            if other != jug:
-                found.append(tuple(after))
-    return found
+    jugs = JUGS[: len(capacities)]
+    actions = [f"{name} {jug}" for name in ("fill", "empty") for jug in jugs]
+    actions += [f"pour {jug} into {into}" for jug in jugs for into in jugs if into != jug]
+    return [moved(capacities, held, action) for action in actions]

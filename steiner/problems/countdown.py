@@ -80,7 +80,7 @@ class Countdown(Family):
     def _read_verification(
         self, spec: Spec, phrases: Phrases, text: str, after: State | None
     ) -> tuple[Verdict | None, bool]:
-        found = phrases.match(text, "open", "goal", "dead")
+        found = phrases.match(text, "open", "dead", "goal")
         if found is None or after is None or len(after) < 2:
             return None, False
         verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL, "dead": Verdict.DEAD}[found[0]]
@@ -299,12 +299,13 @@ def verification(phrases: Phrases, target: int, state: State) -> str:
     """Of two numbers, what they make in the order + - * /, up to the target."""
     if len(state) > 2:
         return phrases.render("open", count=len(state), target=target)
-    actions = [action for action, _ in _pair_actions(*state)]
-    last = _last_action(state, target)
-    if last is not None:
-        actions = actions[: 1 + actions.index(last)]
-    equations = ", ".join(_render_equation(phrases, action) for action in actions)
-    return phrases.render("goal" if last else "dead", target=target, equations=equations)
+    whether, checks = phrases.words["whether"], []
+    for action, made in _pair_actions(*state):
+        result = _render_equation(phrases, action)
+        checks.append(phrases.render("check", result=result, whether=whether[made == target]))
+        if made == target:
+            return phrases.render("goal", target=target, checks=", ".join(checks))
+    return phrases.render("dead", target=target, checks=", ".join(checks))
 
 
 FAMILY = Countdown()

@@ -1,9 +1,9 @@
 """Water jugs: fill, empty and pour until a jug holds the target, within a number of moves.
 
 A state is the moves left, then the content of each jug; all start empty. A move fills an empty jug,
-empties a full one, or pours until one of two is empty or full; it never leaves all jugs empty or
-all full. No target needs other moves to be reached soonest (tests/problems/test_jugs.py), though an
-answer may use them. Twin of reasoning-gym's `jugs`.
+empties a full one, or pours until one of two is empty or full, and leads to contents that could not
+be had in fewer moves, so it never goes back. No target needs other moves to be reached soonest
+(tests/problems/test_jugs.py), though an answer may use them. Twin of reasoning-gym's `jugs`.
 """
 
 from __future__ import annotations
@@ -54,8 +54,14 @@ class Jugs(Family):
     def moves(self, spec: Spec, state: State) -> Sequence[Move]:
         if self.verdict(spec, state) is not Verdict.OPEN:
             return ()
-        changes = _changes(tuple(spec["capacities"]), state[1:])
-        return tuple(Move(action, (state[0] - 1, *after)) for action, after in changes)
+        left, *contents = state
+        capacities, made = tuple(spec["capacities"]), spec["max_moves"] - left
+        soonest = _soonest(capacities, spec["max_moves"])
+        return tuple(
+            Move(action, (left - 1, *after))
+            for action, after in _changes(capacities, tuple(contents))
+            if soonest.get(after) == made + 1
+        )
 
     def verdict(self, spec: Spec, state: State) -> Verdict:
         if spec["target"] in state[1:]:
@@ -65,24 +71,13 @@ class Jugs(Family):
     def step_texts(
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
-        told = {"moves": spec["max_moves"], "jugs": _render_jugs(before[1:])}
-        action = _render_action(phrases, move.action)
+        jugs, action = _render_jugs(before[1:]), _render_action(phrases, move.action)
         return StepTexts(
-            phrases.render("next_step", depth=depth, **told, action=action),
+            phrases.render("next_step", depth=depth, jugs=jugs, action=action),
             _render_understanding(spec, phrases, before, move.action),
             _render_summary(spec, phrases, before, move),
-            self._verification(spec, phrases, move.state),
+            _render_verification(spec, phrases, move.state),
         )
-
-    def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
-        moves_left, *contents = state
-        target = spec["target"]
-        verdict = self.verdict(spec, state)
-        if verdict is Verdict.OPEN:
-            return phrases.render("open", target=target, moves=moves_left)
-        if verdict is Verdict.DEAD:
-            return phrases.render("dead", target=target)
-        return phrases.render("goal", jug=JUGS[contents.index(target)], target=target)
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         """The texts tell contents only; the moves left follow from the depth."""
@@ -91,7 +86,6 @@ class Jugs(Family):
         summary = phrases.match(texts.summary, "summary_pour", "summary")
         after = _read_state(spec, summary[1]["jugs"] if summary else None, depth, 0)
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
-        sound = sound and told.get("moves") == str(spec["max_moves"])
         if sound and before and after and action:
             sound = (texts.understanding.strip(), texts.summary.strip()) == (
                 _render_understanding(spec, phrases, before, action),
@@ -102,11 +96,11 @@ class Jugs(Family):
     def _read_verification(
         self, spec: Spec, phrases: Phrases, text: str, after: State | None
     ) -> tuple[Verdict | None, bool]:
-        found = phrases.match(text, "open", "goal", "dead")
+        found = phrases.match(text, "dead", "open", "goal")
         if found is None or after is None:
             return None, False
         verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL, "dead": Verdict.DEAD}[found[0]]
-        return verdict, text.strip() == self._verification(spec, phrases, after)
+        return verdict, text.strip() == _render_verification(spec, phrases, after)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
         *sizes, last = (
@@ -167,7 +161,19 @@ def _changes(capacities: Contents, contents: Contents) -> tuple[tuple[Action, Co
             if held == capacities[jug]:
                 found.append((("empty", JUGS[jug]), _with(contents, jug, 0)))
             found.extend(_pours(capacities, contents, jug))
-    return tuple(change for change in found if any(change[1]) and change[1] != capacities)
+    return tuple(found)
+
+
+@lru_cache(1 << 12)
+def _soonest(capacities: Contents, max_moves: int) -> dict[Contents, int]:
+    """Contents -> the fewest moves to them, of all that can be had in `max_moves` moves."""
+    start = (0,) * len(capacities)
+    soonest, front = {start: 0}, [start]
+    for moves in range(1, max_moves + 1):
+        changed = (after for contents in front for _, after in _changes(capacities, contents))
+        front = [after for after in dict.fromkeys(changed) if after not in soonest]
+        soonest.update(dict.fromkeys(front, moves))
+    return soonest
 
 
 def _pours(capacities: Contents, contents: Contents, jug: int) -> Iterator[tuple[Action, Contents]]:
@@ -304,6 +310,24 @@ def _render_understanding(spec: Spec, phrases: Phrases, before: State, action: A
 def _render_summary(spec: Spec, phrases: Phrases, before: State, move: Move) -> str:
     jugs, flow = _render_jugs(move.state[1:]), _flow(spec, before, move.action)
     return phrases.render("summary_pour" if flow else "summary", jugs=jugs, **flow)
+
+
+def _render_verification(spec: Spec, phrases: Phrases, state: State) -> str:
+    left, *contents = state
+    return verification(phrases, contents, spec["target"], spec["max_moves"] - left, left)
+
+
+def verification(
+    phrases: Phrases, contents: Sequence[int], target: int, made: int, left: int
+) -> str:
+    """Of each jug whether it holds the target, and, where none does, how many moves were made."""
+    whether = phrases.words["whether"]
+    checks = ", ".join(
+        phrases.render("check", jug=jug, amount=amount, whether=whether[amount == target])
+        for jug, amount in zip(JUGS, contents, strict=False)
+    )
+    name = "goal" if target in contents else "open" if left else "dead"
+    return phrases.render(name, target=target, checks=checks, made=made, moves=made + left)
 
 
 def _render_jugs(contents: Sequence[int]) -> str:

@@ -209,25 +209,25 @@ def _person(spec: Spec, name: str) -> int | None:
     return spec["names"].index(name) if name in spec["names"] else None
 
 
-def _render_said(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
-    """A claim with the roles that are known: `Ann the knight says Bob the knave and Cid differ`."""
-    told = [
-        name if role == UNKNOWN else phrases.render("person", name=name, role=_role(phrases, role))
-        for name, role in zip(spec["names"], state, strict=True)
-    ]
-    return render_claim(phrases, told, told[speaker], _says(spec)[speaker]).rstrip(".")
+def _render_told(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
+    """A claim as it was said, and the roles of its persons that are known:
+    `Ann says Bob and Cid differ: Ann knight, Bob knave`."""
+    claim = _says(spec)[speaker]
+    said = render_claim(phrases, spec["names"], spec["names"][speaker], claim).rstrip(".")
+    roles = _render_known(spec, phrases, state, (speaker, *claim[1:]))
+    return f"{said}: {roles}" if roles else said
 
 
 def _render_truths(spec: Spec, phrases: Phrases, state: State, last: int | None) -> str:
     """What each known person says, up to person `last`, and whether it is true by the known roles:
-    `Ann the knight says Bob the knave is a knave: true; ...`."""
+    `Ann says Bob is a knave: Ann knight, Bob knave, true; ...`."""
     says, claims = _says(spec), []
     for person, role in enumerate(state[: None if last is None else last + 1]):
         if role != UNKNOWN:
             value = truth(says, state, person)
             word = phrases.words["unsettled"] if value is None else phrases.words["truths"][value]
-            said = _render_said(spec, phrases, state, person)
-            claims.append(phrases.render("claim", said=said, truth=word))
+            told = _render_told(spec, phrases, state, person)
+            claims.append(phrases.render("claim", told=told, truth=word))
     return "; ".join(claims)
 
 
@@ -238,7 +238,7 @@ def _render_next_step(
     fields = {"depth": depth, "name": spec["names"][person], "role": _role(phrases, role)}
     fields["known"] = _render_known(spec, phrases, before) or phrases.words["nobody"]
     if speakers:
-        fields["said"] = _render_said(spec, phrases, before, speakers[0])
+        fields["told"] = _render_told(spec, phrases, before, speakers[0])
     return phrases.render(kind, **fields)
 
 
@@ -253,22 +253,27 @@ def _read_next_step(
     depth, before = int(fields["depth"]), _read_known(spec, phrases, fields["known"])
     persons = [_person(spec, fields["name"])]
     if kind == "deduce":
-        persons.insert(0, _speaker(spec, fields["said"]))
+        persons.insert(0, _speaker(spec, fields["told"]))
     if None in persons or fields["role"] not in phrases.words["roles"]:
         return depth, before, None
     return depth, before, (kind, *persons, phrases.words["roles"].index(fields["role"]))
 
 
-def _speaker(spec: Spec, said: str) -> int | None:
+def _speaker(spec: Spec, told: str) -> int | None:
     """Whose claim it is: their name stands first."""
-    return next((i for i, name in enumerate(spec["names"]) if said.startswith(f"{name} ")), None)
+    return next((i for i, name in enumerate(spec["names"]) if told.startswith(f"{name} ")), None)
 
 
-def _render_known(spec: Spec, phrases: Phrases, state: State) -> str:
-    """`Ann knight, Cid knave`: the persons whose role is known."""
-    roles = zip(spec["names"], state, strict=True)
-    known = [(who, _role(phrases, role)) for who, role in roles if role != UNKNOWN]
-    return ", ".join(phrases.render("known", name=who, role=role) for who, role in known)
+def _render_known(
+    spec: Spec, phrases: Phrases, state: State, persons: Sequence[int] | None = None
+) -> str:
+    """`Ann knight, Cid knave`: those of `persons` (by default all) whose role is known."""
+    chosen = range(len(state)) if persons is None else persons
+    return ", ".join(
+        phrases.render("known", name=spec["names"][p], role=_role(phrases, state[p]))
+        for p in chosen
+        if state[p] != UNKNOWN
+    )
 
 
 def _render_unknown(spec: Spec, phrases: Phrases, state: State) -> str:

@@ -81,7 +81,7 @@ def test_wrong_words_cost_just_what_they_say(name: str, dags_of: DagsOf) -> None
     elsewhere = trace(dag, [_reworded(first, summary=other.texts.summary)]).steps[0]
     assert (elsewhere.legal, elsewhere.sound, elsewhere.node) == (True, False, None)
 
-    nowhere = re.sub(r"(from|with|rows) [^:]+:", r"\1 nowhere:", first.texts.next_step)
+    nowhere = re.sub(r"(from|with|rows|,) [^:]+:", r"\1 nowhere:", first.texts.next_step)
     lost = trace(dag, [_reworded(first, next_step=nowhere)]).steps[0]
     assert (lost.legal, lost.sound, lost.node) == (True, False, first.node)
 

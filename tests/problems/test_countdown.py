@@ -50,7 +50,7 @@ def test_a_false_result_is_unsound() -> None:
         "Step 1 from 8 3 1: 8 * 3 = 24",
         "Left over 1",
         "Now we hold 24 1",
-        "Target 24: 24 + 1 = 25, 24 - 1 = 23, 24 * 1 = 24, a match",
+        "Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no, 24 * 1 = 24 yes",
     )
     reading = COUNTDOWN.read_step(SPEC, PHRASES, texts)
     assert reading.sound
@@ -58,10 +58,10 @@ def test_a_false_result_is_unsound() -> None:
     for wrong in (
         replace(texts, next_step="Step 1 from 8 3 1: 8 * 3 = 25"),
         replace(texts, understanding="Left over 3"),
-        replace(texts, verification="Target 24: 24 + 1 = 25, 24 - 1 = 24, a match"),
-        replace(texts, verification="Target 24: 24 + 1 = 25, 24 * 1 = 24, a match"),
-        replace(texts, verification="Target 25: 24 + 1 = 25, a match"),
-        replace(texts, verification="Target 24: 24 + 1 = 25, 24 - 1 = 23, no match"),
+        replace(texts, verification="Target 24: 24 + 1 = 25 no, 24 - 1 = 24 yes"),
+        replace(texts, verification="Target 24: 24 + 1 = 25 no, 24 * 1 = 24 yes"),
+        replace(texts, verification="Target 25: 24 + 1 = 25 yes"),
+        replace(texts, verification="Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no. Dead end"),
         replace(texts, verification="3 numbers left, 24 not made yet"),
     ):
         assert not COUNTDOWN.read_step(SPEC, PHRASES, wrong).sound
@@ -73,7 +73,7 @@ def test_numbers_that_no_move_leaves_are_read_without_harm(numbers: str) -> None
         "Step 1 from 8 3 1: 8 * 3 = 24",
         "Left over 1",
         f"Now we hold {numbers}",
-        "Target 24: 24 + 1 = 25, 24 - 1 = 23, 24 * 1 = 24, a match",
+        "Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no, 24 * 1 = 24 yes",
     )
     assert not COUNTDOWN.read_step(SPEC, PHRASES, texts).sound
 

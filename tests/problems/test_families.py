@@ -291,7 +291,11 @@ def test_generated_problems_are_distinct_and_of_their_split(name: str) -> None:
     assert {problem.split for problem in problems} == {Split.TEST}
 
 
-@pytest.mark.parametrize(("name", "level"), [case for case in CASES if case != ("countdown", 1)])
+SINGLE_ROUTES = {("countdown", 1), ("jugs", 1), ("jugs", 2)}
+"""Too small: three numbers, or two jugs, which are filled and emptied in one of two orders."""
+
+
+@pytest.mark.parametrize(("name", "level"), sorted(set(CASES) - SINGLE_ROUTES))
 def test_some_state_is_reached_by_two_routes(name: str, level: int) -> None:
     def sources(chosen: Family, spec: Spec) -> dict[State, set[State]]:
         found: dict[State, set[State]] = {chosen.start(spec): set()}

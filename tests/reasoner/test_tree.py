@@ -92,7 +92,7 @@ def test_end_that_says_it_is_no_goal_is_marked_as_stopped() -> None:
         "Step 1 from 9 3 2: 3 + 2 = 5",
         "Left over 9",
         "Now we hold 9 5",
-        f"Target {target}: 9 + 5 = 14, 9 - 5 = 4, 9 * 5 = 45, no match",
+        f"Target {target}: 9 + 5 = 14 no, 9 - 5 = 4 no, 9 * 5 = 45 no. Dead end",
     )
     assert plant([Step(texts, END, 1)], problem)[1].nodes[0].mark is Mark.STOPPED
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 
 from steiner.problems import load_phrases
+from steiner.problems.jugs import verification
 from steiner.training.ordinary.lessons import Fact, Lesson, contextual, drills, join
 from steiner.training.ordinary.train_problems import train_problem
 from steiner.types import Problem
@@ -90,17 +91,14 @@ def _holds(rng: random.Random) -> Fact:
 
 
 def _verify(rng: random.Random) -> Fact:
-    """The words of the family's verification, with the target and the moves left told."""
-    contents, moves = _contents(rng, _capacities(rng)), rng.randint(0, 8)
+    """The words of the family's verification, with the target and the moves told."""
+    contents, moves = _contents(rng, _capacities(rng)), rng.randint(1, MAX_MOVES)
+    made = rng.randint(1, moves)
     target = rng.choice((*contents, rng.randint(1, MAX_CAPACITY), rng.randint(1, MAX_CAPACITY)))
     target = target or 1
-    prompt = f"Target {target}, {moves} moves left. Now jugs are {render_jugs(contents)}."
+    prompt = f"Target {target}, move {made} of {moves}. Now jugs are {render_jugs(contents)}."
     phrases = load_phrases(_FAMILY)
-    if target in contents:
-        jug = _NAMES[contents.index(target)]
-        return prompt, phrases.render("goal", jug=jug, target=target)
-    name = "open" if moves else "dead"
-    return prompt, phrases.render(name, target=target, moves=moves)
+    return prompt, verification(phrases, contents, target, made, moves - made)
 
 
 def _room(rng: random.Random) -> Fact:

@@ -100,19 +100,14 @@ def _simple(rng: random.Random) -> Fact:
     return prompt, f"{first} is a {_role(said == role)}"
 
 
-def _told(name: str, role: bool) -> str:
-    """`Ann the knight`."""
-    return load_phrases(_FAMILY).render("person", name=name, role=_role(role))
-
-
 def _follows(rng: random.Random) -> Fact:
     """A speaker's role and another's settle the third person's, or leave it open."""
     speaker, first, second = rng.sample(NAMES, 3)
     kind = rng.choice([kind for kind in _KINDS if kind not in ("knight", "knave")])
     role, known = _coins(rng, 2)
     fitting = [other for other in (True, False) if _is_true(kind, known, other) == role]
-    said = _claim(kind, _told(speaker, role), _told(first, known), second).rstrip(".")
-    prompt = f"{said}, so"
+    said = _claim(kind, speaker, first, second).rstrip(".")
+    prompt = f"{said}: {render_roles([(speaker, role), (first, known)])}, so"
     if len(fitting) == 1:
         return prompt, f"{second} is a {_role(fitting[0])}"
     return prompt, f"{second} can be either" if fitting else "there is a clash"
@@ -131,11 +126,12 @@ def _clash(rng: random.Random) -> Fact:
     role, *coins = _coins(rng, 3)
     others = list(zip((first, second), coins, strict=True))
     known = [(speaker, role), *others[: 1 if kind in ("knight", "knave") else 2]]
-    rng.shuffle(known)
     phrases, true = load_phrases(_FAMILY), _is_true(kind, *coins)
-    said = _claim(kind, _told(speaker, role), *(_told(*other) for other in others)).rstrip(".")
-    claims = phrases.render("claim", said=said, truth="true" if true else "false")
-    prompt = f"{_claim(kind, speaker, first, second)} Now {render_roles(known)}."
+    said = _claim(kind, speaker, first, second)
+    told = f"{said.rstrip('.')}: {render_roles(known)}"
+    claims = phrases.render("claim", told=told, truth="true" if true else "false")
+    rng.shuffle(known)
+    prompt = f"{said} Now {render_roles(known)}."
     return prompt, phrases.render("goal" if role == true else "dead", claims=claims)
 
 
