@@ -260,8 +260,9 @@ def _read_next_step(
 
 
 def _speaker(spec: Spec, told: str) -> int | None:
-    """Whose claim it is: their name stands first."""
-    return next((i for i, name in enumerate(spec["names"]) if told.startswith(f"{name} ")), None)
+    """Whose claim it is: their name, and no longer one, stands first."""
+    first = [i for i, name in enumerate(spec["names"]) if told.startswith(f"{name} ")]
+    return max(first, key=lambda i: len(spec["names"][i]), default=None)
 
 
 def _render_known(
@@ -289,12 +290,13 @@ def _read_known(spec: Spec, phrases: Phrases, text: str) -> State | None:
 
 def _read_roles(spec: Spec, phrases: Phrases, name: str, parts: Sequence[str]) -> State | None:
     """The roles that `parts` tell in phrases of that name, each person once; None if unreadable."""
-    told: dict[int | None, int] = {}
-    for part in parts:
-        found = phrases.match(part, name)
-        if found is None or found[1]["role"] not in phrases.words["roles"]:
-            return None
-        told[_person(spec, found[1]["name"])] = phrases.words["roles"].index(found[1]["role"])
+    roles = tuple(enumerate(phrases.words["roles"]))
+    meaning = {
+        phrases.render(name, name=who, role=word): (person, role)
+        for person, who in enumerate(spec["names"])
+        for role, word in roles
+    }
+    told = dict(meaning.get(part.strip(), (None, UNKNOWN)) for part in parts)
     if None in told or len(told) < len(parts):
         return None
     return tuple(told.get(person, UNKNOWN) for person in range(len(spec["names"])))

@@ -192,3 +192,13 @@ def test_statements_may_come_in_any_order() -> None:
     said = "Cid says Ann is a knight. Bob says Cid and Ann differ. Ann says Bob is a knave."
     text = PHRASES.questions[0].format(names="Ann, Bob and Cid", statements=said)
     assert FAMILY.recognise(PHRASES, text) == SPEC
+
+
+def test_names_of_two_words_are_read_back() -> None:
+    spec = {**SPEC, "names": ["Ann", "Ann Lee", "Old Cid"]}
+    for before in ((-1, -1, -1), (1, -1, -1)):
+        for move in FAMILY.moves(spec, before):
+            texts = FAMILY.step_texts(spec, PHRASES, 2, before, move)
+            reading = FAMILY.read_step(spec, PHRASES, texts)
+            assert (reading.before, reading.action) == (before, move.action)
+            assert (reading.after, reading.sound) == (move.state, True)
