@@ -52,8 +52,9 @@ class SynthRecipe:
     paths: int = 50_000
     explore: float = fraction(0.4)
     """Chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it."""
-    turn_back: float = fraction(0.5)
-    """Chance of leaving a dead branch at each of its nodes before it is exhausted."""
+    turn_back: float = fraction(0.0)
+    """Chance of leaving a dead branch at each of its nodes before it is exhausted. Above 0 the
+    walker turns back where no dead end can be seen, which a model cannot learn (docs/log.md)."""
     back_jump: float = fraction(0.5)
     """Chance, where the parent is dead too, of jumping back past it to a live node."""
     cut: float = fraction(0.1)

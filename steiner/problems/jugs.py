@@ -125,7 +125,12 @@ class Jugs(Family):
         return {"capacities": capacities, "target": target, "max_moves": max_moves}
 
     def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
-        return ", ".join(_render_action(phrases, move.action) for _, move in branch)
+        """The moves by number: which step to copy from is then said before it is copied."""
+        actions = (_render_action(phrases, move.action) for _, move in branch)
+        return ", ".join(
+            phrases.render("move", number=number, action=action)
+            for number, action in enumerate(actions, 1)
+        )
 
     def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
         """Whether the target is there at the end; a move that wastes water counts as any other."""
@@ -267,7 +272,9 @@ def _read_action(phrases: Phrases, text: str) -> Action | None:
 
 
 def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
-    return [_read_action(phrases, part) for part in answer.strip().split(", ")]
+    """The moves of an answer, in their order; their numbers may be left out, but not be false."""
+    parts = enumerate(answer.strip().split(", "), 1)
+    return [_read_action(phrases, part.removeprefix(f"{number} ")) for number, part in parts]
 
 
 def _read_next_step(

@@ -73,6 +73,15 @@ def test_answer_is_simulated() -> None:
     assert not JUGS.check(SPEC, PHRASES, ANSWER.replace(", ", " "))
 
 
+def test_moves_of_an_answer_may_be_numbered() -> None:
+    moves = ANSWER.split(", ")
+    numbered = [f"{number} {move}" for number, move in enumerate(moves, 1)]
+    assert JUGS.check(SPEC, PHRASES, ", ".join(numbered))
+    assert JUGS.check(SPEC, PHRASES, ", ".join([*numbered[:3], *moves[3:]]))
+    assert not JUGS.check(SPEC, PHRASES, ", ".join([*numbered[:-1], f"7 {moves[-1]}"]))
+    assert not JUGS.check(SPEC, PHRASES, ", ".join(f"0{one}" for one in numbered))
+
+
 def test_moves_that_waste_water_are_legal_in_an_answer() -> None:
     """The search never empties all jugs, but an answer may."""
     longer = {**SPEC, "max_moves": 8}
