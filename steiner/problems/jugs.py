@@ -272,9 +272,12 @@ def _read_action(phrases: Phrases, text: str) -> Action | None:
 
 
 def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
-    """The moves of an answer, in their order; their numbers may be left out, but not be false."""
-    parts = enumerate(answer.strip().split(", "), 1)
-    return [_read_action(phrases, part.removeprefix(f"{number} ")) for number, part in parts]
+    """The moves of an answer, in their order; all are numbered, or none."""
+    parts = answer.strip().split(", ")
+    if parts[0].startswith("1 "):
+        split = (part.partition(" ") for part in parts)
+        parts = [move if told == str(n) else "" for n, (told, _, move) in enumerate(split, 1)]
+    return [_read_action(phrases, part) for part in parts]
 
 
 def _read_next_step(
