@@ -80,10 +80,9 @@ class Countdown(Family):
     def _read_verification(
         self, spec: Spec, phrases: Phrases, text: str, after: State | None
     ) -> tuple[Verdict | None, bool]:
-        found = phrases.match(text, "open", "dead", "goal")
-        if found is None or after is None or len(after) < 2:
+        verdict = phrases.match_verdict(text)
+        if verdict is None or after is None or len(after) < 2:
             return None, False
-        verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL, "dead": Verdict.DEAD}[found[0]]
         return verdict, text.strip() == verification(phrases, spec["target"], after)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:

@@ -96,10 +96,9 @@ class Jugs(Family):
     def _read_verification(
         self, spec: Spec, phrases: Phrases, text: str, after: State | None
     ) -> tuple[Verdict | None, bool]:
-        found = phrases.match(text, "dead", "open", "goal")
-        if found is None or after is None:
+        verdict = phrases.match_verdict(text)
+        if verdict is None or after is None:
             return None, False
-        verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL, "dead": Verdict.DEAD}[found[0]]
         return verdict, text.strip() == _render_verification(spec, phrases, after)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:

@@ -100,11 +100,9 @@ class KnightsKnaves(Family):
     def _read_verification(
         self, spec: Spec, phrases: Phrases, text: str, after: State | None
     ) -> tuple[Verdict | None, bool]:
-        found = phrases.match(text, "open", "goal", "dead")
-        if found is None or after is None:
+        verdict = phrases.match_verdict(text)
+        if verdict is None or after is None:
             return None, False
-        name, _ = found
-        verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL, "dead": Verdict.DEAD}[name]
         return verdict, text.strip() == self._verification(spec, phrases, after)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:

@@ -16,8 +16,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from steiner.types import UserError
+from steiner.types import UserError, Verdict
 
+_VERDICTS = {"dead": Verdict.DEAD, "open": Verdict.OPEN, "goal": Verdict.GOAL}
+"""In this order: a family's `goal` may be where its `dead` begins."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -60,6 +62,11 @@ class Phrases:
                 if found := _pattern(template).fullmatch(text.strip()):
                     return name, found.groupdict()
         return None
+
+    def match_verdict(self, text: str) -> Verdict | None:
+        """What a verification in the phrase `dead`, `open` or `goal` says; None for others."""
+        found = self.match(text, *_VERDICTS)
+        return _VERDICTS[found[0]] if found else None
 
     def match_question(self, text: str) -> dict[str, str] | None:
         """Fields of the question `text`, whichever wording it has; None where none fits.
