@@ -80,7 +80,9 @@ class BaseRecipe:
     num_kv_heads: int = 2
     intermediate_size: int = 384
     max_positions: int = 4096
-    tokens: int = 30_000_000
+    tokens: int = 18_000_000
+    recall_tokens: int = 1_200_000
+    """Before any text, of each of two kinds: keys and values, looked up (training/recall.py)."""
     batch_tokens: int = 2048
     muon_lr: float = 0.02
     adam_lr: float = 3e-3

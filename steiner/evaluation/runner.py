@@ -61,9 +61,8 @@ class Runner:
         as the model asks, by the same random numbers for every model; a direct answer is greedy."""
         if not self.reasons:
             return Request(self._prompt(task), Budget(max_tokens=DIRECT_TOKENS), reasoning=False)
-        limits = self.recipe.eval
-        drawn = self._drawn(self.own_sampling, task, "search")
-        return Request(self._prompt(task), Budget(max_tokens=limits.max_tokens), drawn)
+        budget = Budget(max_tokens=self.recipe.eval.max_tokens)
+        return Request(self._prompt(task), budget, self.sampling(task, None))
 
     def sampled(self, task: Task, sample: int) -> Request:
         """A request for sample number `sample`, with a random stream of its own."""
@@ -72,14 +71,12 @@ class Runner:
         budget = Budget(max_steps=longest, max_tokens=limits.max_tokens)
         return Request(self._prompt(task), budget, self.sampling(task, sample))
 
-    def sampling(self, task: Task, *names: object) -> Sampling:
-        """The temperature of samples, with the random stream of that task and those names."""
-        return self._drawn(Sampling(self.recipe.eval.temperature), task, "samples", *names)
-
-    def _drawn(self, sampling: Sampling, task: Task, kind: str, *names: object) -> Sampling:
-        key = (self.recipe.seed, task.suite, task.problem.key)
-        stream = random_stream("evaluation", kind, *key, *names)
-        return replace(sampling, seed=stream.getrandbits(31))
+    def sampling(self, task: Task, sample: int | None, *names: object) -> Sampling:
+        """How a sample is drawn or, for None, the one search; the random stream is that of the
+        task, the sample and those names."""
+        one = self.own_sampling if sample is None else Sampling(self.recipe.eval.temperature)
+        key = (self.recipe.seed, task.suite, task.problem.key, sample, *names)
+        return replace(one, seed=random_stream("evaluation", *key).getrandbits(31))
 
     def generate(self, requests: Sequence[Request], what: str) -> list[Rollout]:
         """The rollouts of all requests, in their order, with a progress bar on stderr."""

@@ -3,12 +3,13 @@
 Searches, budgets -> the same searches within each budget
 
 A step budget only masks: it forbids proceed and backtrack once max_steps steps are written
-(reasoner/budget.py). So a greedy search of s steps is, token for token, what it would have been
-under any max_steps >= s; and a longer one agrees with its budgeted self up to the decision after
-step max_steps, where the end is then the only choice, with probability 1. What is left to decode is
-the answer alone. The whole curve costs one search and a few short answers, instead of one search a
-budget. For samples the same holds in distribution. (One log-probability differs: that of an end
-which the model chose just where the budget would have forced it.)
+(reasoner/budget.py). So a search of s steps, greedy or drawn by its own random stream, is, token
+for token, what it would have been under any max_steps >= s; and a longer one agrees with its
+budgeted self up to the decision after step max_steps, where the end is then the only choice, with
+probability 1. What is left to decode is the answer alone, by a random stream of its own where the
+search was drawn. The whole curve costs one search and a few short answers, instead of one search a
+budget. (One log-probability differs: that of an end which the model chose just where the budget
+would have forced it.)
 """
 
 from __future__ import annotations
@@ -61,8 +62,6 @@ def _answer_request(runner: Runner, search: Search, budget: int, cut: int) -> Re
     prompt = (*rollout.prompt_ids, *rollout.token_ids[:cut], end)
     left = max(runner.recipe.eval.max_tokens - cut - 1, shortest_completion())
     limits = Budget(max_tokens=left)
-    if search.sample is None:
-        return Request(prompt, limits, reasoning=False)
     sampling = runner.sampling(search.task, search.sample, budget)
     return Request(prompt, limits, sampling, reasoning=False)
 

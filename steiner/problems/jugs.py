@@ -273,9 +273,10 @@ def _read_action(phrases: Phrases, text: str) -> Action | None:
 def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
     """The moves of an answer, in their order; all are numbered, or none."""
     parts = answer.strip().split(", ")
-    if parts[0].startswith("1 "):
-        split = (part.partition(" ") for part in parts)
-        parts = [move if told == str(n) else "" for n, (told, _, move) in enumerate(split, 1)]
+    numbered = [phrases.match(part, "move") for part in parts]
+    if numbered[0]:
+        told = [found[1] if found else {"number": "", "action": ""} for found in numbered]
+        parts = [m["action"] if m["number"] == str(n) else "" for n, m in enumerate(told, 1)]
     return [_read_action(phrases, part) for part in parts]
 
 

@@ -24,9 +24,9 @@ from steiner.language.format import NUM_CLASSES, TRANSITIONS, GrammarState
 from steiner.language.tokenizer import Vocabulary
 from steiner.types import UserError
 
-MAX_COMPONENT_TOKENS = 96
+MAX_COMPONENT_TOKENS = 160
 """Longest text of one component of a step; its end token is forced there."""
-ANSWER_RESERVE = 64
+ANSWER_RESERVE = 96
 """Tokens that reasoning leaves to the answer; a quarter of a smaller budget's slack."""
 OPENING = (fmt.START, fmt.STEP_START, "<|reasoning_step_name_start|>")
 """The tokens every reasoning begins with, each the only one allowed."""

@@ -1,26 +1,29 @@
 """`steiner pretrain`: the small base model that continual pre-training continues.
 
-ordinary text -> tokenizer, Qwen2-architecture model -> model folder
+random tokens, then ordinary text -> tokenizer, Qwen2-architecture model -> model folder
 
-The original continued Qwen2.5-32B. Here a model of some million parameters learns ordinary text
-only (training/ordinary): no reasoning trace, none of the 14 tokens, nothing held out.
+The original continued Qwen2.5-32B. Here a model of a million parameters first learns to look
+things up at all (training/recall.py), then ordinary text only (training/ordinary): no reasoning
+trace, none of the 14 tokens, nothing held out.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, set_seed
 
-from steiner.files import write_json
+from steiner.files import remove_folder, write_json
 from steiner.language.tokenizer import train_tokenizer
 from steiner.problems import families, load_phrases
 from steiner.reasoner.models import load_tokenizer
 from steiner.recipe import BaseRecipe, Recipe
 from steiner.training.mixture import held_out_rows, pack_documents, perplexity
 from steiner.training.ordinary import documents
-from steiner.training.trainer import schedule_of, train_sequences
+from steiner.training.recall import look_back, recall_rows
+from steiner.training.trainer import last_checkpoint, schedule_of, train_sequences
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "base"
 """The base model that comes with the package."""
@@ -35,8 +38,16 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
     set_seed(recipe.seed)
     tokenizer = _tokenizer(recipe, folder)
     model = new_model(shape, tokenizer)
+    schedule = schedule_of(shape, recipe.seed)
+    if last_checkpoint(folder) is None:
+        look_back(model)
+        for easy in (True, False):
+            asked = recall_rows(len(tokenizer), shape.recall_tokens, recipe.seed, easy=easy)
+            first = replace(schedule, tokens=shape.recall_tokens)
+            train_sequences(model, tokenizer, asked, first, folder / "recall")
+            remove_folder(folder / "recall")
     rows = pack_documents(documents("pretrain", recipe.seed), tokenizer, shape.tokens)
-    train_sequences(model, tokenizer, rows, schedule_of(shape, recipe.seed), folder)
+    train_sequences(model, tokenizer, rows, schedule, folder)
     write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
     model.bfloat16().save_pretrained(folder)
     return folder

@@ -75,10 +75,10 @@ def test_answer_is_simulated() -> None:
 
 def test_moves_of_an_answer_may_be_numbered() -> None:
     moves = ANSWER.split(", ")
-    numbered = [f"{number} {move}" for number, move in enumerate(moves, 1)]
+    numbered = [f"{number}) {move}" for number, move in enumerate(moves, 1)]
     assert JUGS.check(SPEC, PHRASES, ", ".join(numbered))
     assert not JUGS.check(SPEC, PHRASES, ", ".join([*moves[:3], *numbered[3:]]))
-    assert not JUGS.check(SPEC, PHRASES, ", ".join([*numbered[:-1], f"7 {moves[-1]}"]))
+    assert not JUGS.check(SPEC, PHRASES, ", ".join([*numbered[:-1], f"7) {moves[-1]}"]))
     assert not JUGS.check(SPEC, PHRASES, ", ".join(f"0{one}" for one in numbered))
 
 
@@ -139,7 +139,7 @@ def test_false_facts_are_unsound() -> None:
 
 
 POURED = StepTexts(
-    "Step 2, A 0, B 5: pour B into A",
+    "Step 2, A 0, B 5: 2) pour B into A",
     "B has 5, A has room for 3 - 0 = 3",
     "Pour 3: 5 - 3 = 2, 0 + 3 = 3. Now jugs are A 3, B 2",
     "Target 4: A 3 no, B 2 no, move 2 of 6",
@@ -162,7 +162,7 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
     reading = JUGS.read_step(SPEC, PHRASES, POURED)
     assert (reading.before, reading.after, reading.sound) == ((5, 0, 5), (4, 3, 2), True)
     for start in ("A 0, B 4", "A 5, B 0", "B 5, A 0", "A 0", "A 0, B 5, C 0", "A 0,B 5", "nothing"):
-        told = replace(POURED, next_step=f"Step 2, {start}: pour B into A")
+        told = replace(POURED, next_step=f"Step 2, {start}: 2) pour B into A")
         assert JUGS.read_step(SPEC, PHRASES, told).before != reading.before
     for understanding in (
         "B has 5, A has room for 3 - 0 = 2",
@@ -197,6 +197,6 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
     ],
 )
 def test_a_jug_that_is_not_there_makes_no_action(action: str) -> None:
-    told = replace(POURED, next_step=f"Step 2, A 0, B 5: {action}")
+    told = replace(POURED, next_step=f"Step 2, A 0, B 5: 2) {action}")
     reading = JUGS.read_step(SPEC, PHRASES, told)
     assert (reading.depth, reading.before, reading.action) == (2, (5, 0, 5), None)

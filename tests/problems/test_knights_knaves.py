@@ -86,10 +86,10 @@ def test_a_clash_is_dead_and_named() -> None:
         "Ann says Bob is a knave: Ann knave, true, a clash",
         "Ann says Bob is a knight: Ann knave, Bob knave, true, a clash",
         "Ann says Bob is a knave: Ann knight, Bob knave, true, a clash",
-        "Bob says Ann and Cid differ: Bob knave, Ann knave, open, a clash",
+        "Bob says unlike are Ann and Cid: Bob knave, Ann knave, open, a clash",
         (
             "Ann says Bob is a knave: Ann knave, Bob knave, true; "
-            "Bob says Ann and Cid differ: Bob knave, Ann knave, open; 1 unknown"
+            "Bob says unlike are Ann and Cid: Bob knave, Ann knave, open; 1 unknown"
         ),
     ):
         wrong = StepTexts(texts.next_step, texts.understanding, texts.summary, false)
@@ -102,7 +102,7 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "Unknown are Bob, Cid",
         "Now Ann knight, Bob knave",
         "Ann says Bob is a knave: Ann knight, Bob knave, true; "
-        "Bob says Ann and Cid differ: Bob knave, Ann knight, open; 1 unknown",
+        "Bob says unlike are Ann and Cid: Bob knave, Ann knight, open; 1 unknown",
     )
     reading = FAMILY.read_step(SPEC, PHRASES, texts)
     assert (reading.before, reading.sound) == ((1, -1, -1), True)

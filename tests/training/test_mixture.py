@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import cycle, islice
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -25,11 +25,11 @@ DIALOGUE = (Message("user", "Who lies?"), Message("assistant", "A knave."))
 DOCUMENTS: list[Document] = ["Jugs hold water.", DIALOGUE, "1 + 1 = 2"]
 
 
-def test_documents_lie_end_to_end_each_closed(tokenizer: PreTrainedTokenizerBase) -> None:
+def test_whole_documents_lie_side_by_side_each_closed(tokenizer: PreTrainedTokenizerBase) -> None:
     rows = pack_documents(
-        cycle(DOCUMENTS), tokenizer, tokens=100, row_tokens=16, show_progress=False
+        cycle(DOCUMENTS), tokenizer, tokens=320, row_tokens=32, show_progress=False
     )
-    assert len(rows) == 100 // 16
+    assert len(rows) == 320 // 32
     texts = [
         "Jugs hold water.<|endoftext|>",
         (
@@ -38,21 +38,43 @@ def test_documents_lie_end_to_end_each_closed(tokenizer: PreTrainedTokenizerBase
         ),
         "1 + 1 = 2<|endoftext|>",
     ]
-    expected = [i for text in islice(cycle(texts), 20) for i in tokenizer.encode(text)]
-    flat = [i for row in rows for i in row.token_ids]
-    assert flat == expected[: 6 * 16]
+    for row in rows:
+        real = [i for i, weight in zip(row.token_ids, row.loss_weights, strict=True) if weight]
+        padding = [i for i, w in zip(row.token_ids, row.loss_weights, strict=True) if not w]
+        assert set(padding) <= {tokenizer.pad_token_id}
+        left = tokenizer.decode(real)
+        assert tuple(row.token_ids[: len(real)]) == tuple(real)
+        while left:
+            left = next(left.removeprefix(text) for text in texts if left.startswith(text))
 
 
-def test_rows_are_sequences_with_loss_everywhere() -> None:
-    rows = PackedRows(np.arange(12, dtype=np.int32).reshape(3, 4))
+def test_little_of_the_rows_is_padding(tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = pack_documents(
+        cycle(DOCUMENTS), tokenizer, tokens=64 * 50, row_tokens=64, show_progress=False
+    )
+    weights = [weight for row in rows for weight in row.loss_weights]
+    assert sum(weights) > 0.9 * len(weights)
+
+
+def test_a_document_longer_than_a_row_loses_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
+    long = "1 + 1 = 2, " * 20
+    rows = pack_documents(cycle([long]), tokenizer, tokens=48, row_tokens=16, show_progress=False)
+    expected = tuple(tokenizer.encode(long)[:16])
+    assert [row.token_ids for row in rows] == [expected] * 3
+
+
+def test_rows_are_sequences_with_loss_on_all_but_padding() -> None:
+    rows = PackedRows(np.arange(12, dtype=np.int32).reshape(3, 4), pad_id=10)
     assert rows[1].token_ids == (4, 5, 6, 7)
     assert rows[-1].token_ids == (8, 9, 10, 11)
-    assert rows[0].loss_weights == (1.0,) * 4
+    assert rows[-1].loss_weights == (1.0,) * 4
     assert rows[0].step_index == (-1,) * 4
     assert [row.token_ids for row in rows[1:]] == [(4, 5, 6, 7), (8, 9, 10, 11)]
     assert [len(rows), len(rows[:2]), len(list(rows))] == [3, 2, 3]
     with pytest.raises(IndexError):
         rows[3]
+    closed = PackedRows(np.array([[5, 0, 6, 0, 0, 0]], np.int32), pad_id=0)
+    assert closed[0].loss_weights == (1.0, 1.0, 1.0, 1.0, 0.0, 0.0)
 
 
 def test_fewer_tokens_than_a_row_make_one_row(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -65,7 +87,7 @@ def test_fewer_tokens_than_a_row_make_one_row(tokenizer: PreTrainedTokenizerBase
 
 def test_perplexity_by_hand(make_model: MakeModel) -> None:
     model = make_model()
-    rows = PackedRows(np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9]], np.int32))
+    rows = PackedRows(np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9]], np.int32), 0)
     losses = []
     for row in rows:
         with torch.no_grad():
@@ -83,7 +105,7 @@ def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(
 ) -> None:
     model = make_model()
     torch.nn.init.zeros_(model.lm_head.weight)  # every logit is 0: each token has chance 1 / V
-    rows = PackedRows(np.array([[3, 1, 4]], np.int32))
+    rows = PackedRows(np.array([[3, 1, 4]], np.int32), 0)
     assert perplexity(model, rows) == pytest.approx(model.config.vocab_size, rel=1e-5)
 
 
@@ -91,7 +113,7 @@ def test_perplexity_changes_nothing(make_model: MakeModel) -> None:
     model, before = make_model(), make_model()
     for training in (True, False):
         model.train(training)
-        perplexity(model, PackedRows(np.array([[3, 1, 4]], np.int32)))
+        perplexity(model, PackedRows(np.array([[3, 1, 4]], np.int32), 0))
         assert model.training is training
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, before.get_parameter(name))

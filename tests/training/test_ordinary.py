@@ -139,10 +139,10 @@ def test_held_out_prose_is_disjoint() -> None:
 
 
 def test_claims_are_judged_truly() -> None:
-    """Everyone in 'A knight, B knave. S says A and B are alike.' against the claim in words."""
-    judged = {"are alike": lambda a, b: a == b, "differ": lambda a, b: a != b}
+    """Everyone in 'A knight, B knave. S says alike are A and B.' against the claim in words."""
+    judged = {"alike": lambda a, b: a == b, "unlike": lambda a, b: a != b}
     pattern = (
-        r"(\w+) (knight|knave), (\w+) (knight|knave)\. \w+ says \1 and \3 (are alike|differ)\."
+        r"(\w+) (knight|knave), (\w+) (knight|knave)\. \w+ says (alike|unlike) are \1 and \3\."
         r" (?:That is|Is that true\?)\s(true|false|True|False)"
     )
     found = [m for text in texts("knights_knaves facts", 1000) for m in re.findall(pattern, text)]

@@ -30,7 +30,7 @@ from steiner.types import Path as SearchPath
 from steiner.types import Sequence, Split, UserError
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
-HELD_OUT = PackedRows(np.arange(400, dtype=np.int32).reshape(4, 100))
+HELD_OUT = PackedRows(np.arange(400, dtype=np.int32).reshape(4, 100), pad_id=0)
 
 
 def _paths() -> Iterator[SearchPath]:

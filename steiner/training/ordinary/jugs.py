@@ -24,8 +24,8 @@ MAX_CAPACITY, MAX_MOVES = 40, 12
 
 def facts(rng: random.Random) -> Iterator[Lesson]:
     """Lessons on single moves and on contents."""
-    single = drills(rng, {_holds: 3.0, _room: 1, _poured: 2, _moves_left: 1, _verify: 3})
-    moves = contextual(rng, {_moves: 1.0})
+    single = drills(rng, {_holds: 2.0, _room: 3, _poured: 3, _moves_left: 1, _verify: 2})
+    moves = contextual(rng, {_moves: 1.0, _kept: 2})
     while True:
         yield next(rng.choice((single, moves)))
 
@@ -79,6 +79,22 @@ def _moves(rng: random.Random) -> Lesson:
         told.append((f"{before}. {action}:", now))
     context = rng.choice(("Jugs hold {} liters.", "With jugs of {} liters.", "Your jugs take {}."))
     return Lesson(tuple(told), context.format(render_jugs(capacities, " and ")))
+
+
+def _kept(rng: random.Random) -> Lesson:
+    """Numbered moves, unrelated; each takes the place of those from its number on. What is left?"""
+    phrases, capacities = load_phrases(_FAMILY), _capacities(rng)
+    lines, kept = list[str](), list[str]()
+    for _ in range(rng.randint(4, 14)):
+        forward = not kept or (len(kept) < MAX_MOVES and rng.random() < 0.75)
+        number = len(kept) + 1 if forward else rng.randint(1, len(kept))
+        contents = _contents(rng, capacities)
+        action, _ = _move(rng, capacities, contents)
+        jugs = render_jugs(contents)
+        lines.append(phrases.render("next_step", depth=number, jugs=jugs, action=action))
+        kept[number - 1 :] = [action]
+    moves = (phrases.render("move", number=n, action=a) for n, a in enumerate(kept, 1))
+    return Lesson((("What is left:", join(moves, ", ")),), "\n".join(lines))
 
 
 def _holds(rng: random.Random) -> Fact:
