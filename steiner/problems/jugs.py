@@ -125,11 +125,7 @@ class Jugs(Family):
 
     def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
         """The moves by number: which step to copy from is then said before it is copied."""
-        actions = (_render_action(phrases, move.action) for _, move in branch)
-        return ", ".join(
-            phrases.render("move", number=number, action=action)
-            for number, action in enumerate(actions, 1)
-        )
+        return numbered_moves(phrases, (_render_action(phrases, m.action) for _, m in branch))
 
     def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
         """Whether the target is there at the end; a move that wastes water counts as any other."""
@@ -258,6 +254,12 @@ def _require_solution(capacities: Sequence[int], target: int, max_moves: int) ->
         raise UserError(f"no way to measure {target} in {max_moves} moves", f"allow {needed}")
 
 
+def numbered_moves(phrases: Phrases, actions: Iterable[str]) -> str:
+    """`1) fill A, 2) pour A into B`."""
+    numbered = enumerate(actions, 1)
+    return ", ".join(phrases.render("move", number=n, action=action) for n, action in numbered)
+
+
 def _render_action(phrases: Phrases, action: Action) -> str:
     name, jug, *into = action
     return phrases.render(name, jug=jug, into=into[0] if into else "")
@@ -275,8 +277,10 @@ def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
     parts = answer.strip().split(", ")
     numbered = [phrases.match(part, "move") for part in parts]
     if numbered[0]:
-        told = [found[1] if found else {"number": "", "action": ""} for found in numbered]
-        parts = [m["action"] if m["number"] == str(n) else "" for n, m in enumerate(told, 1)]
+        parts = [
+            move[1]["action"] if move and move[1]["number"] == str(number) else ""
+            for number, move in enumerate(numbered, 1)
+        ]
     return [_read_action(phrases, part) for part in parts]
 
 

@@ -84,9 +84,21 @@ def pack_documents(
     beginning; one that is longer than a row loses its end.
     """
     close = int(tokenizer.pad_token_id or 0)
+    encoded = _encoded(documents, tokenizer)
+    return _packed(encoded, close, tokens, row_tokens, show_progress=show_progress)
+
+
+def _packed(
+    documents: Iterable[list[int]],
+    close: int,
+    tokens: int,
+    row_tokens: int = ROW_TOKENS,
+    *,
+    show_progress: bool = False,
+) -> PackedRows:
     num_rows = max(1, tokens // row_tokens) if tokens else 0
     ids_NT = np.full((num_rows, row_tokens), close, dtype=np.int32)
-    rows = _rows(_encoded(documents, tokenizer), row_tokens)
+    rows = _rows(documents, row_tokens)
     with tqdm(
         total=num_rows * row_tokens, unit="tok", desc="text", disable=not show_progress
     ) as bar:
@@ -124,9 +136,8 @@ def _rows(documents: Iterable[list[int]], row_tokens: int) -> Iterator[list[int]
 
 def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
     """Ordinary text that no training sees, as rows."""
-    documents = held_out_documents(HELD_OUT_DOCUMENTS)
-    tokens = sum(map(len, _encoded(iter(documents), tokenizer)))
-    return pack_documents(iter(documents), tokenizer, tokens, show_progress=False)
+    documents = list(_encoded(iter(held_out_documents(HELD_OUT_DOCUMENTS)), tokenizer))
+    return _packed(documents, int(tokenizer.pad_token_id or 0), sum(map(len, documents)))
 
 
 def encode_paths(

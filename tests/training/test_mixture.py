@@ -44,6 +44,7 @@ def test_whole_documents_lie_side_by_side_each_closed(tokenizer: PreTrainedToken
         assert set(padding) <= {tokenizer.pad_token_id}
         left = tokenizer.decode(real)
         assert tuple(row.token_ids[: len(real)]) == tuple(real)
+        assert left
         while left:
             left = next(left.removeprefix(text) for text in texts if left.startswith(text))
 

@@ -168,14 +168,14 @@ def test_grid_verdicts_are_sound() -> None:
 @pytest.mark.parametrize("name", sorted(families()))
 def test_alternatives_are_legal_moves_of_one_state_and_none_comes_twice(name: str) -> None:
     rng, checked = random_stream("alternatives", name), 0
-    for _ in range(40):
+    for _ in range(30):
         problem = train_problem(rng, name)
         told = [(text.removesuffix("."), reply) for text, reply in alternatives(rng, problem)]
         assert len({text for text, _ in told}) == len(told)
         depth, states = named_by(problem, told[0][0])
         assert any(set(told) <= legal_steps(problem, depth, state) for state in states)
         checked += len(told)
-    assert checked > 60
+    assert checked > 50
 
 
 def named_by(problem: Problem, next_step: str) -> tuple[int, list[State]]:

@@ -108,8 +108,13 @@ def test_base_to_cpt_to_sft(
 
 
 def _check_cpt(sequences: list[Sequence], recipe: Recipe, old_size: int) -> None:
-    assert all(set(sequence.loss_weights) <= {0.0, 1.0} for sequence in sequences)
     ordinary = [s for s in sequences if not any(i >= old_size for i in s.token_ids)]
+    paths = [s for s in sequences if s not in ordinary]
+    assert paths
+    assert all(set(sequence.loss_weights) == {1.0} for sequence in paths)
+    for row in ordinary:  # all but padding behind padding
+        pairs = zip((-1, *row.token_ids), row.token_ids, strict=False)
+        assert row.loss_weights == tuple(float(pair != (0, 0)) for pair in pairs)
     num_ordinary = sum(len(sequence.token_ids) for sequence in ordinary)
     assert num_ordinary == 6000 * 0.3 // ROW_TOKENS * ROW_TOKENS  # whole rows
     num_reasoning = sum(len(sequence.token_ids) for sequence in sequences) - num_ordinary

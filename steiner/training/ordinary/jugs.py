@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 
 from steiner.problems import load_phrases
-from steiner.problems.jugs import verification
+from steiner.problems.jugs import numbered_moves, verification
 from steiner.training.ordinary.lessons import Fact, Lesson, contextual, drills, join
 from steiner.training.ordinary.train_problems import train_problem
 from steiner.types import Problem
@@ -93,8 +93,7 @@ def _kept(rng: random.Random) -> Lesson:
         jugs = render_jugs(contents)
         lines.append(phrases.render("next_step", depth=number, jugs=jugs, action=action))
         kept[number - 1 :] = [action]
-    moves = (phrases.render("move", number=n, action=a) for n, a in enumerate(kept, 1))
-    return Lesson((("What is left:", join(moves, ", ")),), "\n".join(lines))
+    return Lesson((("What is left:", numbered_moves(phrases, kept)),), "\n".join(lines))
 
 
 def _holds(rng: random.Random) -> Fact:
