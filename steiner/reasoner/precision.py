@@ -15,8 +15,10 @@ import torch
 
 from steiner.types import UserError
 
-_SIZE = 512
-_REPEATS = 30
+_SIZE = 256
+_LEAST_REPEATS, _MOST_REPEATS = 3, 30
+_ENOUGH_S = 0.1
+"""Past this no more repeats: where bf16 is only emulated, they would take seconds."""
 
 
 @cache
@@ -25,7 +27,10 @@ def fastest_dtype(device_type: str = "cpu") -> torch.dtype:
     if device_type != "cpu":
         return torch.bfloat16
     seconds = {dtype: float("inf") for dtype in (torch.float32, torch.bfloat16)}
-    for _ in range(_REPEATS):  # in turn, so that a busy moment slows both
+    begun = time.perf_counter()
+    for repeat in range(_MOST_REPEATS):  # in turn, so that a busy moment slows both
+        if repeat >= _LEAST_REPEATS and time.perf_counter() - begun > _ENOUGH_S:
+            break
         for dtype, least in seconds.items():
             seconds[dtype] = min(least, _product_seconds(dtype))
     return min(seconds, key=lambda dtype: seconds[dtype])

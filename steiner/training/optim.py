@@ -1,7 +1,7 @@
 """Muon for the matrices inside the model, AdamW for all other parameters, as one optimiser.
 
-Muon (Jordan et al., 2024) learned several times faster than AdamW alone at batches of some
-thousand tokens. Both are PyTorch's own; this only joins them, so that a trainer sees one optimiser.
+Muon (training/muon.py) learned several times faster than AdamW alone at batches of some thousand
+tokens. This joins the two, so that a trainer sees one optimiser.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
+
+from steiner.training.muon import Muon
 
 
 class MuonAdamW(Optimizer):
@@ -41,9 +43,7 @@ class MuonAdamW(Optimizer):
         self._share_groups()
 
 
-def build_optimizer(
-    model: torch.nn.Module, *, muon_lr: float, adam_lr: float, weight_decay: float = 0.0
-) -> MuonAdamW:
+def build_optimizer(model: torch.nn.Module, *, muon_lr: float, adam_lr: float) -> MuonAdamW:
     """Muon at `muon_lr` for the matrices, AdamW at `adam_lr` for the rest.
 
     Embeddings are not matrices in this sense. Neither are the query and key projections: nothing in
@@ -66,6 +66,6 @@ def build_optimizer(
             looks_up = "q_proj" in name or "k_proj" in name or id(parameter) in embeddings
             (others if looks_up or parameter.ndim != 2 else matrices).append(parameter)
     return MuonAdamW(
-        Muon(matrices, lr=muon_lr, weight_decay=weight_decay, momentum=0.95),
-        AdamW(others, lr=adam_lr, betas=(0.9, 0.98), weight_decay=weight_decay),
+        Muon(matrices, lr=muon_lr),
+        AdamW(others, lr=adam_lr, betas=(0.9, 0.98), weight_decay=0.0),
     )

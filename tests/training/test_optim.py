@@ -7,10 +7,11 @@ from io import BytesIO
 
 import pytest
 import torch
-from torch.optim import AdamW, Muon
+from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel, Qwen2ForCausalLM
 
+from steiner.training.muon import Muon, orthogonal
 from steiner.training.optim import MuonAdamW, build_optimizer
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
@@ -79,6 +80,34 @@ def test_first_step_by_hand(make_model: MakeModel) -> None:
     singular = torch.linalg.svdvals(change) / (0.02 * 2**0.5)
     assert singular[:14].min() > 0.6
     assert singular.max() < 1.3
+
+
+def test_muon_steps_as_pytorchs_own_does() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(64, 32), (32, 64), (64, 32), (48, 48)]
+    ours = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    theirs = [torch.nn.Parameter(parameter.detach().clone()) for parameter in ours]
+    begun = [parameter.detach().clone() for parameter in ours]
+    pair = Muon(ours, lr=0.1), torch.optim.Muon(theirs, lr=0.1, weight_decay=0.0)
+    for _ in range(4):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        for optimizer in pair:
+            optimizer.step()
+    for one, other, start in zip(ours, theirs, begun, strict=True):
+        way, difference = (one - start).norm(), (one - other).norm()
+        assert way > 1  # it went somewhere
+        assert difference < 0.02 * way  # theirs computes in bf16
+
+
+def test_a_batch_of_matrices_is_made_orthogonal_each_for_itself() -> None:
+    wide_NRC = torch.randn(3, 8, 32, generator=torch.Generator().manual_seed(0))
+    wide_NRC *= torch.tensor([1e-3, 1.0, 1e3])[:, None, None]
+    for matrices_NRC in (wide_NRC, wide_NRC.mT):
+        singular_NR = torch.linalg.svdvals(orthogonal(matrices_NRC))
+        assert singular_NR.min() > 0.6
+        assert singular_NR.max() < 1.3
 
 
 def test_schedulers_move_the_rates_of_both(make_model: MakeModel) -> None:
