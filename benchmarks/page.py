@@ -170,7 +170,7 @@ def _machine(records: Sequence[Record]) -> str:
     if not rates:
         return ""
     listed = ", ".join(f"{_short(row)} {_number(row.value, row.unit)} {row.unit}" for row in rates)
-    return f"Machine of the last run: {rates[0].note}. {listed}."
+    return f"Machine of the last run: {rates[0].machine}. {listed}."
 
 
 def _line(line: Line, records: Sequence[Record]) -> str:
@@ -223,7 +223,16 @@ def _further(records: Sequence[Record]) -> str:
 
 
 def _notes(records: Sequence[Record]) -> str:
-    noted = [row for row in records if row.note and row.figure != MACHINE]
-    if not noted:
-        return ""
-    return "\n".join(["## Notes", "", *(f"- {row.name}: {row.note}." for row in noted)])
+    last = next((row.machine for row in records if row.figure == MACHINE), "")
+    notes = [
+        (row.name, "; ".join(filter(None, (row.note, _elsewhere(row, last)))))
+        for row in records
+        if row.figure != MACHINE
+    ]
+    listed = [f"- {name}: {note}." for name, note in notes if note]
+    return "\n".join(["## Notes", "", *listed]) if listed else ""
+
+
+def _elsewhere(row: Record, last: str) -> str:
+    other = last and row.machine != last
+    return f"measured on another machine: {row.machine}" if other else ""

@@ -72,7 +72,8 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Measured with the command that makes it again and the commit that it was measured at."""
+    """A Measured with the command that makes it again, and the commit and the machine that it was
+    measured at."""
 
     name: str
     value: float
@@ -82,6 +83,7 @@ class Record:
     target: str
     command: str
     commit: str
+    machine: str
     note: str = ""
 
     @property
@@ -96,11 +98,11 @@ class Record:
         return all(holds(self) for holds in clauses) if clauses else None
 
 
-def record(figure: str, measured: Measured, command: str, commit: str) -> Record:
+def record(figure: str, measured: Measured, command: str, commit: str, machine: str) -> Record:
     """The Record of what `figure` measured. Raises ValueError for a target that none can judge."""
     list(_clauses(measured.target))
     values = asdict(measured) | {"name": f"{figure}/{measured.name}"}
-    return Record(**values, command=command, commit=commit)
+    return Record(**values, command=command, commit=commit, machine=machine)
 
 
 def _clauses(target: str) -> Iterator[Callable[[Record], bool]]:

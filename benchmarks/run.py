@@ -125,7 +125,7 @@ def _records(
 ) -> Iterator[Record]:
     commit = current_commit()
     for measured in figure(setting):
-        yield record(name, measured, _command(name, options), commit)
+        yield record(name, measured, _command(name, options), commit, machine.description())
 
 
 def _command(name: str, options: argparse.Namespace) -> str:

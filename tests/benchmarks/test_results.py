@@ -19,7 +19,8 @@ def _record(name: str, value: float, target: str = "", **fields: str) -> Record:
     measured = Measured(
         short, value, value - 1, value + 1, "points", target, fields.get("note", "")
     )
-    return record(figure, measured, f"make bench FIGURE={figure}", fields.get("commit", "abc1234"))
+    commit, machine = fields.get("commit", "abc1234"), fields.get("machine", "this one")
+    return record(figure, measured, f"make bench FIGURE={figure}", commit, machine)
 
 
 def test_a_figure_measured_again_replaces_its_own_rows_only(tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_the_file_has_what_the_issue_names(tmp_path: Path) -> None:
             "target": "above 0",
             "command": "make bench FIGURE=large",
             "commit": "abc1234",
+            "machine": "this one",
             "note": "half the FLOPs",
         }
     ]
@@ -110,6 +112,18 @@ def test_the_page_says_plainly_what_is_met(tmp_path: Path) -> None:
     assert "**not met**: least rise, jugs" in budgets
     assert any(line.startswith("| rl/accuracy of sft |") for line in lines)
     assert "- shortest/gain: 1.01 times the time." in lines
+
+
+def test_what_another_machine_measured_is_noted() -> None:
+    records = [
+        _record("synth/time", 30.0, machine="a fast one", note="once"),
+        _record("rl/over sft", 4.0),
+        _record("machine/fp32 matrix product", 100.0),
+    ]
+    lines = page(records).splitlines()
+    assert "Machine of the last run: this one. fp32 matrix product +100.0 points." in lines
+    notes = [line for line in lines if line.startswith("- ")]
+    assert notes == ["- synth/time: once; measured on another machine: a fast one."]
 
 
 def test_every_line_of_the_table_stands_there_in_order_and_names_a_figure() -> None:
