@@ -142,11 +142,12 @@ def _model_digest(model: str) -> str:
 
 
 _PROBLEMS = ("seed", "language", "problems")
+_TRAINED = ("seed", "sampling")
 
 STAGES = (
     Stage("synth", (*_PROBLEMS, "synth"), (), _synth),
-    Stage("cpt", ("seed", "base.model", "cpt"), ("synth",), _cpt, _base_fingerprint),
-    Stage("sft", ("seed", "sft"), ("synth", "cpt"), _sft),
+    Stage("cpt", (*_TRAINED, "base.model", "cpt"), ("synth",), _cpt, _base_fingerprint),
+    Stage("sft", (*_TRAINED, "sft"), ("synth", "cpt"), _sft),
     Stage("rl", (*_PROBLEMS, "rl"), ("sft",), _rl),
     Stage("evaluate", (*_PROBLEMS, "eval"), ("cpt", "sft", "rl"), _evaluate, _base_fingerprint),
     Stage("report", (), ("synth", "cpt", "sft", "rl", "evaluate"), _report),

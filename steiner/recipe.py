@@ -80,7 +80,7 @@ class BaseRecipe:
     num_kv_heads: int = 2
     intermediate_size: int = 384
     max_positions: int = 4096
-    tokens: int = 18_000_000
+    tokens: int = 22_000_000
     recall_tokens: int = 1_200_000
     """Before any text, of each of two kinds: keys and values, looked up (training/recall.py)."""
     batch_tokens: int = 2048
@@ -95,6 +95,16 @@ class BaseRecipe:
     def source(self) -> str:
         """The folder or hub name that transformers loads the base model from."""
         return str(EMBEDDED_BASE) if self.model == "embedded" else self.model
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingRecipe:
+    """[sampling]: how trained models ask to be drawn from, in their generation_config.json."""
+
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = fraction(1.0)
+    """Of the likeliest tokens, so many as have this probability together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,6 @@ class SftRecipe:
     batch_tokens: int = 4096
     wrong_turn_loss: float = fraction(0.2)
     """Loss weight of a wrong turn's decision to go there; its verification always counts fully."""
-    temperature: float = 0.0
-    """How the model asks to be drawn from, in its generation_config.json; 0 is greedy."""
     muon_lr: float = 0.01
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.02)
@@ -196,6 +204,7 @@ class Recipe:
     problems: ProblemsRecipe = field(default_factory=ProblemsRecipe)
     synth: SynthRecipe = field(default_factory=SynthRecipe)
     base: BaseRecipe = field(default_factory=BaseRecipe)
+    sampling: SamplingRecipe = field(default_factory=SamplingRecipe)
     cpt: CptRecipe = field(default_factory=CptRecipe)
     sft: SftRecipe = field(default_factory=SftRecipe)
     rl: RlRecipe = field(default_factory=RlRecipe)

@@ -207,24 +207,29 @@ def _person(spec: Spec, name: str) -> int | None:
     return spec["names"].index(name) if name in spec["names"] else None
 
 
-def _render_told(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
-    """A claim as it was said, and the roles of its persons that are known:
-    `Ann says Bob and Cid differ: Ann knight, Bob knave`."""
-    claim = _says(spec)[speaker]
-    said = render_claim(phrases, spec["names"], spec["names"][speaker], claim).rstrip(".")
-    roles = _render_known(spec, phrases, state, (speaker, *claim[1:]))
-    return f"{said}: {roles}" if roles else said
+def render_told(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
+    """A claim as it was said; then the speaker's role, and the claim again with the roles that are
+    known: `Ann says Bob opposes Cid: Ann knight, Bob knave opposes Cid`."""
+    kind, *others = _says(spec)[speaker]
+    said = render_claim(phrases, spec["names"], spec["names"][speaker], (kind, *others))
+    first, *_, second = (
+        _render_known(spec, phrases, state, [person]) or spec["names"][person]
+        for person in (others[0], *others)
+    )
+    told = phrases.render(f"told_{kind}", first=first, second=second)
+    own = _render_known(spec, phrases, state, [speaker])
+    return f"{said.rstrip('.')}: {own}, {told}" if own else f"{said.rstrip('.')}: {told}"
 
 
 def _render_truths(spec: Spec, phrases: Phrases, state: State, last: int | None) -> str:
     """What each known person says, up to person `last`, and whether it is true by the known roles:
-    `Ann says Bob is a knave: Ann knight, Bob knave, true; ...`."""
+    `Ann says Bob lies: Ann knight, Bob knave lies, true; ...`."""
     says, claims = _says(spec), []
     for person, role in enumerate(state[: None if last is None else last + 1]):
         if role != UNKNOWN:
             value = truth(says, state, person)
             word = phrases.words["unsettled"] if value is None else phrases.words["truths"][value]
-            told = _render_told(spec, phrases, state, person)
+            told = render_told(spec, phrases, state, person)
             claims.append(phrases.render("claim", told=told, truth=word))
     return "; ".join(claims)
 
@@ -236,7 +241,7 @@ def _render_next_step(
     fields = {"depth": depth, "name": spec["names"][person], "role": _role(phrases, role)}
     fields["known"] = _render_known(spec, phrases, before) or phrases.words["nobody"]
     if speakers:
-        fields["told"] = _render_told(spec, phrases, before, speakers[0])
+        fields["told"] = render_told(spec, phrases, before, speakers[0])
     return phrases.render(kind, **fields)
 
 

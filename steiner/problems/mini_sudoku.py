@@ -1,8 +1,9 @@
 """Mini sudoku: fill a 4 by 4 grid so that no row, column or box repeats a digit from 1 to 4.
 
-A state is the 16 cells by rows, 0 where empty. A move fills one whole row, in any order of its
-missing digits: one of the two rows with the fewest empty cells. A set of full grids is an int with
-a bit for each of the 288. Twin of reasoning-gym's `mini_sudoku`.
+A state is the 16 cells by rows, 0 where empty; rows have letters, so that a text can point at one.
+A move fills one whole row, in any order of its missing digits: one of the two rows with the fewest
+empty cells. A set of full grids is an int with a bit for each of the 288.
+Twin of reasoning-gym's `mini_sudoku`.
 """
 
 from __future__ import annotations
@@ -65,52 +66,50 @@ class MiniSudoku(Family):
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
         _, row, *digits = move.action
-        old = _rows(before)[row - 1]
-        told = {"rows": _open_rows(before), "row": row, "cells": _render_row(old)}
+        old, letter = _rows(before)[row - 1], _letter(phrases, row)
+        told = {"rows": render_grid(phrases, before), "row": letter, "cells": render_row(old)}
         return StepTexts(
-            phrases.render("next_step", depth=depth, **told, digits=_render_row(digits)),
+            phrases.render("next_step", depth=depth, **told, digits=render_row(digits)),
             _render_lacking(phrases, row, old),
-            phrases.render("summary", grid=_render_grid(move.state)),
+            phrases.render("summary", rows=render_grid(phrases, move.state)),
             verification(phrases, move.state),
         )
 
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
-        """The next step tells only the row to be filled: `before` has the other rows, which a move
-        leaves as they are, from the summary."""
-        depth, rows, action, old = _read_next_step(phrases, texts.next_step)
+        depth, before, action, old = _read_next_step(phrases, texts.next_step)
         after = _read_summary(phrases, texts.summary)
-        before = _before(action, old, after)
-        if before and rows != _open_rows(before):
-            before = None
         verdict, sound = _read_verification(phrases, texts.verification, after)
-        if action and old:
-            lacking = _render_lacking(phrases, action[1], old)
-            sound = sound and texts.understanding.strip() == lacking
+        if action and before:
+            there = _rows(before)[action[1] - 1]
+            lacking = _render_lacking(phrases, action[1], there)
+            sound = sound and old == there and texts.understanding.strip() == lacking
         return StepReading(depth, action, before, after, verdict, sound)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
-        return phrases.questions[wording].format(grid=_render_grid(spec["grid"]))
+        rows, grid = render_grid(phrases, spec["grid"]), _render_plain(spec["grid"])
+        return phrases.questions[wording].format(rows=rows, grid=grid)
 
     def recognise(self, phrases: Phrases, text: str) -> Spec | None:
         endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
         found = next(filter(None, map(phrases.match_question, endings)), None)
-        if found is None or re.search(r"[^\d_.,;/| ]", found["grid"]):
+        typed = _unlabelled(phrases, "".join(found.values())) if found else ""
+        if not typed or re.search(r"[^\d_.,;/| ]", typed):
             return None
-        cells = re.sub(r"[,;/| ]", "", found["grid"])
+        cells = re.sub(r"[,;/| ]", "", typed)
         if not re.fullmatch(r"[0-4_.]{16}", cells):
             raise UserError(
-                f"a mini sudoku has 16 cells, each 1 to 4 or _, not '{found['grid']}'",
-                "for example: _ 2 _ 4 / 3 _ 1 _ / _ 1 _ 3 / 4 _ 2 _",
+                f"a mini sudoku has 16 cells, each 1 to 4 or _, not '{typed}'",
+                "for example: A _ 2 _ 4 / B 3 _ 1 _ / C _ 1 _ 3 / D 4 _ 2 _",
             )
         grid = [int(cell) if cell.isdecimal() else 0 for cell in cells]
         _require_one_solution(grid)
         return {"grid": grid}
 
     def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
-        return _render_grid(branch[-1][1].state)
+        return render_grid(phrases, branch[-1][1].state)
 
     def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
-        grid = _read_grid(answer.strip().replace("\n", " / "))
+        grid = _read_grid(_unlabelled(phrases, answer.strip().replace("\n", " / ")))
         if grid is None or grid not in _full_grids():
             return False
         return all(given in (0, cell) for given, cell in zip(spec["grid"], grid, strict=True))
@@ -120,8 +119,8 @@ class MiniSudoku(Family):
         return {"grid": grid} if 0 in grid and _fitting(grid).bit_count() == 1 else None
 
     def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
-        grid = _read_grid(answer.strip())
-        return "\n".join(map(_render_row, _rows(grid))) if grid else ""
+        grid = _read_grid(_unlabelled(phrases, answer.strip()))
+        return "\n".join(map(render_row, _rows(grid))) if grid else ""
 
 
 def verification(phrases: Phrases, grid: State) -> str:
@@ -136,10 +135,12 @@ def verification(phrases: Phrases, grid: State) -> str:
         shown["columns"] = shown["columns"][:number]
     elif last == "box":
         shown["boxes"] = shown["boxes"][:number]
-    told = {name: " | ".join(map(_render_row, units)) for name, units in shown.items()}
+    told = {name: " | ".join(map(render_row, units)) for name, units in shown.items()}
     if clash:
         return phrases.render(last, **told, digit=digit)
-    return phrases.render("open" if 0 in grid else "goal", **told, rows=_open_rows(grid))
+    return phrases.render(
+        "open" if 0 in grid else "goal", **told, open_rows=_open_rows(phrases, grid)
+    )
 
 
 def _rows(grid: Sequence[int]) -> list[Row]:
@@ -232,17 +233,39 @@ def _fillings(row: Row) -> tuple[Row, ...]:
     return tuple(tuple(cell or next(order) for cell in row) for order in orders)
 
 
-def _open_rows(state: State) -> str:
-    """The numbers of the rows with a gap: `1 3 4`."""
-    return " ".join(str(number) for number, row in enumerate(_rows(state), 1) if 0 in row)
+def _letter(phrases: Phrases, number: int) -> str:
+    """What row `number`, from 1, is called."""
+    return str(phrases.words["rows"][number - 1])
 
 
-def _render_row(row: Sequence[int]) -> str:
+def _open_rows(phrases: Phrases, state: State) -> str:
+    """The letters of the rows with a gap: `A C D`."""
+    return " ".join(_letter(phrases, n) for n, row in enumerate(_rows(state), 1) if 0 in row)
+
+
+def render_row(row: Sequence[int]) -> str:
+    """`1 _ 3 4`."""
     return " ".join(str(cell or "_") for cell in row)
 
 
-def _render_grid(grid: Sequence[int]) -> str:
-    return " / ".join(map(_render_row, _rows(grid)))
+def render_grid(phrases: Phrases, grid: Sequence[int]) -> str:
+    """`A 1 _ 3 4 / B ...`."""
+    rows = enumerate(_rows(grid), 1)
+    return " / ".join(f"{_letter(phrases, number)} {render_row(row)}" for number, row in rows)
+
+
+def _render_plain(grid: Sequence[int]) -> str:
+    return " / ".join(map(render_row, _rows(grid)))
+
+
+def _unlabelled(phrases: Phrases, text: str) -> str:
+    """The text of a grid without the letters of its rows, where it has all of them, each before its
+    row."""
+    letters = phrases.words["rows"]
+    found = re.fullmatch(
+        "".join(rf"{letter} +([^A-Za-z]*)" for letter in letters), text, re.IGNORECASE
+    )
+    return "".join(found.groups()) if found else text
 
 
 def _read_row(text: str) -> Row | None:
@@ -260,34 +283,34 @@ def _read_grid(text: str) -> State | None:
 
 def _render_lacking(phrases: Phrases, number: int, row: Row) -> str:
     missing = " ".join(str(digit) for digit in range(1, 5) if digit not in row)
-    return phrases.render("understanding", row=number, missing=missing)
+    return phrases.render("understanding", row=_letter(phrases, number), missing=missing)
 
 
 def _read_next_step(
     phrases: Phrases, text: str
-) -> tuple[int | None, str, Action | None, Row | None]:
-    """Depth, the open rows as told, action, and what stood in the row so far."""
+) -> tuple[int | None, State | None, Action | None, Row | None]:
+    """Depth, the grid before, action, and what stood in the row so far."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
-        return None, "", None, None
+        return None, None, None, None
     told = found[1]
-    depth, number, digits = int(told["depth"]), told["row"], _read_row(told["digits"])
-    if digits is None or number not in ("1", "2", "3", "4"):
-        return depth, told["rows"], None, None
-    return depth, told["rows"], ("row", int(number), *digits), _read_row(told["cells"])
+    depth, before = int(told["depth"]), _read_labelled(phrases, told["rows"])
+    letter, digits = told["row"], _read_row(told["digits"])
+    if digits is None or letter not in phrases.words["rows"]:
+        return depth, before, None, None
+    number = phrases.words["rows"].index(letter) + 1
+    return depth, before, ("row", number, *digits), _read_row(told["cells"])
 
 
-def _before(action: Action | None, old: Row | None, after: State | None) -> State | None:
-    """`after` with the row that the action filled as it was."""
-    if action is None or old is None or after is None:
-        return None
-    start = 4 * (int(action[1]) - 1)
-    return (*after[:start], *old, *after[start + 4 :])
+def _read_labelled(phrases: Phrases, text: str) -> State | None:
+    """A grid written just as `render_grid` does."""
+    grid = _read_grid(_unlabelled(phrases, text))
+    return grid if grid and render_grid(phrases, grid) == text else None
 
 
 def _read_summary(phrases: Phrases, text: str) -> State | None:
     found = phrases.match(text, "summary")
-    return _read_grid(found[1]["grid"]) if found else None
+    return _read_labelled(phrases, found[1]["rows"]) if found else None
 
 
 def _read_verification(

@@ -84,10 +84,8 @@ def _plain_texts(seed: int) -> list[str]:
     """What the tokenizer learns from: ordinary text, and much of the wording of steps, so that
     its words become one token each."""
     chosen = islice(documents("tokenizer", seed), _TOKENIZER_DOCUMENTS)
-    texts = [
-        document if isinstance(document, str) else "\n".join(m.content for m in document)
-        for document in chosen
-    ]
+    texts = [("\n" if doc.is_dialogue else "").join(doc.parts) for doc in chosen]
+    texts += ["user", "assistant", "system"] * _WORDING_REPEATS
     for name in families():
         texts += load_phrases(name).wording * _WORDING_REPEATS
     return texts

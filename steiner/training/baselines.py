@@ -36,8 +36,7 @@ from steiner.training.cpt import grow_embeddings
 from steiner.training.fresh_paths import shortest_paths
 from steiner.training.mixture import pack_documents
 from steiner.training.ordinary import documents
-from steiner.training.sft import ask_by
-from steiner.training.trainer import schedule_of, train_sequences
+from steiner.training.trainer import ask_by, schedule_of, train_sequences
 from steiner.types import Path, UserError
 from steiner.types import Sequence as TokenSequence
 
@@ -70,7 +69,7 @@ def train_shortest(recipe: Recipe, out_dir: FilePath, tokens: int) -> None:
     model, tokenizer = load_model(recipe.base.source)
     num_new = add_reasoning_tokens(tokenizer)
     grow_embeddings(model, len(tokenizer), num_new)
-    ask_by(model, recipe.sft.temperature)
+    ask_by(model, recipe.sampling)
     _train_answers(recipe, model, tokenizer, out_dir, tokens, Codec.encode_path)
 
 

@@ -24,7 +24,7 @@ from steiner.reasoner.models import load_model
 from steiner.recipe import Recipe
 from steiner.training.mixture import encode_paths, held_out_rows, pack_documents, perplexity
 from steiner.training.ordinary import documents
-from steiner.training.trainer import schedule_of, train_sequences
+from steiner.training.trainer import ask_by, schedule_of, train_sequences
 from steiner.types import Sequence as TokenSequence
 
 
@@ -43,6 +43,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     reasoning = encode_paths(codec, paths, recipe.problems.levels, reasoning_tokens)
     sequences = [*map(_whole, reasoning), *ordinary]
     schedule = schedule_of(recipe.cpt, recipe.seed)
+    ask_by(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
     after = perplexity(model, held_out)
     write_json(out_dir / "perplexity.json", {"before": before, "after": after})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from typing import overload
 
 import numpy as np
@@ -22,20 +22,26 @@ from steiner.types import Path
 from steiner.types import Sequence as TokenSequence
 
 ROW_TOKENS = 512
+TOLD_LOSS = 0.1
+"""Loss weight of what a document tells before a reply: mostly random names and numbers, whose noise
+would drown what can be learnt (docs/log.md)."""
 HELD_OUT_DOCUMENTS = 400
 _ENCODE_AT_ONCE = 2_000
 _OPEN_ROWS = 16
 """Rows that are filled side by side, so that little of each is left over."""
 
+_Encoded = list[tuple[int, float]]
+"""Tokens, each with its loss weight."""
+
 
 class PackedRows(Sequence[TokenSequence]):
-    """Whole documents side by side in rows of ROW_TOKENS; all but the padding carries loss.
+    """Whole documents side by side in rows of ROW_TOKENS, with the loss weight of each token.
 
-    Kept as one uint16 or int32 array (N, T), since millions of Python integers would not fit.
+    Kept as two arrays (N, T), since millions of Python numbers would not fit.
     """
 
-    def __init__(self, ids_NT: np.ndarray, pad_id: int) -> None:
-        self.ids_NT, self.pad_id = ids_NT, pad_id
+    def __init__(self, ids_NT: np.ndarray, weights_NT: np.ndarray) -> None:
+        self.ids_NT, self.weights_NT = ids_NT, weights_NT
         self._steps = (-1,) * ids_NT.shape[1]
 
     def __len__(self) -> int:
@@ -46,28 +52,10 @@ class PackedRows(Sequence[TokenSequence]):
     @overload
     def __getitem__(self, index: slice) -> PackedRows: ...
     def __getitem__(self, index: int | slice) -> TokenSequence | PackedRows:
+        ids, weights = self.ids_NT[index], self.weights_NT[index]
         if isinstance(index, slice):
-            return PackedRows(self.ids_NT[index], self.pad_id)
-        ids_T = self.ids_NT[index]
-        return TokenSequence(
-            tuple(ids_T.tolist()), tuple(self.weights(ids_T).tolist()), self._steps
-        )
-
-    def weights(self, ids_NT: np.ndarray) -> np.ndarray:
-        """1 for tokens of documents, 0 for padding behind padding: float32, of the same shape. The
-        first padding token closes a document."""
-        weights_NT = np.ones(ids_NT.shape, dtype=np.float32)
-        is_pad_NT = ids_NT == self.pad_id
-        weights_NT[..., 1:][is_pad_NT[..., 1:] & is_pad_NT[..., :-1]] = 0.0
-        return weights_NT
-
-
-def document_text(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Plain text as it is; a dialogue by the chat template."""
-    if isinstance(document, str):
-        return document
-    turns = [{"role": message.role, "content": message.content} for message in document]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False))
+            return PackedRows(ids, weights)
+        return TokenSequence(tuple(ids.tolist()), tuple(weights.tolist()), self._steps)
 
 
 def pack_documents(
@@ -80,64 +68,97 @@ def pack_documents(
 ) -> PackedRows:
     """About `tokens` tokens of documents, each closed by the padding token.
 
-    A document is never cut in two, since half of what it tells could not be known without its
+    Replies and what closes them carry loss 1, what they reply to TOLD_LOSS, padding none. A
+    document is never cut in two, since half of what it tells could not be known without its
     beginning; one that is longer than a row loses its end.
     """
-    close = int(tokenizer.pad_token_id or 0)
     encoded = _encoded(documents, tokenizer)
-    return _packed(encoded, close, tokens, row_tokens, show_progress=show_progress)
-
-
-def _packed(
-    documents: Iterable[list[int]],
-    close: int,
-    tokens: int,
-    row_tokens: int = ROW_TOKENS,
-    *,
-    show_progress: bool = False,
-) -> PackedRows:
     num_rows = max(1, tokens // row_tokens) if tokens else 0
-    ids_NT = np.full((num_rows, row_tokens), close, dtype=np.int32)
-    rows = _rows(documents, row_tokens)
     with tqdm(
         total=num_rows * row_tokens, unit="tok", desc="text", disable=not show_progress
     ) as bar:
-        for index, row in enumerate(islice(rows, num_rows)):
-            ids_NT[index, : len(row)] = row
-            bar.update(row_tokens)
-    return PackedRows(ids_NT, close)
+        return _packed(encoded, int(tokenizer.pad_token_id or 0), num_rows, row_tokens, bar)
+
+
+def _packed(
+    documents: Iterable[_Encoded], close: int, num_rows: int, row_tokens: int, bar: tqdm
+) -> PackedRows:
+    ids_NT = np.full((num_rows, row_tokens), close, dtype=np.int32)
+    weights_NT = np.zeros((num_rows, row_tokens), dtype=np.float16)
+    for index, row in enumerate(islice(_rows(documents, row_tokens), num_rows)):
+        ids_NT[index, : len(row)] = [token for token, _ in row]
+        weights_NT[index, : len(row)] = [weight for _, weight in row]
+        bar.update(row_tokens)
+    return PackedRows(ids_NT, weights_NT)
 
 
 def _encoded(
     documents: Iterator[Document], tokenizer: PreTrainedTokenizerBase
-) -> Iterator[list[int]]:
-    """Each document's tokens and the padding token that closes it."""
+) -> Iterator[_Encoded]:
+    """Each document's tokens with their loss weights, and the padding token that closes it."""
     close = int(tokenizer.pad_token_id or 0)
-    while texts := [document_text(d, tokenizer) for d in islice(documents, _ENCODE_AT_ONCE)]:
-        for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]:
-            yield [*ids, close]
+    while some := list(islice(documents, _ENCODE_AT_ONCE)):
+        texts = [_rendered(document, tokenizer) for document in some]
+        encoding = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        for document, text, ids, spans in zip(
+            some, texts, encoding["input_ids"], encoding["offset_mapping"], strict=True
+        ):
+            weights = _weights(spans, _replies(document, text))
+            yield [*zip(ids, weights, strict=True), (close, 1.0)]
 
 
-def _rows(documents: Iterable[list[int]], row_tokens: int) -> Iterator[list[int]]:
+def _rendered(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
+    if not document.is_dialogue:
+        return "".join(document.parts)
+    turns = [
+        {"role": role, "content": part}
+        for role, part in zip(cycle(("user", "assistant")), document.parts)
+    ]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False))
+
+
+def _replies(document: Document, text: str) -> Iterator[tuple[int, int]]:
+    """Where each reply stands in the rendered text: its first character, and the one after it."""
+    end = 0
+    for index, part in enumerate(document.parts):
+        start = text.index(part, end)
+        end = start + len(part)
+        if index % 2:
+            yield start, end
+
+
+def _weights(
+    spans: Iterable[tuple[int, int]], replies: Iterator[tuple[int, int]]
+) -> Iterator[float]:
+    """1 for a token in a reply or right behind it, TOLD_LOSS for others."""
+    start, end = next(replies, (math.inf, math.inf))
+    for first, last in spans:
+        while first > end:
+            start, end = next(replies, (math.inf, math.inf))
+        yield 1.0 if last > start else TOLD_LOSS
+
+
+def _rows(documents: Iterable[_Encoded], row_tokens: int) -> Iterator[_Encoded]:
     """Documents put together, each into the fullest of some open rows that has room for it."""
-    open_rows: list[list[int]] = []
+    open_rows: list[_Encoded] = []
     for document in documents:
-        ids = document[:row_tokens]
-        fitting = [row for row in open_rows if len(row) + len(ids) <= row_tokens]
+        tokens = document[:row_tokens]
+        fitting = [row for row in open_rows if len(row) + len(tokens) <= row_tokens]
         if fitting:
-            max(fitting, key=len).extend(ids)
+            max(fitting, key=len).extend(tokens)
             continue
         if len(open_rows) == _OPEN_ROWS:
             fullest = max(range(_OPEN_ROWS), key=lambda index: len(open_rows[index]))
             yield open_rows.pop(fullest)
-        open_rows.append(list(ids))
+        open_rows.append(list(tokens))
     yield from open_rows
 
 
 def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
     """Ordinary text that no training sees, as rows."""
-    documents = list(_encoded(iter(held_out_documents(HELD_OUT_DOCUMENTS)), tokenizer))
-    return _packed(documents, int(tokenizer.pad_token_id or 0), sum(map(len, documents)))
+    documents = held_out_documents(HELD_OUT_DOCUMENTS)
+    num_tokens = sum(map(len, _encoded(iter(documents), tokenizer)))
+    return pack_documents(iter(documents), tokenizer, num_tokens, show_progress=False)
 
 
 def encode_paths(
@@ -164,13 +185,13 @@ def encode_paths(
 
 @torch.inference_mode()
 def perplexity(model: PreTrainedModel, rows: PackedRows, batch_rows: int = 32) -> float:
-    """exp of the mean cross-entropy per token of `rows`."""
+    """exp of the mean cross-entropy per token of `rows`, whatever its loss weight, but padding."""
     training = model.training
     model.eval()
     total, count = 0.0, 0
     for start in range(0, len(rows), batch_rows):
         ids_NT = rows.ids_NT[start : start + batch_rows].astype(np.int64)
-        weights_NT = torch.from_numpy(rows.weights(ids_NT)).to(model.device)
+        weights_NT = torch.from_numpy(rows.weights_NT[start : start + batch_rows]).to(model.device)
         loss_N, _ = token_losses(model, torch.from_numpy(ids_NT).to(model.device), weights_NT)
         total, count = total + float(loss_N.sum()), count + loss_N.numel()
     model.train(training)

@@ -74,7 +74,7 @@ def orthogonal(matrices_NRC: torch.Tensor) -> torch.Tensor:
         return orthogonal(matrices_NRC.mT).mT
     a, b, c = _COEFFICIENTS
     norms = matrices_NRC.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    X = (matrices_NRC / norms).to(fastest_dtype(matrices_NRC.device.type))
+    X: torch.Tensor = (matrices_NRC / norms).to(fastest_dtype(matrices_NRC.device.type))
     for _ in range(_ITERATIONS):
         gram = X @ X.mT
         X = torch.baddbmm(X, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), X, beta=a)

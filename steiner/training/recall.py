@@ -14,6 +14,7 @@ carries loss can be known (docs/log.md).
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,6 +30,9 @@ _SHARPNESS, _FREQUENCIES = 6.0, 6
 head's attention go to its one token."""
 _ROW_TOKENS = 256
 _MOST_KEYS, _LONGEST_VALUE = 8, 4
+_FEW_WORDS = 12
+"""So many make half of what is told in the rows that are not easy, and half the time the keys of
+before get new values: as the same names and numbers come again and again in a search."""
 _NUM_SIGNS = 16
 """The first tokens of the vocabulary close what is told, or stand between a key and its value."""
 
@@ -69,22 +73,31 @@ def recall_rows(vocab_size: int, tokens: int, seed: int, *, easy: bool) -> list[
 def _row(rng: random.Random, vocab_size: int, easy: bool) -> TokenSequence:
     ids: list[int] = []
     weights: list[float] = []
+    words: Sequence[int] = range(_NUM_SIGNS, vocab_size)
+    few = rng.sample(words, _FEW_WORDS)
+    keys: Sequence[int] = ()
     while len(ids) < _ROW_TOKENS:
-        _tell_and_ask(rng, vocab_size, easy, ids, weights)
+        pool = words if easy or rng.random() < 0.5 else few
+        if easy or len(keys) < 2 or rng.random() < 0.5:
+            keys = rng.sample(pool, rng.randint(2, _MOST_KEYS))
+        _tell_and_ask(rng, keys, pool, easy, ids, weights)
     steps = (-1,) * _ROW_TOKENS
     return TokenSequence(tuple(ids[:_ROW_TOKENS]), tuple(weights[:_ROW_TOKENS]), steps)
 
 
 def _tell_and_ask(
-    rng: random.Random, vocab_size: int, easy: bool, ids: list[int], weights: list[float]
+    rng: random.Random,
+    keys: Sequence[int],
+    pool: Sequence[int],
+    easy: bool,
+    ids: list[int],
+    weights: list[float],
 ) -> None:
-    """A few keys, no to two signs that link each to its value, and a sign that closes it."""
+    """Each of the keys, no to two signs that link it to its value, and a sign that closes it."""
     close, *links = rng.sample(range(_NUM_SIGNS), 3)
-    words = range(_NUM_SIGNS, vocab_size)
     link = links[: 1 if easy else rng.randint(0, 2)]
-    keys = rng.sample(words, rng.randint(2, _MOST_KEYS))
     longest = 1 if easy else rng.choice((1, _LONGEST_VALUE))
-    values = {key: [rng.choice(words) for _ in range(rng.randint(1, longest))] for key in keys}
+    values = {key: rng.choices(pool, k=rng.randint(1, longest)) for key in keys}
     for key in keys:
         ids += [key, *link, *values[key], close]
         weights += [0.0] * (2 + len(link) + len(values[key]))

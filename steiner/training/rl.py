@@ -76,7 +76,7 @@ def build_trainer(
 ) -> StepGRPOTrainer:
     """The trainer, ready to run. Its data set only counts; the GroupSource draws the problems."""
     vocabulary = Vocabulary.require(tokenizer)
-    use_fast_attention(model)
+    use_fast_attention(model, bf16=wants_bf16(recipe.rl.precision))
     max_length = int(model.config.max_position_embeddings)
     engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transformers import PreTrainedModel
-
 from steiner.dags.store import read_paths
 from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary
@@ -19,7 +17,7 @@ from steiner.problems import random_stream
 from steiner.reasoner.models import load_model
 from steiner.recipe import Recipe
 from steiner.training.mixture import encode_paths
-from steiner.training.trainer import schedule_of, train_sequences
+from steiner.training.trainer import ask_by, schedule_of, train_sequences
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
@@ -30,11 +28,5 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     sft, families = recipe.sft, recipe.problems.levels
     sequences = encode_paths(codec, paths, families, sft.tokens, sft.wrong_turn_loss)
     schedule = schedule_of(sft, recipe.seed)
-    ask_by(model, recipe.sft.temperature)
+    ask_by(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
-
-
-def ask_by(model: PreTrainedModel, temperature: float) -> None:
-    """Says in the model's generation_config.json how to draw from it; at 0, greedily."""
-    if temperature:
-        model.generation_config.update(do_sample=True, temperature=temperature)

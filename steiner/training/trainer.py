@@ -29,6 +29,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from steiner.files import read_json, remove_folder
 from steiner.reasoner.precision import wants_bf16
+from steiner.recipe import SamplingRecipe
 from steiner.training.batches import TokenBatches, collate
 from steiner.training.optim import build_optimizer
 from steiner.types import RunError
@@ -166,8 +167,8 @@ def train_sequences(
     trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
     for callback in callbacks:
         trainer.add_callback(callback)
-    use_fast_attention(model)
-    _compile_if_worth(model, trainer.batches, schedule.tokens)
+    use_fast_attention(model, bf16=schedule.bf16)
+    _compile_if_worth(model, trainer.batches, schedule)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     save_model(model, tokenizer, folder)
     trainer.state.save_to_json(str(folder / "trainer_state.json"))
@@ -175,17 +176,17 @@ def train_sequences(
     return trainer
 
 
-def use_fast_attention(model: PreTrainedModel) -> None:
-    """Plain attention on a CPU, where PyTorch's fused one is slower at these lengths, and slower
-    still with a mask (docs/log.md)."""
+def use_fast_attention(model: PreTrainedModel, *, bf16: bool) -> None:
+    """On a CPU, plain attention in bf16 and PyTorch's fused one in fp32, each the faster one there
+    (docs/log.md)."""
     if model.device.type == "cpu":
-        model.set_attn_implementation("eager")
+        model.set_attn_implementation("eager" if bf16 else "sdpa")
 
 
-def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, tokens: int) -> None:
-    """On a CPU a small model spends much time between the products (docs/log.md)."""
-    on_cpu = model.device.type == "cpu"
-    if on_cpu and tokens >= _WORTH_COMPILING and shutil.which("g++"):
+def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> None:
+    """On a CPU with bf16 a small model spends much time between the products (docs/log.md)."""
+    pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING
+    if model.device.type == "cpu" and pays and shutil.which("g++"):
         model.get_decoder().compile(dynamic=len(set(batches.lengths)) > 1)
 
 
@@ -209,6 +210,13 @@ def remove_checkpoints(folder: Path) -> None:
     """Once all is learned; the logs stay."""
     for checkpoint in folder.glob("checkpoint-*"):
         remove_folder(checkpoint)
+
+
+def ask_by(model: PreTrainedModel, sampling: SamplingRecipe) -> None:
+    """Says in the model's generation_config.json how to draw from it."""
+    if sampling.temperature:
+        drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        model.generation_config.update(do_sample=True, **drawn)
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -148,8 +148,8 @@ def test_nothing_legal_follows_a_step_off_the_dag(name: str, dags_of: DagsOf) ->
 
 PIECES = st.sampled_from(
     [
-        *("Step", "1:", "2:", "0:", "9999:", "of", "is", "now", "from", "Now", "in open rows", "."),
-        *("fill A", "pour A into Z", "suppose Ann is a knight", "row 9", "1 2 3 4", "_ _ _ _"),
+        *("Step", "1:", "2:", "0:", "9999:", "of", "is", "now", "from", "Now", "Grid", "."),
+        *("fill A", "pour A into Z", "suppose Ann is a knight", "C", "1 2 3 4", "_ _ _ _"),
         *("+", "-", "=", "/", "|", ",", ";", "{depth}", "²", "٣", "\n", "-1", "007"),
     ]
 )

@@ -78,18 +78,18 @@ def test_a_clash_is_dead_and_named() -> None:
         "Step 2 with Ann knave: suppose Bob is a knave",
         "Unknown are Bob, Cid",
         "Now Ann knave, Bob knave",
-        "Ann says Bob is a knave: Ann knave, Bob knave, true, a clash",
+        "Ann says Bob lies: Ann knave, Bob knave lies, true, a clash",
     )
     assert FAMILY.read_step(SPEC, PHRASES, texts).sound
     for false in (
-        "Ann says Bob is a knave: Ann knave, Bob knave, false, a clash",
-        "Ann says Bob is a knave: Ann knave, true, a clash",
-        "Ann says Bob is a knight: Ann knave, Bob knave, true, a clash",
-        "Ann says Bob is a knave: Ann knight, Bob knave, true, a clash",
-        "Bob says unlike are Ann and Cid: Bob knave, Ann knave, open, a clash",
+        "Ann says Bob lies: Ann knave, Bob knave lies, false, a clash",
+        "Ann says Bob lies: Ann knave, Bob lies, true, a clash",
+        "Ann says Bob never lies: Ann knave, Bob knave lies, true, a clash",
+        "Ann says Bob lies: Ann knight, Bob knave lies, true, a clash",
+        "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, open, a clash",
         (
-            "Ann says Bob is a knave: Ann knave, Bob knave, true; "
-            "Bob says unlike are Ann and Cid: Bob knave, Ann knave, open; 1 unknown"
+            "Ann says Bob lies: Ann knave, Bob knave lies, true; "
+            "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, open; 1 unknown"
         ),
     ):
         wrong = StepTexts(texts.next_step, texts.understanding, texts.summary, false)
@@ -98,22 +98,24 @@ def test_a_clash_is_dead_and_named() -> None:
 
 def test_a_false_start_or_understanding_is_noticed() -> None:
     texts = StepTexts(
-        "Step 2 with Ann knight: Ann says Bob is a knave: Ann knight, so Bob is a knave",
+        "Step 2 with Ann knight: Ann says Bob lies: Ann knight, Bob lies, so Bob is a knave",
         "Unknown are Bob, Cid",
         "Now Ann knight, Bob knave",
-        "Ann says Bob is a knave: Ann knight, Bob knave, true; "
-        "Bob says unlike are Ann and Cid: Bob knave, Ann knight, open; 1 unknown",
+        "Ann says Bob lies: Ann knight, Bob knave lies, true; "
+        "Bob says Ann opposes Cid: Bob knave, Ann knight opposes Cid, open; 1 unknown",
     )
     reading = FAMILY.read_step(SPEC, PHRASES, texts)
     assert (reading.before, reading.sound) == ((1, -1, -1), True)
     assert reading.action == ("deduce", 0, 1, 0)
     for claim in (
-        "Ann says Bob is a knave",
-        "Ann says Bob is a knave: Ann knave",
-        "Ann says Bob is a knight: Ann knight",
-        "Cid says Bob is a knave: Ann knight",
+        "Ann says Bob lies",
+        "Ann says Bob lies: Ann knight",
+        "Ann says Bob lies: Ann knave, Bob lies",
+        "Ann says Bob lies: Ann knight, Bob never lies",
+        "Ann says Bob never lies: Ann knight, Bob lies",
+        "Cid says Bob is a knave: Ann knight, Bob lies",
     ):
-        said = texts.next_step.replace("Ann says Bob is a knave: Ann knight", claim)
+        said = texts.next_step.replace("Ann says Bob lies: Ann knight, Bob lies", claim)
         told = FAMILY.read_step(SPEC, PHRASES, replace(texts, next_step=said))
         assert (told.before, told.sound) == ((1, -1, -1), False)
     for start in (

@@ -25,9 +25,11 @@ def test_one_of_the_two_fullest_rows_is_filled_in_each_way() -> None:
     ]
 
 
-def test_rows_may_be_separated_by_new_lines() -> None:
-    assert SUDOKU.check(SPEC, PHRASES, ANSWER)
-    assert SUDOKU.check(SPEC, PHRASES, ANSWER.replace(" / ", "\n"))
+def test_rows_may_have_letters_and_be_separated_by_new_lines() -> None:
+    lettered = "A 1 2 3 4 / B 3 4 1 2 / C 2 1 4 3 / D 4 3 2 1"
+    for answer in (ANSWER, lettered):
+        assert SUDOKU.check(SPEC, PHRASES, answer)
+        assert SUDOKU.check(SPEC, PHRASES, answer.replace(" / ", "\n"))
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,7 @@ def test_rows_may_be_separated_by_new_lines() -> None:
     [
         ANSWER.replace(" ", ""),
         ANSWER[:-1],
+        "A 1 2 3 4 / B 3 4 1 2 / D 2 1 4 3 / C 4 3 2 1",
         ANSWER.replace("4", "_"),
         "1 2 3 4 / 3 4 1 2 / 2 3 4 1 / 4 1 2 3",  # a full grid, but not of these givens
         "2 1 4 3 / 3 4 1 2 / 1 2 3 4 / 4 3 2 1",
@@ -46,9 +49,9 @@ def test_near_misses_are_refused(answer: str) -> None:
 
 def test_columns_and_boxes_show_dead_ends() -> None:
     texts = StepTexts(
-        "Step 1 in open rows 1 2 3 4: row 1 1 _ 3 _ is 1 4 3 2",
-        "Row 1 lacks 2 4",
-        "Grid 1 4 3 2 / _ 4 _ 2 / 2 _ 4 _ / _ 3 _ 1",
+        "Step 1, A 1 _ 3 _ / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1: A 1 _ 3 _ is 1 4 3 2",
+        "Row A lacks 2 4",
+        "Grid A 1 4 3 2 / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1",
         "Columns 1 _ 2 _ | 4 4 _ 3, two 4",
     )
     reading = SUDOKU.read_step(SPEC, PHRASES, texts)
@@ -60,7 +63,7 @@ def test_columns_and_boxes_show_dead_ends() -> None:
         "Columns 1 _ 2 _ | 4 _ _ 3, two 4": False,
         "Columns 1 _ 2 _ | 4 4 _ 3 | 3 _ 4 _, two 4": False,
         "Columns 1 _ 2 _, two 4": False,
-        "Columns 1 _ 2 _ | 4 4 _ 3. No clash, open rows 2 3 4": False,
+        "Columns 1 _ 2 _ | 4 4 _ 3. No clash, open rows B C D": False,
         "No clash, the grid is full": False,
     }
     for fact, sound in facts.items():
@@ -70,32 +73,39 @@ def test_columns_and_boxes_show_dead_ends() -> None:
 
 def test_a_false_start_or_understanding_is_noticed() -> None:
     texts = StepTexts(
-        "Step 1 in open rows 1 2 3 4: row 1 1 _ 3 _ is 1 2 3 4",
-        "Row 1 lacks 2 4",
-        "Grid 1 2 3 4 / _ 4 _ 2 / 2 _ 4 _ / _ 3 _ 1",
+        "Step 1, A 1 _ 3 _ / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1: A 1 _ 3 _ is 1 2 3 4",
+        "Row A lacks 2 4",
+        "Grid A 1 2 3 4 / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1",
         "Columns 1 _ 2 _ | 2 4 _ 3 | 3 _ 4 _ | 4 2 _ 1. "
-        "Boxes 1 2 _ 4 | 3 4 _ 2 | 2 _ _ 3 | 4 _ _ 1. No clash, open rows 2 3 4",
+        "Boxes 1 2 _ 4 | 3 4 _ 2 | 2 _ _ 3 | 4 _ _ 1. No clash, open rows B C D",
     )
     reading = SUDOKU.read_step(SPEC, PHRASES, texts)
     assert (reading.before, reading.sound) == (tuple(GRID), True)
     for false in (
-        "Step 1 in open rows 2 3 4: row 1 1 _ 3 _ is 1 2 3 4",
-        "Step 1 in open rows 1 2 3: row 1 1 _ 3 _ is 1 2 3 4",
-        "Step 1 in open rows all: row 1 1 _ 3 _ is 1 2 3 4",
-        "Step 1 in open rows 1 2 3 4: row 1 1 _ _ _ is 1 2 3 4",
-        "Step 1 in open rows 1 2 3 4: row 1 1 3 is 1 2 3 4",
-        "Step 1 in open rows 1 2 3 4: row 2 1 _ 3 _ is 1 2 3 4",
+        texts.next_step.replace("D _ 3 _ 1", "D _ 3 _ _"),
+        texts.next_step.replace("D _ 3 _ 1", "D _ 3 _"),
+        texts.next_step.replace("D _", "C _"),
+        texts.next_step.replace("A ", ""),
     ):
         told = replace(texts, next_step=false)
         assert SUDOKU.read_step(SPEC, PHRASES, told).before != reading.before
-    for false in ("Row 1 lacks 4 2", "Row 1 lacks 2", "Row 2 lacks 2 4", "Row 1 lacks", ""):
+    for false in (": A 1 _ _ _ is", ": A 1 3 is", ": B 1 _ 3 _ is"):
+        told = replace(texts, next_step=texts.next_step.replace(": A 1 _ 3 _ is", false))
+        assert not SUDOKU.read_step(SPEC, PHRASES, told).sound
+    for false in ("Row A lacks 4 2", "Row A lacks 2", "Row B lacks 2 4", "Row A lacks", ""):
         told = replace(texts, understanding=false)
         assert SUDOKU.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
 
 
 @pytest.mark.parametrize(
     "typed",
-    ["1 0 3 0\n0 4 0 2\n2 0 4 0\n0 3 0 1", "1.3. / .4.2 / 2.4. / .3.1", "1_3__4_22_4__3_1"],
+    [
+        "1 0 3 0\n0 4 0 2\n2 0 4 0\n0 3 0 1",
+        "1.3. / .4.2 / 2.4. / .3.1",
+        "1_3__4_22_4__3_1",
+        "a 1_3_, b _4_2, c 2_4_, d _3_1",
+        "A 1 _ 3 _\nB _ 4 _ 2\nC 2 _ 4 _\nD _ 3 _ 1",
+    ],
 )
 def test_grids_may_be_typed_in_other_ways(typed: str) -> None:
     assert SUDOKU.recognise(PHRASES, f"Fill the 4 by 4 grid {typed} as a sudoku") == SPEC

@@ -144,7 +144,10 @@ def test_title_is_one_line_without_depth_and_control_characters() -> None:
         ("Step 2: 8 / 4 = 2", "8 / 4 = 2"),
         ("Step 2 of 6 from A 0, B 5: fill A", "fill A"),
         ("Step 2 from 8 4 3: 8 / 4 = 2", "8 / 4 = 2"),
-        ("Step 2 in open rows 1 3: row 3 2 _ 4 _ is 2 1 4 3", "row 3 2 _ 4 _ is 2 1 4 3"),
+        (
+            "Step 2, A 1 2 3 4 / B 3 4 _ _ / C 2 _ 4 _ / D 4 3 2 1: C 2 _ 4 _ is 2 1 4 3",
+            "C 2 _ 4 _ is 2 1 4 3",
+        ),
         (
             f"Step 2 with {', '.join(['Elizabeth knight'] * 5)}: suppose Zoe is a knave",
             "suppose Zoe is a knave",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, groupby
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -16,13 +17,22 @@ from steiner.dags.paths import Walk, sample_paths
 from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.problems import random_stream, recognise
-from steiner.training.mixture import PackedRows, encode_paths, pack_documents, perplexity
+from steiner.training.mixture import (
+    TOLD_LOSS,
+    PackedRows,
+    encode_paths,
+    pack_documents,
+    perplexity,
+)
 from steiner.training.ordinary import Document
-from steiner.types import Message, Path
+from steiner.types import Path
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
-DIALOGUE = (Message("user", "Who lies?"), Message("assistant", "A knave."))
-DOCUMENTS: list[Document] = ["Jugs hold water.", DIALOGUE, "1 + 1 = 2"]
+DOCUMENTS = [
+    Document(("", "Jugs hold water.")),
+    Document(("Who lies?", "A knave."), is_dialogue=True),
+    Document(("1 + 1 = ", "2", ". 2 + 3 = ", "5", ".")),
+]
 
 
 def test_whole_documents_lie_side_by_side_each_closed(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -36,7 +46,7 @@ def test_whole_documents_lie_side_by_side_each_closed(tokenizer: PreTrainedToken
             "<|im_start|>user\nWho lies?<|im_end|>\n"
             "<|im_start|>assistant\nA knave.<|im_end|>\n<|endoftext|>"
         ),
-        "1 + 1 = 2<|endoftext|>",
+        "1 + 1 = 2. 2 + 3 = 5.<|endoftext|>",
     ]
     for row in rows:
         real = [i for i, weight in zip(row.token_ids, row.loss_weights, strict=True) if weight]
@@ -54,28 +64,52 @@ def test_little_of_the_rows_is_padding(tokenizer: PreTrainedTokenizerBase) -> No
         cycle(DOCUMENTS), tokenizer, tokens=64 * 50, row_tokens=64, show_progress=False
     )
     weights = [weight for row in rows for weight in row.loss_weights]
-    assert sum(weights) > 0.9 * len(weights)
+    assert sum(weight > 0 for weight in weights) > 0.9 * len(weights)
 
 
 def test_a_document_longer_than_a_row_loses_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
     long = "1 + 1 = 2, " * 20
-    rows = pack_documents(cycle([long]), tokenizer, tokens=48, row_tokens=16, show_progress=False)
+    rows = pack_documents(
+        cycle([Document((long, "2"))]), tokenizer, tokens=48, row_tokens=16, show_progress=False
+    )
     expected = tuple(tokenizer.encode(long)[:16])
     assert [row.token_ids for row in rows] == [expected] * 3
 
 
-def test_rows_are_sequences_with_loss_on_all_but_padding() -> None:
-    rows = PackedRows(np.arange(12, dtype=np.int32).reshape(3, 4), pad_id=10)
+def test_what_can_be_known_carries_loss(tokenizer: PreTrainedTokenizerBase) -> None:
+    ends, replies = set(), []
+    for document in DOCUMENTS:
+        (row,) = pack_documents(iter([document]), tokenizer, 64, show_progress=False)
+        known = [weight == 1.0 for weight in row.loss_weights]
+        pieces = zip(known, row.token_ids, strict=True)
+        groups = [(yes, [i for _, i in group]) for yes, group in groupby(pieces, itemgetter(0))]
+        for yes, ids in groups:
+            if yes:
+                replies.append(tokenizer.decode(ids).strip())
+        padding = row.token_ids[sum(weight > 0 for weight in row.loss_weights) :]
+        assert set(padding) == {tokenizer.pad_token_id}
+        ends |= {weight for weight in row.loss_weights if weight}
+    assert sorted(ends) == pytest.approx([TOLD_LOSS, 1.0], rel=1e-3)
+    assert replies == [
+        "Jugs hold water.<|endoftext|>",
+        "A knave.<|im_end|>",
+        "<|endoftext|>",
+        "2.",
+        "5.<|endoftext|>",
+    ]
+
+
+def test_rows_are_sequences() -> None:
+    ids_NT = np.arange(12, dtype=np.int32).reshape(3, 4)
+    rows = PackedRows(ids_NT, (ids_NT / 16).astype(np.float16))
     assert rows[1].token_ids == (4, 5, 6, 7)
     assert rows[-1].token_ids == (8, 9, 10, 11)
-    assert rows[-1].loss_weights == (1.0,) * 4
+    assert rows[-1].loss_weights == (0.5, 0.5625, 0.625, 0.6875)
     assert rows[0].step_index == (-1,) * 4
     assert [row.token_ids for row in rows[1:]] == [(4, 5, 6, 7), (8, 9, 10, 11)]
     assert [len(rows), len(rows[:2]), len(list(rows))] == [3, 2, 3]
     with pytest.raises(IndexError):
         rows[3]
-    closed = PackedRows(np.array([[5, 0, 6, 0, 0, 0]], np.int32), pad_id=0)
-    assert closed[0].loss_weights == (1.0, 1.0, 1.0, 1.0, 0.0, 0.0)
 
 
 def test_fewer_tokens_than_a_row_make_one_row(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -86,9 +120,15 @@ def test_fewer_tokens_than_a_row_make_one_row(tokenizer: PreTrainedTokenizerBase
 # ---------------------------------------------------------------------- perplexity
 
 
+def rows_of(*ids: list[int]) -> PackedRows:
+    """Rows without padding, of which perplexity counts each token alike."""
+    weights_NT = np.where(np.arange(len(ids[0])) % 2, 1.0, 0.25).astype(np.float16)
+    return PackedRows(np.array(ids, np.int32), np.tile(weights_NT, (len(ids), 1)))
+
+
 def test_perplexity_by_hand(make_model: MakeModel) -> None:
     model = make_model()
-    rows = PackedRows(np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9]], np.int32), 0)
+    rows = rows_of([3, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9])
     losses = []
     for row in rows:
         with torch.no_grad():
@@ -106,7 +146,7 @@ def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(
 ) -> None:
     model = make_model()
     torch.nn.init.zeros_(model.lm_head.weight)  # every logit is 0: each token has chance 1 / V
-    rows = PackedRows(np.array([[3, 1, 4]], np.int32), 0)
+    rows = rows_of([3, 1, 4])
     assert perplexity(model, rows) == pytest.approx(model.config.vocab_size, rel=1e-5)
 
 
@@ -114,7 +154,7 @@ def test_perplexity_changes_nothing(make_model: MakeModel) -> None:
     model, before = make_model(), make_model()
     for training in (True, False):
         model.train(training)
-        perplexity(model, PackedRows(np.array([[3, 1, 4]], np.int32), 0))
+        perplexity(model, rows_of([3, 1, 4]))
         assert model.training is training
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, before.get_parameter(name))

@@ -26,11 +26,15 @@ from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRec
 from steiner.training import cpt, sft
 from steiner.training.cpt import grow_embeddings
 from steiner.training.mixture import ROW_TOKENS, PackedRows, perplexity
+from steiner.training.ordinary import Document
 from steiner.types import Path as SearchPath
 from steiner.types import Sequence, Split, UserError
 
+WATER = Document(("What do jugs do? ", "Jugs hold water. " * 8))
 MakeModel = Callable[[], Qwen2ForCausalLM]
-HELD_OUT = PackedRows(np.arange(400, dtype=np.int32).reshape(4, 100), pad_id=0)
+HELD_OUT = PackedRows(
+    np.arange(400, dtype=np.int32).reshape(4, 100), np.ones((4, 100), dtype=np.float16)
+)
 
 
 def _paths() -> Iterator[SearchPath]:
@@ -65,7 +69,7 @@ def recipe(make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: 
 @pytest.fixture(autouse=True)
 def ordinary_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few words in place of what takes long to make."""
-    monkeypatch.setattr(cpt, "documents", lambda *names: cycle(["Jugs hold water. " * 8]))
+    monkeypatch.setattr(cpt, "documents", lambda *names: cycle([WATER]))
     monkeypatch.setattr(cpt, "held_out_rows", lambda tokenizer: HELD_OUT)
 
 
@@ -112,9 +116,10 @@ def _check_cpt(sequences: list[Sequence], recipe: Recipe, old_size: int) -> None
     paths = [s for s in sequences if s not in ordinary]
     assert paths
     assert all(set(sequence.loss_weights) == {1.0} for sequence in paths)
-    for row in ordinary:  # all but padding behind padding
-        pairs = zip((-1, *row.token_ids), row.token_ids, strict=False)
-        assert row.loss_weights == tuple(float(pair != (0, 0)) for pair in pairs)
+    for row in ordinary:
+        is_real = [weight > 0 for weight in row.loss_weights]
+        assert is_real == sorted(is_real, reverse=True)  # padding last
+        assert {0.0, 1.0} < set(row.loss_weights)
     num_ordinary = sum(len(sequence.token_ids) for sequence in ordinary)
     assert num_ordinary == 6000 * 0.3 // ROW_TOKENS * ROW_TOKENS  # whole rows
     num_reasoning = sum(len(sequence.token_ids) for sequence in sequences) - num_ordinary

@@ -35,7 +35,7 @@ from steiner.types import UserError
 __all__ = ["DEFAULT_MIXTURE", "Document", "documents", "held_out_documents", "kinds_of_documents"]
 
 DEFAULT_MIXTURE: Mapping[str, float] = {
-    "arithmetic": 0.05,
+    "arithmetic": 0.04,
     "comparisons": 0.01,
     "lists": 0.02,
     "lookups": 0.03,
@@ -45,8 +45,8 @@ DEFAULT_MIXTURE: Mapping[str, float] = {
     "countdown questions": 0.02,
     "countdown steps": 0.12,
     "knights_knaves facts": 0.04,
-    "knights_knaves questions": 0.04,
-    "knights_knaves steps": 0.18,
+    "knights_knaves questions": 0.03,
+    "knights_knaves steps": 0.20,
     "mini_sudoku facts": 0.02,
     "mini_sudoku questions": 0.02,
     "mini_sudoku steps": 0.18,
@@ -122,15 +122,15 @@ def _mean_length(kind: str, held_out: bool) -> float:
 
 
 def _num_tokens(document: Document) -> int:
-    texts = [document] if isinstance(document, str) else [turn.content for turn in document]
-    return sum(len(_TOKEN.findall(text)) + 4 for text in texts)
+    turns = len(document.parts) if document.is_dialogue else 1
+    return sum(len(_TOKEN.findall(part)) for part in document.parts) + 4 * turns
 
 
 def _source(kind: str, held_out: bool, *names: object) -> Iterator[Document]:
     """The documents of one kind."""
     rng = random_stream("ordinary", *names, kind)
     if kind == "prose":
-        return prose.prose(rng, held_out)
+        return (Document(("", passage)) for passage in prose.prose(rng, held_out))
     chat_share = 0.6 if kind == "chat" else CHAT_SHARE
     return (as_document(rng, lesson, chat_share) for lesson in _LESSONS[kind](rng))
 

@@ -13,12 +13,14 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from steiner.problems import load_phrases
-from steiner.problems.mini_sudoku import verification
+from steiner.problems.mini_sudoku import render_grid, render_row, verification
 from steiner.training.ordinary.lessons import Fact, Lesson, contextual, drills, join
 from steiner.training.ordinary.train_problems import is_train, train_problem
 from steiner.types import Problem
 
 _FAMILY = "mini_sudoku"
+_PHRASES = load_phrases(_FAMILY)
+_LETTERS: Sequence[str] = _PHRASES.words["rows"]
 DIGITS = (1, 2, 3, 4)
 _CORNERS = (0, 2, 8, 10)
 
@@ -41,19 +43,10 @@ def questions(rng: random.Random) -> Iterator[Lesson]:
         yield Lesson(tuple(_reading(rng, problem)), problem.question)
 
 
-def render_row(cells: Cells) -> str:
-    """`1 _ 3 4`."""
-    return " ".join(str(cell or "_") for cell in cells)
-
-
-def render_grid(grid: Cells) -> str:
-    """The four rows with slashes between them."""
-    return " / ".join(render_row(grid[start : start + 4]) for start in range(0, 16, 4))
-
-
-def row_of(grid: Cells, number: int) -> Cells:
-    """Row `number` from 1."""
-    return grid[4 * number - 4 : 4 * number]
+def row_of(grid: Cells, letter: str) -> Cells:
+    """Row A to D."""
+    start = 4 * _LETTERS.index(letter)
+    return grid[start : start + 4]
 
 
 def column_of(grid: Cells, number: int) -> Cells:
@@ -92,21 +85,21 @@ def _fillings(row: Cells) -> list[list[int]]:
 def _lacks(rng: random.Random) -> Fact:
     row = _gapped(rng)
     prompt = rng.choice(
-        (f"Row {rng.randint(1, 4)} is {{}}. It lacks", "{} lacks", "Missing in {}:")
+        (f"Row {rng.choice(_LETTERS)} is {{}}. It lacks", "{} lacks", "Missing in {}:")
     )
     return prompt.format(render_row(row)), join(_missing(row))
 
 
 def _could_be(rng: random.Random) -> Fact:
-    row, number = _gapped(rng), rng.randint(1, 4)
+    row, letter = _gapped(rng), rng.choice(_LETTERS)
     fillings = _fillings(row)
     if len(fillings) <= 2 and rng.random() < 0.5:
         ways = " or ".join(map(render_row, fillings))
-        return f"Row {number} was {render_row(row)}. It can only be", ways
+        return f"Row {letter} was {render_row(row)}. It can only be", ways
     filled = render_row(rng.choice(fillings))
     if rng.random() < 0.5:
-        return f"Row {number} was {render_row(row)}.", f"Row {number} could be {filled}"
-    return f"Row {number} {render_row(row)} is", filled
+        return f"Row {letter} was {render_row(row)}.", f"Row {letter} could be {filled}"
+    return f"{letter} {render_row(row)} is", filled
 
 
 def _is_filling(rng: random.Random) -> Fact:
@@ -164,53 +157,58 @@ def _grid(rng: random.Random, gaps: bool) -> list[int]:
 
 def _verify(rng: random.Random) -> Fact:
     """The words of the family's verification."""
-    grid, phrases = _grid(rng, gaps=rng.random() < 0.6), load_phrases(_FAMILY)
-    summary = phrases.render("summary", grid=render_grid(grid))
-    return f"{summary}.", verification(phrases, tuple(grid))
+    grid = _grid(rng, gaps=rng.random() < 0.6)
+    summary = _PHRASES.render("summary", rows=render_grid(_PHRASES, grid))
+    return f"{summary}.", verification(_PHRASES, tuple(grid))
 
 
-def _open_rows(grid: Cells) -> list[int]:
-    return [number for number in DIGITS if 0 in row_of(grid, number)]
+def _open_rows(grid: Cells) -> list[str]:
+    return [letter for letter in _LETTERS if 0 in row_of(grid, letter)]
 
 
 def _set_row(rng: random.Random) -> Fact:
     while True:
-        grid, number, row = _grid(rng, gaps=True), rng.randint(1, 4), _shuffled(rng)
-        after = [*grid[: 4 * number - 4], *row, *grid[4 * number :]]
+        grid, place, row = _grid(rng, gaps=True), rng.randrange(4), _shuffled(rng)
+        after = [*grid[: 4 * place], *row, *grid[4 * place + 4 :]]
         if 0 not in after or is_train(_FAMILY, {"grid": after}):
             break
-    summary = load_phrases(_FAMILY).render("summary", grid=render_grid(after))
-    return f"Grid {render_grid(grid)}. Now row {number} is {render_row(row)}:", summary
+    letter = _LETTERS[place]
+    change = f"{letter} {render_row(row_of(grid, letter))} is {render_row(row)}"
+    summary = _PHRASES.render("summary", rows=render_grid(_PHRASES, after))
+    return f"{render_grid(_PHRASES, grid)}: {change}.", summary
 
 
 def _views(rng: random.Random) -> Lesson:
     grid = _grid(rng, gaps=rng.random() < 0.7)
     facts = [_view(rng, grid) for _ in range(rng.randint(3, 6))]
-    return Lesson(tuple(facts), f"Grid {render_grid(grid)}")
+    return Lesson(tuple(facts), f"Grid {render_grid(_PHRASES, grid)}")
 
 
 def _view(rng: random.Random, grid: Cells) -> Fact:
-    views = (("Row", row_of), ("Column", column_of), ("Box", box_of))
-    unit, view = rng.choice(views)
-    number, style = rng.randint(1, 4), rng.randrange(4)
-    cells = view(grid, number)
+    unit, number = rng.choice(("Row", "Column", "Box")), rng.randint(1, 4)
+    name = f"{unit} {_LETTERS[number - 1] if unit == 'Row' else number}"
+    if unit == "Row":
+        cells = row_of(grid, _LETTERS[number - 1])
+    else:
+        cells = (column_of if unit == "Column" else box_of)(grid, number)
+    style = rng.randrange(4)
     if style == 0:
-        return f"{unit} {number} lacks", join(_missing(cells)) or "nothing"
+        return f"{name} lacks", join(_missing(cells)) or "nothing"
     if style == 1:
         digit = _repeated(cells)
-        return f"Has {unit.lower()} {number} a digit twice?", f"Yes, {digit}" if digit else "No"
-    return f"{unit} {number} is", render_row(cells)
+        return f"Has {name[0].lower()}{name[1:]} a digit twice?", f"Yes, {digit}" if digit else "No"
+    return f"{name} is", render_row(cells)
 
 
 def _reading(rng: random.Random, problem: Problem) -> Iterator[Fact]:
     grid = problem.spec["grid"]
     for _ in range(rng.randint(2, 4)):
-        style, number = rng.randrange(6), rng.randint(1, 4)
+        style, letter = rng.randrange(6), rng.choice(_LETTERS)
         if style == 0:
-            yield "The grid is", render_grid(grid)
+            yield "The grid is", render_grid(_PHRASES, grid)
         elif style == 1:
             yield "Open rows", join(_open_rows(grid))
         elif style == 2:
-            yield f"Row {number} was", render_row(row_of(grid, number))
+            yield f"Row {letter} was", render_row(row_of(grid, letter))
         else:
             yield _view(rng, grid)

@@ -9,7 +9,8 @@ import random
 from collections.abc import Iterator, Sequence
 
 from steiner.problems import load_phrases
-from steiner.problems.claims import KINDS
+from steiner.problems.claims import KINDS, UNKNOWN
+from steiner.problems.knights_knaves import render_told
 from steiner.training.ordinary.lessons import Fact, Lesson, Weights, drills, join
 from steiner.training.ordinary.train_problems import train_problem
 from steiner.training.ordinary.words import NAMES
@@ -80,7 +81,18 @@ def _scene(rng: random.Random) -> tuple[str, str, list[tuple[str, bool]], bool]:
     return speaker, _claim(kind, speaker, first, second), roles, _is_true(kind, a, b)
 
 
+def _told(kind: str, names: Sequence[str], state: Sequence[int]) -> str:
+    """How a step tells what the first of three persons says, with the roles that are known."""
+    persons = (1,) if kind in ("knight", "knave") else (1, 2)
+    spec = {"names": names, "says": [(kind, *persons)]}
+    return render_told(spec, load_phrases(_FAMILY), tuple(state), 0)
+
+
 def _truth(rng: random.Random) -> Fact:
+    if rng.random() < 0.5:
+        kind, coins = rng.choice(_KINDS), _coins(rng, 2)
+        told = _told(kind, rng.sample(NAMES, 3), (UNKNOWN, *map(int, coins))).split(": ")[1]
+        return f"{told},", "true" if _is_true(kind, *coins) else "false"
     _, said, roles, true = _scene(rng)
     return f"{render_roles(roles)}. {said} Is that true?", "True" if true else "False"
 
@@ -106,8 +118,8 @@ def _follows(rng: random.Random) -> Fact:
     kind = rng.choice([kind for kind in _KINDS if kind not in ("knight", "knave")])
     role, known = _coins(rng, 2)
     fitting = [other for other in (True, False) if _is_true(kind, known, other) == role]
-    said = _claim(kind, speaker, first, second).rstrip(".")
-    prompt = f"{said}: {render_roles([(speaker, role), (first, known)])}, so"
+    told = _told(kind, (speaker, first, second), (int(role), int(known), UNKNOWN))
+    prompt = f"{told}, so"
     if len(fitting) == 1:
         return prompt, f"{second} is a {_role(fitting[0])}"
     return prompt, f"{second} can be either" if fitting else "there is a clash"
@@ -128,7 +140,7 @@ def _clash(rng: random.Random) -> Fact:
     known = [(speaker, role), *others[: 1 if kind in ("knight", "knave") else 2]]
     phrases, true = load_phrases(_FAMILY), _is_true(kind, *coins)
     said = _claim(kind, speaker, first, second)
-    told = f"{said.rstrip('.')}: {render_roles(known)}"
+    told = _told(kind, (speaker, first, second), (int(role), *map(int, coins)))
     claims = phrases.render("claim", told=told, truth="true" if true else "false")
     rng.shuffle(known)
     prompt = f"{said} Now {render_roles(known)}."

@@ -11,11 +11,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
-from steiner.types import Message
 
-Document = str | tuple[Message, ...]
-"""Running text, or a dialogue that the chat template renders."""
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is told and what is replied to it, in turns: parts 1, 3, ... are replies.
+
+    Who has read all that stands before a reply can know it; what is told is random.
+    """
+
+    parts: tuple[str, ...]
+    is_dialogue: bool = False
+    """Whether the chat template renders it, as turns of user and assistant; else it is one text."""
+
 
 Fact = tuple[str, str]
 """A prompt and its reply: ('21 + 5 =', '26')."""
@@ -43,24 +52,16 @@ class Lesson:
 def as_document(rng: random.Random, lesson: Lesson, chat_share: float = CHAT_SHARE) -> Document:
     """The lesson as a dialogue (`chat_share` of the time) or as text; no fact twice."""
     facts = tuple(dict.fromkeys(lesson.facts))
+    head = f"{lesson.context}\n" if lesson.context else ""
     if rng.random() < chat_share:
-        return _dialogue(lesson.context, facts[:MAX_TURNS])
-    return _text(lesson.context, facts, "\n" if rng.random() < 0.6 else ". ")
-
-
-def _dialogue(context: str, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
-    """One exchange a fact; the context stands at the head of the first."""
-    turns: list[Message] = []
+        (prompt, reply), *more = facts[:MAX_TURNS]
+        return Document((head + prompt, reply, *chain.from_iterable(more)), is_dialogue=True)
+    separator = "\n" if rng.random() < 0.6 else ". "
+    parts: list[str] = []
     for prompt, reply in facts:
-        head = f"{context}\n" if context and not turns else ""
-        turns += Message("user", head + prompt), Message("assistant", reply)
-    return tuple(turns)
-
-
-def _text(context: str, facts: tuple[Fact, ...], separator: str) -> str:
-    told = [f"{prompt} {reply.removesuffix('.')}" for prompt, reply in facts]
-    body = separator.join(told) + separator.rstrip()
-    return f"{context}\n{body}" if context else body
+        parts += f"{head}{prompt} ", reply.removesuffix(".")
+        head = separator
+    return Document((*parts, separator.rstrip()))
 
 
 def drills(rng: random.Random, makers: Weights) -> Iterator[Lesson]:

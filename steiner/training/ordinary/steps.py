@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from steiner.problems import Move, family, load_phrases
 from steiner.problems.claims import UNKNOWN
-from steiner.training.ordinary.grids import render_grid
+from steiner.problems.mini_sudoku import render_grid
 from steiner.training.ordinary.jugs import render_jugs
 from steiner.training.ordinary.knights import render_roles
 from steiner.training.ordinary.lessons import Fact, Lesson, join
@@ -31,7 +31,7 @@ def steps(rng: random.Random, name: str) -> Iterator[Lesson]:
 
 def _unrelated(rng: random.Random, problem: Problem) -> list[Fact]:
     """Steps from random states."""
-    return [_fact(rng, problem) for _ in range(rng.randint(2, 4))]
+    return [_fact(rng, problem) for _ in range(rng.randint(3, 6))]
 
 
 def _fact(rng: random.Random, problem: Problem) -> Fact:
@@ -63,7 +63,7 @@ def _state(problem: Problem, state: State) -> str:
         case "countdown":
             return phrases.render("summary", numbers=join(state))
         case "mini_sudoku":
-            return phrases.render("summary", grid=render_grid(state))
+            return phrases.render("summary", rows=render_grid(phrases, state))
         case "jugs":
             return phrases.render("summary", jugs=render_jugs(list(state[1:])))
     known = zip(problem.spec["names"], state, strict=True)
