@@ -117,4 +117,5 @@ def test_digest_ignores_what_does_not_change_the_result() -> None:
 
 def test_every_section_is_a_record() -> None:
     sections = {spec.name for spec in fields(Recipe)} - {"name", "seed", "language"}
-    assert sections == {"problems", "synth", "base", "cpt", "sft", "rl", "eval"}
+    expected = {"problems", "synth", "base", "sampling", "cpt", "sft", "rl", "eval"}
+    assert sections == expected
