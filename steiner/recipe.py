@@ -50,6 +50,8 @@ class SynthRecipe:
 
     dags: int = 10_000
     paths: int = 50_000
+    easier: float = fraction(0.0)
+    """Share of problems from the levels below the recipe's: people ask those too."""
     explore: float = fraction(0.4)
     """Chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it."""
     turn_back: float = fraction(0.0)
@@ -105,6 +107,8 @@ class SamplingRecipe:
     """0 is greedy."""
     top_p: float = fraction(1.0)
     """Of the likeliest tokens, so many as have this probability together."""
+    min_p: float = fraction(0.0)
+    """Tokens at least this likely, as a share of the likeliest's probability."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,8 @@ class Edge:
     source: int
     target: int
     action: Action
+    certain: bool = False
+    """It follows from the source: where the target is dead, so is the source."""
 
 
 @dataclass(frozen=True, slots=True)

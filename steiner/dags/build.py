@@ -67,7 +67,7 @@ def _explore(problem: Problem) -> tuple[list[State], tuple[Edge, ...]]:
             target = index_of.setdefault(move.state, len(states))
             if target == len(states):
                 states.append(move.state)
-            edges.append(Edge(source, target, move.action))
+            edges.append(Edge(source, target, move.action, move.certain))
         if len(states) > MAX_NODES:
             raise UserError(
                 f"this {problem.family} problem has more than {MAX_NODES:,} states",

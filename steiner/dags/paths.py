@@ -3,7 +3,7 @@
 ReasoningDag -> Paths
 
 The walker knows which nodes are dead, but behaves as one who must find out: it takes wrong turns,
-follows them for a while, turns back to an earlier node that still has something to try, and never
+follows them for a while, turns back to an earlier node where something else can be tried, and never
 goes to a state twice. After Stream of Search (arXiv:2404.03683) and Steiner's description; departs
 from both in that a walk never turns back from a live node, so that the decision to backtrack is a
 true signal, and in that some walks are cut short and answered all the same, which teaches the
@@ -124,7 +124,10 @@ class _Walker:
         nodes = [0, *(edge.target for edge in branch)]
         if self.dag.nodes[nodes[-1]].status is not Status.DEAD:
             return len(branch)
-        open_depths = [d for d, node in enumerate(nodes) if any(self._untried(node, visited))]
+        chosen = [*(not edge.certain for edge in branch), True]
+        open_depths = [
+            d for d, node in enumerate(nodes) if chosen[d] and any(self._untried(node, visited))
+        ]
         depth = open_depths.pop()
         if depth == len(branch) and self.rng.random() >= self.walk.turn_back:
             return depth

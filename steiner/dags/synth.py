@@ -29,7 +29,7 @@ from steiner.dags.build import build_dag
 from steiner.dags.paths import Walk, sample_paths
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
-from steiner.problems import generate_problems, random_stream
+from steiner.problems import family, generate_problems, random_stream
 from steiner.recipe import Recipe, SynthRecipe
 from steiner.types import Path, Problem, Split, UserError
 
@@ -105,12 +105,7 @@ def _even(total: int, parts: int) -> list[int]:
 
 def _problems(recipe: Recipe) -> Iterator[Problem]:
     """Training problems, one of each family in turn; a family that runs out leaves its turns."""
-    streams = {
-        name: generate_problems(
-            name, level, seed=recipe.seed, split=Split.TRAIN, language=recipe.language
-        )
-        for name, level in recipe.problems.levels.items()
-    }
+    streams = {name: _levels(recipe, name, level) for name, level in recipe.problems.levels.items()}
     while streams:
         for name in list(streams):
             problem = next(streams[name], None)
@@ -118,6 +113,28 @@ def _problems(recipe: Recipe) -> Iterator[Problem]:
                 del streams[name]
             else:
                 yield problem
+
+
+def _levels(recipe: Recipe, name: str, level: int) -> Iterator[Problem]:
+    """Training problems of one level and, by synth.easier, of the levels below it."""
+    rng = random_stream("levels", recipe.seed, name)
+    streams = {
+        each: generate_problems(
+            name, each, seed=recipe.seed, split=Split.TRAIN, language=recipe.language
+        )
+        for each in family(name).levels
+        if each <= level
+    }
+    seen: set[str] = set()  # levels may share problems
+    while level in streams:
+        below = [each for each in streams if each < level]
+        chosen = rng.choice(below) if below and rng.random() < recipe.synth.easier else level
+        problem = next(streams[chosen], None)
+        if problem is None:
+            del streams[chosen]
+        elif problem.key not in seen:
+            seen.add(problem.key)
+            yield problem
 
 
 def _make(blocks: Sequence[_Block], workers: int) -> Iterator[_Made]:

@@ -98,10 +98,9 @@ def agreeing(state: State) -> int:
     return left
 
 
-def find_clash(says: tuple[Claim, ...], state: State) -> int | None:
-    """The first speaker whose claim cannot fit the known roles, whatever the unknown ones are."""
-    known = agreeing(state)
-    return next((s for s, allowed in enumerate(constraints(says)) if not allowed & known), None)
+def is_clash(says: tuple[Claim, ...], state: State, speaker: int) -> bool:
+    """Whether the speaker's claim cannot fit the known roles, whatever the unknown ones are."""
+    return not constraints(says)[speaker] & agreeing(state)
 
 
 def truth(says: tuple[Claim, ...], state: State, speaker: int) -> bool | None:

@@ -19,10 +19,14 @@ from steiner.types import Action, Spec, State, StepTexts, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A legal move from some state, and the state that it leads to."""
+    """A legal move from some state, and the state that it leads to.
+
+    certain: what it claims follows from the state, so that no other move mends it if it fails.
+    """
 
     action: Action
     state: State
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

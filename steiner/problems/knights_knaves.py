@@ -1,9 +1,9 @@
 """Knights and knaves: say who always speaks true and who always lies, from one claim of each.
 
 A state is each person's role: 1 knight, 0 knave, -1 unknown. Where one claim, with the roles known
-so far, leaves a person a single role, that is a move (a deduction); supposing a role of the first
-unknown person always is. The verification goes through what each known person says, one by one, up
-to the first clash.
+so far, leaves a person a single role, a move is to deduce it; where none does, to suppose a role of
+the first unknown person. The verification goes through all claims in their order, up to the first
+clash: what is true by the known roles, and who must be what.
 Twin of reasoning-gym's `knights_knaves`.
 """
 
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from steiner.problems.claims import (
@@ -21,7 +22,7 @@ from steiner.problems.claims import (
     agreeing,
     as_claim,
     constraints,
-    find_clash,
+    is_clash,
     knights,
     ordered,
     random_claim,
@@ -61,7 +62,7 @@ class KnightsKnaves(Family):
         return _moves(_says(spec), state)
 
     def verdict(self, spec: Spec, state: State) -> Verdict:
-        if find_clash(_says(spec), state) is not None:
+        if _is_dead(_says(spec), state):
             return Verdict.DEAD
         return Verdict.OPEN if UNKNOWN in state else Verdict.GOAL
 
@@ -76,9 +77,8 @@ class KnightsKnaves(Family):
         )
 
     def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
-        clash = find_clash(_says(spec), state)
-        claims = _render_truths(spec, phrases, state, clash)
-        if clash is not None:
+        claims = "; ".join(_render_claims(spec, phrases, state))
+        if _is_dead(_says(spec), state):
             return phrases.render("dead", claims=claims)
         if UNKNOWN in state:
             return phrases.render("open", claims=claims, count=state.count(UNKNOWN))
@@ -88,7 +88,10 @@ class KnightsKnaves(Family):
         depth, before, action = _read_next_step(spec, phrases, texts.next_step)
         summary = phrases.match(texts.summary, "summary")
         after = _read_known(spec, phrases, summary[1]["known"]) if summary else None
-        verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
+        verdict = phrases.match_verdict(texts.verification)
+        sound = after is not None
+        if after:
+            sound = texts.verification.strip() == self._verification(spec, phrases, after)
         if before:
             unknown = _render_unknown(spec, phrases, before)
             sound = sound and texts.understanding.strip() == unknown
@@ -96,14 +99,6 @@ class KnightsKnaves(Family):
             told = _render_next_step(spec, phrases, depth, before, action)
             sound = sound and texts.next_step.strip() == told
         return StepReading(depth, action, before, after, verdict, sound)
-
-    def _read_verification(
-        self, spec: Spec, phrases: Phrases, text: str, after: State | None
-    ) -> tuple[Verdict | None, bool]:
-        verdict = phrases.match_verdict(text)
-        if verdict is None or after is None:
-            return None, False
-        return verdict, text.strip() == self._verification(spec, phrases, after)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
         claims = zip(spec["names"], _says(spec), strict=True)
@@ -134,9 +129,8 @@ class KnightsKnaves(Family):
         return {"names": names, "says": [list(claim) for claim in says]}
 
     def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
-        roles = zip(spec["names"], branch[-1][1].state, strict=True)
-        parts = [phrases.render("role", name=who, role=_role(phrases, r)) for who, r in roles]
-        return enumerated(phrases, parts)
+        roles = enumerate(branch[-1][1].state)
+        return enumerated(phrases, [_render_role(spec, phrases, *told) for told in roles])
 
     def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
         told = _read_roles(spec, phrases, "role", split(phrases, answer.strip()))
@@ -167,26 +161,36 @@ def _says(spec: Spec) -> tuple[Claim, ...]:
     return tuple(map(tuple, spec["says"]))
 
 
+def _is_dead(says: tuple[Claim, ...], state: State) -> bool:
+    return any(is_clash(says, state, speaker) for speaker in range(len(says)))
+
+
 @lru_cache(1 << 14)
 def _moves(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
-    if UNKNOWN not in state or find_clash(says, state) is not None:
+    if UNKNOWN not in state or _is_dead(says, state):
         return ()
-    return _deductions(says, state) + _suppositions(state)
+    return _deductions(says, state) or _suppositions(state)
 
 
 def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
-    """Roles forced by one claim and the known roles; each by the first claim that forces it."""
-    known = agreeing(state)
-    found: dict[tuple[int, int], Move] = {}
-    for speaker, allowed in enumerate(constraints(says)):
-        left = allowed & known
-        for person in (speaker, *says[speaker][1:]):
-            as_knight = left & knights(len(state), person)
-            if state[person] == UNKNOWN and as_knight in (0, left):
-                role = int(as_knight != 0)
-                action = ("deduce", speaker, person, role)
-                found.setdefault((person, role), Move(action, _decided(state, person, role)))
-    return tuple(found.values())[:MAX_DEDUCTIONS]
+    """Roles that one claim and the known roles force."""
+    forced = dict.fromkeys(
+        role for speaker in range(len(says)) for role in _forced(says, state, speaker)
+    )
+    return tuple(
+        Move(("deduce", person, role), _decided(state, person, role), certain=True)
+        for person, role in islice(forced, MAX_DEDUCTIONS)
+    )
+
+
+def _forced(says: tuple[Claim, ...], state: State, speaker: int) -> list[tuple[int, int]]:
+    """The unknown persons in a claim to whom it leaves a single role by the known ones, and it."""
+    left, found = constraints(says)[speaker] & agreeing(state), []
+    for person in dict.fromkeys((speaker, *says[speaker][1:])) if left else ():
+        as_knight = left & knights(len(state), person)
+        if state[person] == UNKNOWN and as_knight in (0, left):
+            found.append((person, int(as_knight != 0)))
+    return found
 
 
 def _suppositions(state: State) -> tuple[Move, ...]:
@@ -203,8 +207,9 @@ def _role(phrases: Phrases, role: int) -> str:
     return str(phrases.words["roles"][role])
 
 
-def _person(spec: Spec, name: str) -> int | None:
-    return spec["names"].index(name) if name in spec["names"] else None
+def _render_role(spec: Spec, phrases: Phrases, person: int, role: int) -> str:
+    """`Ann is a knight`."""
+    return phrases.render("role", name=spec["names"][person], role=_role(phrases, role))
 
 
 def render_told(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
@@ -221,51 +226,44 @@ def render_told(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str
     return f"{said.rstrip('.')}: {own}, {told}" if own else f"{said.rstrip('.')}: {told}"
 
 
-def _render_truths(spec: Spec, phrases: Phrases, state: State, last: int | None) -> str:
-    """What each known person says, up to person `last`, and whether it is true by the known roles:
-    `Ann says Bob lies: Ann knight, Bob knave lies, true; ...`."""
-    says, claims = _says(spec), []
-    for person, role in enumerate(state[: None if last is None else last + 1]):
-        if role != UNKNOWN:
-            value = truth(says, state, person)
-            word = phrases.words["unsettled"] if value is None else phrases.words["truths"][value]
-            told = render_told(spec, phrases, state, person)
-            claims.append(phrases.render("claim", told=told, truth=word))
-    return "; ".join(claims)
+def _render_claims(spec: Spec, phrases: Phrases, state: State) -> Iterator[str]:
+    """What each person says, up to a clash, whether it is true and whose role it forces by the
+    known ones: `Ann says Bob lies: Ann knight, Bob lies, so Bob is a knave`."""
+    says = _says(spec)
+    for speaker in range(len(says)):
+        value, forced = truth(says, state, speaker), _forced(says, state, speaker)
+        found = [] if value is None else [phrases.words["truths"][value]]
+        found += [phrases.render("so", role=_render_role(spec, phrases, *role)) for role in forced]
+        told = render_told(spec, phrases, state, speaker)
+        why = ", ".join(found or [phrases.words["unsettled"]])
+        yield phrases.render("claim", told=told, truth=why)
+        if is_clash(says, state, speaker):
+            return
 
 
 def _render_next_step(
     spec: Spec, phrases: Phrases, depth: int, before: State, action: Action
 ) -> str:
-    kind, *speakers, person, role = action
-    fields = {"depth": depth, "name": spec["names"][person], "role": _role(phrases, role)}
-    fields["known"] = _render_known(spec, phrases, before) or phrases.words["nobody"]
-    if speakers:
-        fields["told"] = render_told(spec, phrases, before, speakers[0])
-    return phrases.render(kind, **fields)
+    kind, person, role = action
+    known = _render_known(spec, phrases, before) or phrases.words["nobody"]
+    told = _render_role(spec, phrases, person, role)
+    return phrases.render(kind, depth=depth, known=known, role=told)
 
 
 def _read_next_step(
     spec: Spec, phrases: Phrases, text: str
 ) -> tuple[int | None, State | None, Action | None]:
-    """Depth, the roles known before, action; what a deduction quotes may be false."""
+    """Depth, the roles known before, action."""
     found = phrases.match(text, "suppose", "deduce")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
         return None, None, None
     kind, fields = found
     depth, before = int(fields["depth"]), _read_known(spec, phrases, fields["known"])
-    persons = [_person(spec, fields["name"])]
-    if kind == "deduce":
-        persons.insert(0, _speaker(spec, fields["told"]))
-    if None in persons or fields["role"] not in phrases.words["roles"]:
+    told = _read_roles(spec, phrases, "role", [fields["role"]])
+    if told is None:
         return depth, before, None
-    return depth, before, (kind, *persons, phrases.words["roles"].index(fields["role"]))
-
-
-def _speaker(spec: Spec, told: str) -> int | None:
-    """Whose claim it is: their name, and no longer one, stands first."""
-    first = [i for i, name in enumerate(spec["names"]) if told.startswith(f"{name} ")]
-    return max(first, key=lambda i: len(spec["names"][i]), default=None)
+    person = next(person for person, role in enumerate(told) if role != UNKNOWN)
+    return depth, before, (kind, person, told[person])
 
 
 def _render_known(

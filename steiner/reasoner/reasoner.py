@@ -12,6 +12,7 @@ A stream is cancelled by closing it: its place in the engine is free at once.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -203,7 +204,8 @@ def samplings(
             "give a temperature above 0, or one sample",
         )
     streams = (random_stream("reasoner", "samples", seed, sample) for sample in range(samples))
-    return [Sampling(temperature, own.top_p, stream.getrandbits(31)) for stream in streams]
+    drawn = replace(own, temperature=temperature)
+    return [replace(drawn, seed=stream.getrandbits(31)) for stream in streams]
 
 
 def as_messages(question: Question) -> tuple[Message, ...]:

@@ -1,4 +1,4 @@
-"""Choosing tokens: greedy, or by temperature and nucleus, each row by its own random stream.
+"""Choosing tokens: greedy, or by temperature, nucleus and min-p, each row by its own stream.
 
 masked logits (B, V) -> tokens (B,), log-probabilities (B,)
 
@@ -23,10 +23,16 @@ _LARGEST_UNIFORM = 1 - 2**-20
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are chosen; temperature 0 is greedy."""
+    """How tokens are chosen; temperature 0 is greedy.
+
+    top_p: of the likeliest tokens, so many as have this probability together (arXiv:1904.09751).
+    min_p: tokens at least this likely, as a share of the likeliest's probability
+        (arXiv:2407.01082): where one token is right it stands alone, where many are all stay.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
+    min_p: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -34,6 +40,8 @@ class Sampling:
             raise UserError(f"temperature is {self.temperature}", "give 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top_p is {self.top_p}", "give a number above 0, at most 1")
+        if not 0 <= self.min_p <= 1:
+            raise UserError(f"min_p is {self.min_p}", "give a number from 0 to 1")
 
 
 def own_sampling(model: Any) -> Sampling:
@@ -41,8 +49,12 @@ def own_sampling(model: Any) -> Sampling:
     config = getattr(model, "generation_config", None)
     if not getattr(config, "do_sample", None):
         return Sampling()
-    temperature, top_p = (getattr(config, name, None) for name in ("temperature", "top_p"))
-    return Sampling(1.0 if temperature is None else temperature, 1.0 if top_p is None else top_p)
+
+    def told(name: str, unset: float) -> float:
+        value = getattr(config, name, None)
+        return unset if value is None else float(value)
+
+    return Sampling(told("temperature", 1.0), told("top_p", 1.0), told("min_p", 0.0))
 
 
 class Sampler:
@@ -53,13 +65,14 @@ class Sampler:
         self._uniforms = torch.zeros(max_batch, max_length, device=device)
         self._inverse_temperature = torch.ones(max_batch, 1, device=device)
         self._top_p = torch.ones(max_batch, 1, device=device)
+        self._min_p = torch.zeros(max_batch, 1, device=device)
         self._greedy = torch.ones(max_batch, dtype=torch.bool, device=device)
 
     def begin(self, row: int, sampling: Sampling, num_tokens: int) -> None:
         """Gives `row` its settings and the uniform numbers for `num_tokens` tokens."""
         self._settings[row] = sampling
         self._greedy[row] = sampling.temperature == 0
-        self._top_p[row] = sampling.top_p
+        self._top_p[row], self._min_p[row] = sampling.top_p, sampling.min_p
         if sampling.temperature > 0:
             self._inverse_temperature[row] = 1 / sampling.temperature
             self._uniforms[row, :num_tokens] = uniforms(sampling.seed, num_tokens)
@@ -67,7 +80,8 @@ class Sampler:
     def move(self, source: int, target: int) -> None:
         """Copies a row's settings and stream to another place."""
         self._settings[target] = self._settings[source]
-        for tensor in (self._greedy, self._top_p, self._inverse_temperature, self._uniforms):
+        told = (self._greedy, self._top_p, self._min_p, self._inverse_temperature, self._uniforms)
+        for tensor in told:
             tensor[target] = tensor[source]
 
     def choose(
@@ -97,6 +111,9 @@ class Sampler:
             probs_BV = (logits_BV * self._inverse_temperature[:rows]).softmax(-1)
         if any(one.top_p < 1 for one in settings):
             probs_BV = _nucleus(probs_BV, self._top_p[:rows])
+        if any(one.min_p > 0 for one in settings):
+            least_B1 = probs_BV.amax(-1, keepdim=True) * self._min_p[:rows]
+            probs_BV = probs_BV * (probs_BV >= least_B1)
         return probs_BV
 
     def _draw(self, probs_BV: torch.Tensor, spent_B: torch.Tensor) -> torch.Tensor:

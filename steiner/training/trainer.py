@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -215,8 +215,7 @@ def remove_checkpoints(folder: Path) -> None:
 def ask_by(model: PreTrainedModel, sampling: SamplingRecipe) -> None:
     """Says in the model's generation_config.json how to draw from it."""
     if sampling.temperature:
-        drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p}
-        model.generation_config.update(do_sample=True, **drawn)
+        model.generation_config.update(do_sample=True, **asdict(sampling))
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

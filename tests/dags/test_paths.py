@@ -34,7 +34,8 @@ class Moment:
     """Nodes from the start to the one that the step reached."""
     parent: int
     open_depths: list[int]
-    """Depths of the branch whose node still leads to a state not yet seen."""
+    """Depths of the branch whose node still leads to a state not yet seen, and was not left by a
+    certain move: where that fails, the node itself does."""
 
 
 def replay(dag: ReasoningDag, path: Path) -> Iterator[Moment]:
@@ -42,6 +43,7 @@ def replay(dag: ReasoningDag, path: Path) -> Iterator[Moment]:
     following: dict[int, set[int]] = {index: set() for index in range(len(dag.nodes))}
     for edge in dag.edges:
         following[edge.source].add(edge.target)
+    certain = {(edge.source, edge.target) for edge in dag.edges if edge.certain}
     branch, seen = [0], {0}
     for step in path.steps:
         assert step.node is not None
@@ -49,7 +51,12 @@ def replay(dag: ReasoningDag, path: Path) -> Iterator[Moment]:
         assert step.node in following[parent]
         branch = [*branch[: step.depth], step.node]
         seen.add(step.node)
-        open_depths = [depth for depth, node in enumerate(branch) if following[node] - seen]
+        taken = [*pairwise(branch), None]
+        open_depths = [
+            depth
+            for depth, node in enumerate(branch)
+            if following[node] - seen and taken[depth] not in certain
+        ]
         yield Moment(step, branch, parent, open_depths)
 
 

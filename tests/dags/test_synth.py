@@ -92,6 +92,21 @@ def test_a_family_with_few_problems_has_as_many_paths(tmp_path: FilePath) -> Non
     assert dict(paths) == {"jugs": 2000, "countdown": 2000}
 
 
+def test_a_share_of_problems_is_easier(tmp_path: FilePath) -> None:
+    recipe = replace(
+        RECIPE,
+        problems=ProblemsRecipe({"jugs": 3, "countdown": 1}),
+        synth=replace(RECIPE.synth, dags=600, paths=1, easier=0.3),
+    )
+    synthesise(recipe, tmp_path)
+    dags = _rows(tmp_path, "dags")
+    assert len({dag["key"] for dag in dags}) == 600
+    levels = Counter((dag["family"], dag["level"]) for dag in dags)
+    assert levels["countdown", 1] == 300  # it has no easier one
+    assert levels["jugs", 1] + levels["jugs", 2] == pytest.approx(90, abs=30)
+    assert min(levels["jugs", 1], levels["jugs", 2]) > 0
+
+
 def test_no_problem_is_of_validation_or_test_or_there_twice(folder: FilePath) -> None:
     keys = [dag["key"] for dag in _rows(folder, "dags")]
     assert len(set(keys)) == len(keys)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from steiner.problems import family, load_phrases
+from steiner.problems import Move, family, load_phrases
 from steiner.problems.claims import KINDS, as_claim, ordered, solutions
 from steiner.types import StepTexts, UserError, Verdict
 
@@ -64,11 +65,34 @@ def test_near_misses_are_refused(answer: str) -> None:
     assert not FAMILY.check(SPEC, PHRASES, answer)
 
 
-def test_forced_roles_may_be_deduced_and_the_first_unknown_supposed() -> None:
+def test_a_role_is_supposed_only_where_none_is_forced() -> None:
     assert [move.action[0] for move in FAMILY.moves(SPEC, (-1, -1, -1))] == ["suppose"] * 2
-    found = {move.action: move.state for move in FAMILY.moves(SPEC, (1, -1, -1))}
-    forced = {("deduce", 0, 1, 0): (1, 0, -1), ("deduce", 2, 2, 1): (1, -1, 1)}
-    assert found == {**forced, ("suppose", 1, 1): (1, 1, -1), ("suppose", 1, 0): (1, 0, -1)}
+    moves = FAMILY.moves(SPEC, (1, -1, -1))
+    assert {move.action: move.state for move in moves} == {
+        ("deduce", 1, 0): (1, 0, -1),
+        ("deduce", 2, 1): (1, -1, 1),
+    }
+    assert all(move.certain for move in moves)
+
+
+def test_what_is_deduced_is_so_wherever_there_is_a_solution() -> None:
+    """By all assignments: a deduced role is that of each solution which agrees with the state."""
+    rng = random.Random(0)
+    for _ in range(50):
+        spec = FAMILY.generate(rng, 2)
+        fitting = [
+            roles
+            for roles in product((0, 1), repeat=4)
+            if FAMILY.verdict(spec, roles) is Verdict.GOAL
+        ]
+        for state in product((-1, 0, 1), repeat=4):
+            agreeing = [
+                r for r in fitting if all(s in (-1, x) for s, x in zip(state, r, strict=True))
+            ]
+            for move in FAMILY.moves(spec, state):
+                if move.action[0] == "deduce":
+                    _, person, role = move.action
+                    assert all(roles[person] == role for roles in agreeing)
 
 
 def test_a_clash_is_dead_and_named() -> None:
@@ -86,38 +110,65 @@ def test_a_clash_is_dead_and_named() -> None:
         "Ann says Bob lies: Ann knave, Bob lies, true, a clash",
         "Ann says Bob never lies: Ann knave, Bob knave lies, true, a clash",
         "Ann says Bob lies: Ann knight, Bob knave lies, true, a clash",
-        "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, open, a clash",
+        "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, false, a clash",
         (
             "Ann says Bob lies: Ann knave, Bob knave lies, true; "
-            "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, open; 1 unknown"
+            "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, so Cid is a knave; "
+            "Cid says Ann never lies: Ann knave never lies, false, so Cid is a knave; 1 unknown"
         ),
     ):
-        wrong = StepTexts(texts.next_step, texts.understanding, texts.summary, false)
+        wrong = replace(texts, verification=false)
         assert not FAMILY.read_step(SPEC, PHRASES, wrong).sound
+
+
+def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
+    spec = {
+        "names": ["Ann", "Bob", "Cid"],
+        "says": [["both_knaves", 1, 2], ["either_knight", 0, 2], ["knave", 0]],
+    }
+    told = []
+    for before, move in (
+        ((-1, -1, -1), Move(("suppose", 0, 1), (1, -1, -1))),
+        ((1, -1, -1), Move(("deduce", 1, 0), (1, 0, -1))),
+        ((-1, -1, -1), Move(("suppose", 0, 0), (0, -1, -1))),
+    ):
+        told.append(FAMILY.step_texts(spec, PHRASES, 1, before, move).verification)
+    assert told == [
+        (
+            "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob nor Cid, "
+            "so Bob is a knave, so Cid is a knave; "
+            "Bob says Ann or Cid is a knight: Ann knight or Cid, true, so Bob is a knight; "
+            "Cid says Ann lies: Ann knight lies, false, so Cid is a knave; 2 unknown"
+        ),
+        (
+            "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob knave nor Cid, "
+            "so Cid is a knave; "
+            "Bob says Ann or Cid is a knight: Bob knave, Ann knight or Cid, true, a clash"
+        ),
+        (
+            "Ann says neither Bob nor Cid is a knight: Ann knave, neither Bob nor Cid, open; "
+            "Bob says Ann or Cid is a knight: Ann knave or Cid, open; "
+            "Cid says Ann lies: Ann knave lies, true, so Cid is a knight; 2 unknown"
+        ),
+    ]
 
 
 def test_a_false_start_or_understanding_is_noticed() -> None:
     texts = StepTexts(
-        "Step 2 with Ann knight: Ann says Bob lies: Ann knight, Bob lies, so Bob is a knave",
+        "Step 2 with Ann knight: so Bob is a knave",
         "Unknown are Bob, Cid",
         "Now Ann knight, Bob knave",
         "Ann says Bob lies: Ann knight, Bob knave lies, true; "
-        "Bob says Ann opposes Cid: Bob knave, Ann knight opposes Cid, open; 1 unknown",
+        "Bob says Ann opposes Cid: Bob knave, Ann knight opposes Cid, so Cid is a knight; "
+        "Cid says Ann never lies: Ann knight never lies, true, so Cid is a knight; 1 unknown",
     )
     reading = FAMILY.read_step(SPEC, PHRASES, texts)
-    assert (reading.before, reading.sound) == ((1, -1, -1), True)
-    assert reading.action == ("deduce", 0, 1, 0)
-    for claim in (
-        "Ann says Bob lies",
-        "Ann says Bob lies: Ann knight",
-        "Ann says Bob lies: Ann knave, Bob lies",
-        "Ann says Bob lies: Ann knight, Bob never lies",
-        "Ann says Bob never lies: Ann knight, Bob lies",
-        "Cid says Bob is a knave: Ann knight, Bob lies",
-    ):
-        said = texts.next_step.replace("Ann says Bob lies: Ann knight, Bob lies", claim)
+    assert (reading.before, reading.after, reading.sound) == ((1, -1, -1), (1, 0, -1), True)
+    assert reading.action == ("deduce", 1, 0)
+    for conclusion in ("Bob is", "Dan is a knave", "Bob is a knave, Cid is a knight"):
+        said = texts.next_step.replace("Bob is a knave", conclusion)
         told = FAMILY.read_step(SPEC, PHRASES, replace(texts, next_step=said))
-        assert (told.before, told.sound) == ((1, -1, -1), False)
+        assert (told.before, told.action) == ((1, -1, -1), None)
     for start in (
         "nobody",
         "Ann knave",
@@ -126,7 +177,7 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "Ann",
         "Dan knight",
     ):
-        told = replace(texts, next_step=texts.next_step.replace("Ann knight", start, 1))
+        told = replace(texts, next_step=texts.next_step.replace("Ann knight", start))
         assert FAMILY.read_step(SPEC, PHRASES, told).before != reading.before
     for understanding in (
         "Unknown are Cid, Bob",

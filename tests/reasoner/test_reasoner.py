@@ -212,7 +212,7 @@ def test_model_is_drawn_from_as_its_folder_asks(
     assert is_one(folder) == (not suffix)
     file = folder / "generation_config.json"
     asked = json.loads(file.read_text(encoding="utf-8"))
-    asked |= {"do_sample": True, "temperature": 1.5, "top_p": 0.9}
+    asked |= {"do_sample": True, "temperature": 1.5, "top_p": 0.9, "min_p": 0.05}
     file.write_text(json.dumps(asked), encoding="utf-8")
     reasoner = Reasoner.load(folder)
 
@@ -223,7 +223,7 @@ def test_model_is_drawn_from_as_its_folder_asks(
     assert written() == written(temperature=1.5) != written(temperature=0.0)
     assert len(set(written(samples=3))) == 3
     (own,) = samplings(1, None, 4, own_sampling(reasoner._model))
-    assert (own.temperature, own.top_p) == (1.5, 0.9)
+    assert (own.temperature, own.top_p, own.min_p) == (1.5, 0.9, 0.05)
 
 
 def test_streams_of_neighbouring_seeds_share_nothing() -> None:

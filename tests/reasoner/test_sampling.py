@@ -37,6 +37,15 @@ def test_top_p_keeps_the_fewest_tokens_that_reach_it():
     torch.testing.assert_close(frequencies(tokens), expected, atol=0.032, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("min_p", "expected"),
+    [(0.1, [0.1, 0.0, 0.6, 0.3]), (0.2, [0.0, 0.0, 2 / 3, 1 / 3]), (1.0, [0.0, 0.0, 1.0, 0.0])],
+)
+def test_min_p_keeps_what_is_likely_beside_the_likeliest(min_p, expected):
+    tokens, _ = drawn(Sampling(temperature=1.0, min_p=min_p))
+    torch.testing.assert_close(frequencies(tokens), torch.tensor(expected), atol=0.032, rtol=0)
+
+
 def test_greedy_takes_the_likeliest():
     tokens, logprobs = drawn(Sampling())
     assert set(tokens.tolist()) == {2}
@@ -60,7 +69,9 @@ def test_a_stream_is_its_seeds_own_and_a_longer_one_begins_alike():
     assert uniforms(7, 10_000).max() < 1
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"min_p": 1.5}]
+)
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(UserError):
         Sampling(**wrong)
