@@ -13,7 +13,6 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Any
 
 from steiner.problems.claims import (
@@ -34,7 +33,6 @@ from steiner.problems.phrases import Phrases, load_phrases
 from steiner.problems.statements import enumerated, read_claims, render_claim, split
 from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 
-MAX_DEDUCTIONS = 3
 _PEOPLE = {1: 3, 2: 4, 3: 5, 4: 6}
 """Level -> how many persons."""
 
@@ -179,7 +177,7 @@ def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
     )
     return tuple(
         Move(("deduce", person, role), _decided(state, person, role), certain=True)
-        for person, role in islice(forced, MAX_DEDUCTIONS)
+        for person, role in forced
     )
 
 
