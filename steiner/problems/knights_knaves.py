@@ -87,15 +87,14 @@ class KnightsKnaves(Family):
         summary = phrases.match(texts.summary, "summary")
         after = _read_known(spec, phrases, summary[1]["known"]) if summary else None
         verdict = phrases.match_verdict(texts.verification)
-        sound = after is not None
-        if after:
-            sound = texts.verification.strip() == self._verification(spec, phrases, after)
+        verified = after and self._verification(spec, phrases, after)
+        sound = texts.verification.strip() == verified
         if before:
             unknown = _render_unknown(spec, phrases, before)
             sound = sound and texts.understanding.strip() == unknown
         if before and depth is not None and action:
-            told = _render_next_step(spec, phrases, depth, before, action)
-            sound = sound and texts.next_step.strip() == told
+            stated = _render_next_step(spec, phrases, depth, before, action)
+            sound = sound and texts.next_step.strip() == stated
         return StepReading(depth, action, before, after, verdict, sound)
 
     def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
