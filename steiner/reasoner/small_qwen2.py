@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +24,7 @@ from steiner.language.tokenizer import CHAT_TEMPLATE, Vocabulary
 from steiner.types import UserError
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from tokenizers import AddedToken
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -245,8 +246,15 @@ class SmallTokenizer:
     ) -> str:
         """The dialogue as text, by the one template that `is_one` lets through."""
         assert not tokenize
-        from jinja2 import Environment
-
-        template = Environment(trim_blocks=True, lstrip_blocks=True).from_string(CHAT_TEMPLATE)
-        text = template.render(messages=dialogue, add_generation_prompt=add_generation_prompt)
+        text = _chat_template().render(
+            messages=dialogue, add_generation_prompt=add_generation_prompt
+        )
         return str(text)
+
+
+@cache
+def _chat_template() -> Template:
+    """Compiled once: that takes longer than all else that is done to a prompt."""
+    from jinja2 import Environment
+
+    return Environment(trim_blocks=True, lstrip_blocks=True).from_string(CHAT_TEMPLATE)

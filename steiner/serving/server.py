@@ -72,11 +72,15 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 is any free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         hint = "choose another with --host and --port"
         raise UserError(f"cannot listen on {host} port {port}: {reason}", hint) from error
+    # Connections inherit it. Else what follows the headers waits, often 40 ms, until the client has
+    # acknowledged them; asyncio sees to that only for sockets that it makes itself.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _announce(model: str, listener: socket.socket, settings: Settings) -> None:

@@ -9,11 +9,14 @@ is not safe in two threads.
 from __future__ import annotations
 
 import copy
+import os
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+import torch
 from jinja2 import TemplateError
 
 from steiner.language.tokenizer import Vocabulary
@@ -30,7 +33,12 @@ from steiner.serving.settings import Settings
 from steiner.serving.worker import Worker
 from steiner.types import Message, Problem, UserError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 _GREEDY = Sampling()
+_SMALL = 30_000_000
+"""Parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class Service:
     def load(cls, source: str, settings: Settings) -> Service:
         """The model in a folder, or of that name on the hub. Raises UserError where it cannot."""
         model, vocabulary = load_reasoning_model(source, None)
+        _leave_a_core(model)
         most = int(getattr(model.config, "max_position_embeddings", 2048))
         max_length = min(settings.max_length or most, most)
         engine = Engine(model, vocabulary, max_batch=settings.max_batch, max_length=max_length)
@@ -182,3 +191,11 @@ class Service:
             raise InvalidRequest(f"n is {num_choices}, and the queue holds {most}", "n")
         if self.num_jobs + num_choices > most:
             raise Overloaded(f"{self.num_jobs} completions run or wait already")
+
+
+def _leave_a_core(model: PreTrainedModel) -> None:
+    """Leaves one to the event loop, where a step of the model is short: threads that share a core
+    with it keep each other waiting at every product (docs/log.md)."""
+    small = sum(weight.numel() for weight in model.parameters()) <= _SMALL
+    if small and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, torch.get_num_threads() - 1))

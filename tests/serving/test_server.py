@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from steiner.serving.server import listen
+
 STEINER = Path(sys.executable).with_name("steiner")
 HI = {"model": "steiner", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -89,6 +91,15 @@ def test_a_port_in_use_and_a_folder_without_model(model_folder, tmp_path):
             assert told.startswith("error: ")
             assert said in told
             assert "hint: " in told
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    with (
+        listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_open_to_the_network_without_a_key_is_warned_about(model_folder):
