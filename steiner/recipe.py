@@ -59,6 +59,9 @@ class SynthRecipe:
     walker turns back where no dead end can be seen, which a model cannot learn (docs/log.md)."""
     back_jump: float = fraction(0.5)
     """Chance, where the parent is dead too, of jumping back past it to a live node."""
+    in_order: float = fraction(0.0)
+    """Chance, at a node that was left for another try, of the one that follows the last in the
+    family's order of moves; else anything untried."""
     cut: float = fraction(0.1)
     """Share of paths that are cut short at a random step and answered there."""
     max_steps: int = 32

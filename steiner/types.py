@@ -184,8 +184,8 @@ class Step:
 
     `depth` is 1 for a step taken from the question itself; after a backtrack, a step of depth d
     starts from the state that the branch had at depth d - 1. `node` indexes the DAG's nodes, and
-    is None where the step reached no node of it. `wrong_turn` marks a step that left a live node
-    for a dead one.
+    is None where the step reached no node of it. `wrong_turn` marks a step that was chosen (and
+    not the next in order) and left a live node for a dead one.
     """
 
     texts: StepTexts

@@ -27,17 +27,20 @@ class Walk:
     explore: chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it.
     turn_back: chance of leaving a dead branch at each of its nodes before it is exhausted.
     back_jump: chance, where the parent is dead too, of jumping back past it to a live node.
+    in_order: chance, at a node that was left for another try, of the one that follows the last in
+        the family's order of moves; else anything untried.
     cut: share of paths that are cut short at a random step and answered there.
     """
 
     explore: float = 0.3
     turn_back: float = 0.5
     back_jump: float = 0.5
+    in_order: float = 0.0
     cut: float = 0.1
     max_steps: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("explore", "turn_back", "back_jump", "cut"):
+        for name in ("explore", "turn_back", "back_jump", "in_order", "cut"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise UserError(f"synth.{name} is {value}", "it is a chance, from 0 to 1")
@@ -87,13 +90,18 @@ class _Walker:
         """The steps of a walk up to a goal (with a margin beyond max_steps), and its branch."""
         steps: list[Step] = []
         branch: list[Edge] = []
-        visited = {0}
+        visited, last = {0}, dict[int, Edge]()
         while True:
             here = branch[-1].target if branch else 0
-            edge = self._choose(here, visited, explore)
+            in_order = here in last and self.rng.random() < self.walk.in_order
+            if in_order:
+                edge = self._following(last[here], visited)
+            else:
+                edge = self._choose(here, visited, explore)
+            last[here] = edge
             branch.append(edge)
             visited.add(edge.target)
-            step = self._step(edge, len(branch))
+            step = self._step(edge, len(branch), chosen=not in_order)
             if self.dag.nodes[edge.target].status is Status.GOAL:
                 return [*steps, _decided(step, Decision.END)], branch
             kept = self._depth_after(branch, visited)
@@ -102,6 +110,14 @@ class _Walker:
             del branch[kept:]
             if len(steps) >= self.walk.max_steps:
                 explore = 0.0  # the rest is cut off; only its answer is wanted
+
+    def _following(self, last: Edge, visited: set[int]) -> Edge:
+        """The edge to a state not yet seen that comes next after `last`, the first after the last
+        one."""
+        edges = self.out[last.source]
+        place = edges.index(last) + 1
+        turn = (*edges[place:], *edges[:place])
+        return next(edge for edge in turn if edge.target not in visited)
 
     def _choose(self, here: int, visited: set[int], explore: float) -> Edge:
         """The next edge: a wrong turn by chance, else one towards a goal."""
@@ -138,7 +154,7 @@ class _Walker:
             return live[-1]
         return depth
 
-    def _step(self, edge: Edge, depth: int) -> Step:
+    def _step(self, edge: Edge, depth: int, *, chosen: bool) -> Step:
         before = self.dag.nodes[edge.source]
         after = self.dag.nodes[edge.target]
         texts = self.family.step_texts(
@@ -148,7 +164,7 @@ class _Walker:
             before.state,
             Move(edge.action, after.state),
         )
-        wrong = before.status is Status.LIVE and after.status is Status.DEAD
+        wrong = chosen and before.status is Status.LIVE and after.status is Status.DEAD
         return Step(texts, Decision.PROCEED, depth, edge.target, wrong)
 
     def _answer(self, branch: list[Edge]) -> str:

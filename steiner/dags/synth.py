@@ -149,7 +149,14 @@ def _make(blocks: Sequence[_Block], workers: int) -> Iterator[_Made]:
 def _make_block(block: _Block) -> _Made:
     counts: Counter[str] = Counter()
     synth = block.synth
-    walk = Walk(synth.explore, synth.turn_back, synth.back_jump, synth.cut, synth.max_steps)
+    walk = Walk(
+        explore=synth.explore,
+        turn_back=synth.turn_back,
+        back_jump=synth.back_jump,
+        in_order=synth.in_order,
+        cut=synth.cut,
+        max_steps=synth.max_steps,
+    )
     rng = random_stream("paths", block.name)
     dags, paths = [], []
     for problem, num_paths in zip(block.problems, block.num_paths, strict=True):

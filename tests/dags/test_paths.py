@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -15,7 +15,7 @@ from steiner.problems import families, family, load_phrases, random_stream
 from steiner.types import Decision, Path, ReasoningDag, Status, Step, UserError
 
 NAMES = sorted(families())
-ANY = Walk(explore=0.6, turn_back=0.3, cut=0.3, max_steps=12)
+ANY = Walk(explore=0.6, turn_back=0.3, in_order=0.5, cut=0.3, max_steps=12)
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 
@@ -95,7 +95,7 @@ def test_walk_goes_on_deeper_or_back_to_what_is_open(name: str, dags_of: DagsOf)
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_turns_are_those_from_live_to_dead(name: str, dags_of: DagsOf) -> None:
     seen = set()
-    for dag, path in sampled(dags_of(name), ANY):
+    for dag, path in sampled(dags_of(name), replace(ANY, in_order=0)):
         for now in replay(dag, path):
             from_live = dag.nodes[now.parent].status is Status.LIVE
             to_dead = dag.nodes[now.branch[-1]].status is Status.DEAD
@@ -236,7 +236,37 @@ def test_back_jump_says_how_far_a_walk_goes_back(name: str, dags_of: DagsOf) -> 
                     assert landed == max(depth for depth in before.open_depths if depth < own)
 
 
-@pytest.mark.parametrize("knob", ["explore", "turn_back", "back_jump", "cut"])
+@pytest.mark.parametrize("name", ["countdown", "mini_sudoku"])  # elsewhere one move is left
+def test_in_order_a_further_try_follows_the_last(name: str, dags_of: DagsOf) -> None:
+    for in_order in (0, 1):
+        walk = Walk(explore=0.8, cut=0, in_order=in_order, max_steps=1000)
+        tries = [
+            (now.step, now.step.node in following)
+            for dag, path in sampled(dags_of(name), walk)
+            for now, following in further_tries(dag, path)
+        ]
+        assert len(tries) > 20
+        assert all(follows for _, follows in tries) == (in_order == 1)
+        assert any(step.wrong_turn for step, _ in tries) == (in_order == 0)  # that is no choice
+
+
+def further_tries(dag: ReasoningDag, path: Path) -> Iterator[tuple[Moment, set[int]]]:
+    """Each step from a node that was left before, and where the first move to a state not yet seen
+    leads, counted from the last move there. Where two moves lead to one state, it may be either."""
+    last: dict[int, int] = {}
+    seen = {0}
+    for now in replay(dag, path):
+        assert now.step.node is not None
+        out = [edge.target for edge in dag.edges if edge.source == now.parent]
+        if now.parent in last:
+            places = [place for place, node in enumerate(out) if node == last[now.parent]]
+            turns = [[*out[place + 1 :], *out[:place]] for place in places]
+            yield now, {next(node for node in turn if node not in seen) for turn in turns}
+        last[now.parent] = now.step.node
+        seen.add(now.step.node)
+
+
+@pytest.mark.parametrize("knob", ["explore", "turn_back", "back_jump", "in_order", "cut"])
 def test_chances_lie_between_0_and_1(knob: str) -> None:
     for value in (-0.1, 1.1):
         with pytest.raises(UserError, match=rf"synth\.{knob} is {value}"):
