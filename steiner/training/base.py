@@ -41,11 +41,12 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
     schedule = schedule_of(shape, recipe.seed)
     if last_checkpoint(folder) is None:
         look_back(model)
+        first = replace(schedule, tokens=shape.recall_tokens)
         for easy in (True, False):
             asked = recall_rows(len(tokenizer), shape.recall_tokens, recipe.seed, easy=easy)
-            first = replace(schedule, tokens=shape.recall_tokens)
-            train_sequences(model, tokenizer, asked, first, folder / "recall")
-            remove_folder(folder / "recall")
+            kept = folder / ("recall-easy" if easy else "recall")
+            train_sequences(model, tokenizer, asked, first, kept)
+            remove_folder(kept)
     rows = pack_documents(documents("pretrain", recipe.seed), tokenizer, shape.tokens)
     train_sequences(model, tokenizer, rows, schedule, folder)
     write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
