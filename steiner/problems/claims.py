@@ -38,7 +38,9 @@ KINDS: dict[str, tuple[int, Callable[[int, int], int]]] = {
 """Kind -> its weight in generated problems, and where it is true, given where the persons that it
 mentions are knights."""
 
-_ALONE, _ORDERED = ("knight", "knave"), ("only", "if")
+ALONE = ("knight", "knave")
+"""Kinds that mention one person."""
+_ORDERED = ("only", "if")
 _WEIGHTS = tuple(weight for weight, _ in KINDS.values())
 
 
@@ -46,7 +48,7 @@ def random_claim(rng: random.Random, count: int, speaker: int) -> Claim:
     """A claim about one or two others, of a kind drawn by its weight."""
     (kind,) = rng.choices(tuple(KINDS), _WEIGHTS)
     others = [person for person in range(count) if person != speaker]
-    return ordered((kind, *rng.sample(others, 1 if kind in _ALONE else 2)))
+    return ordered((kind, *rng.sample(others, 1 if kind in ALONE else 2)))
 
 
 def ordered(claim: Claim) -> Claim:
@@ -124,9 +126,9 @@ def as_claim(count: int, speaker: int, statement: Sequence[Any]) -> Claim | None
 def _speakable(count: int, speaker: int) -> dict[int, Claim]:
     """Every claim that the speaker could make, by the set of assignments that it allows."""
     others = [person for person in range(count) if person != speaker]
-    claims: list[Claim] = [(kind, person) for kind in _ALONE for person in others]
+    claims: list[Claim] = [(kind, person) for kind in ALONE for person in others]
     pairs = list(permutations(others, 2))
-    claims += [(kind, *pair) for kind in KINDS if kind not in _ALONE for pair in pairs]
+    claims += [(kind, *pair) for kind in KINDS if kind not in ALONE for pair in pairs]
     return {_allowed(count, speaker, claim): ordered(claim) for claim in claims}
 
 

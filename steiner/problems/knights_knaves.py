@@ -70,7 +70,7 @@ class KnightsKnaves(Family):
         return StepTexts(
             _render_next_step(spec, phrases, depth, before, move.action),
             _render_unknown(spec, phrases, before),
-            phrases.render("summary", known=_render_known(spec, phrases, move.state)),
+            phrases.render("summary", state=render_state(spec, phrases, move.state)),
             self._verification(spec, phrases, move.state),
         )
 
@@ -85,7 +85,7 @@ class KnightsKnaves(Family):
     def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
         depth, before, action = _read_next_step(spec, phrases, texts.next_step)
         summary = phrases.match(texts.summary, "summary")
-        after = _read_known(spec, phrases, summary[1]["known"]) if summary else None
+        after = _read_state(spec, phrases, summary[1]["state"]) if summary else None
         verdict = phrases.match_verdict(texts.verification)
         verified = after and self._verification(spec, phrases, after)
         sound = texts.verification.strip() == verified
@@ -130,7 +130,7 @@ class KnightsKnaves(Family):
         return enumerated(phrases, [_render_role(spec, phrases, *told) for told in roles])
 
     def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
-        told = _read_roles(spec, phrases, "role", split(phrases, answer.strip()))
+        told = _read_roles(spec, phrases, split(phrases, answer.strip()))
         return told is not None and self.verdict(spec, told) is Verdict.GOAL
 
     def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
@@ -146,7 +146,7 @@ class KnightsKnaves(Family):
         return {"names": list(names), "says": [list(c) for c in found if c], "terms": terms}
 
     def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
-        told = _read_roles(spec, phrases, "role", split(phrases, answer.strip()))
+        told = _read_roles(spec, phrases, split(phrases, answer.strip()))
         if told is None or UNKNOWN in told:
             return ""
         a_knight, a_knave = spec.get("terms", ("a knight", "a knave"))
@@ -215,25 +215,28 @@ def render_told(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str
     kind, *others = _says(spec)[speaker]
     said = render_claim(phrases, spec["names"], spec["names"][speaker], (kind, *others))
     first, *_, second = (
-        _render_known(spec, phrases, state, [person]) or spec["names"][person]
+        spec["names"][person] if state[person] == UNKNOWN else _known(spec, phrases, state, person)
         for person in (others[0], *others)
     )
     told = phrases.render(f"told_{kind}", first=first, second=second)
-    own = _render_known(spec, phrases, state, [speaker])
-    return f"{said.rstrip('.')}: {own}, {told}" if own else f"{said.rstrip('.')}: {told}"
+    own = "" if state[speaker] == UNKNOWN else f"{_known(spec, phrases, state, speaker)}, "
+    return f"{said.rstrip('.')}: {own}{told}"
 
 
 def _render_claims(spec: Spec, phrases: Phrases, state: State) -> Iterator[str]:
-    """What each person says, up to a clash, whether it is true and whose role it forces by the
-    known ones: `Ann says Bob lies: Ann knight, Bob lies, so Bob is a knave`."""
+    """What each person says, up to a clash, whether it is true, by the roles of those in it or else
+    by the speaker's, and whose role follows: `Ann says Bob lies: Ann knight, Bob lies, true, so Bob
+    is a knave`."""
     says = _says(spec)
     for speaker in range(len(says)):
-        value, forced = truth(says, state, speaker), _forced(says, state, speaker)
-        found = [] if value is None else [phrases.words["truths"][value]]
-        found += [phrases.render("so", role=_render_role(spec, phrases, *role)) for role in forced]
+        value = truth(says, state, speaker)
+        if value is None and state[speaker] != UNKNOWN:
+            value = bool(state[speaker])
+        found = [phrases.words["unsettled"] if value is None else phrases.words["truths"][value]]
+        for role in _forced(says, state, speaker):
+            found.append(phrases.render("so", role=_render_role(spec, phrases, *role)))
         told = render_told(spec, phrases, state, speaker)
-        why = ", ".join(found or [phrases.words["unsettled"]])
-        yield phrases.render("claim", told=told, truth=why)
+        yield phrases.render("claim", told=told, truth=", ".join(found))
         if is_clash(says, state, speaker):
             return
 
@@ -242,37 +245,36 @@ def _render_next_step(
     spec: Spec, phrases: Phrases, depth: int, before: State, action: Action
 ) -> str:
     kind, person, role = action
-    known = _render_known(spec, phrases, before) or phrases.words["nobody"]
     told = _render_role(spec, phrases, person, role)
-    return phrases.render(kind, depth=depth, known=known, role=told)
+    return phrases.render(kind, depth=depth, state=render_state(spec, phrases, before), role=told)
 
 
 def _read_next_step(
     spec: Spec, phrases: Phrases, text: str
 ) -> tuple[int | None, State | None, Action | None]:
-    """Depth, the roles known before, action."""
+    """Depth, the state before, action."""
     found = phrases.match(text, "suppose", "deduce")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
         return None, None, None
     kind, fields = found
-    depth, before = int(fields["depth"]), _read_known(spec, phrases, fields["known"])
-    told = _read_roles(spec, phrases, "role", [fields["role"]])
+    depth, before = int(fields["depth"]), _read_state(spec, phrases, fields["state"])
+    told = _read_roles(spec, phrases, [fields["role"]])
     if told is None:
         return depth, before, None
     person = next(person for person, role in enumerate(told) if role != UNKNOWN)
     return depth, before, (kind, person, told[person])
 
 
-def _render_known(
-    spec: Spec, phrases: Phrases, state: State, persons: Sequence[int] | None = None
-) -> str:
-    """`Ann knight, Cid knave`: those of `persons` (by default all) whose role is known."""
-    chosen = range(len(state)) if persons is None else persons
-    return ", ".join(
-        phrases.render("known", name=spec["names"][p], role=_role(phrases, state[p]))
-        for p in chosen
-        if state[p] != UNKNOWN
-    )
+def render_state(spec: Spec, phrases: Phrases, state: State) -> str:
+    """`Ann knight, Bob unknown, Cid knave`."""
+    return ", ".join(_known(spec, phrases, state, person) for person in range(len(state)))
+
+
+def _known(spec: Spec, phrases: Phrases, state: State, person: int) -> str:
+    """`Ann knight`, or `Ann unknown`."""
+    known = state[person] != UNKNOWN
+    role = _role(phrases, state[person]) if known else phrases.words["unknown"]
+    return phrases.render("known", name=spec["names"][person], role=role)
 
 
 def _render_unknown(spec: Spec, phrases: Phrases, state: State) -> str:
@@ -280,19 +282,27 @@ def _render_unknown(spec: Spec, phrases: Phrases, state: State) -> str:
     return phrases.render("understanding", names=", ".join(names))
 
 
-def _read_known(spec: Spec, phrases: Phrases, text: str) -> State | None:
-    if text == phrases.words["nobody"]:
-        return (UNKNOWN,) * len(spec["names"])
-    return _read_roles(spec, phrases, "known", text.split(", "))
+def _read_state(spec: Spec, phrases: Phrases, text: str) -> State | None:
+    """The inverse of `_render_state`."""
+    parts = text.split(", ")
+    if len(parts) != len(spec["names"]):
+        return None
+    roles = [*enumerate(phrases.words["roles"]), (UNKNOWN, phrases.words["unknown"])]
+    state = []
+    for name, part in zip(spec["names"], parts, strict=True):
+        meaning = {phrases.render("known", name=name, role=word): role for role, word in roles}
+        if part not in meaning:
+            return None
+        state.append(meaning[part])
+    return tuple(state)
 
 
-def _read_roles(spec: Spec, phrases: Phrases, name: str, parts: Sequence[str]) -> State | None:
-    """The roles that `parts` tell in phrases of that name, each person once; None if unreadable."""
-    roles = tuple(enumerate(phrases.words["roles"]))
+def _read_roles(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | None:
+    """The roles that phrases like `Ann is a knight` tell, each person once; None if unreadable."""
     meaning = {
-        phrases.render(name, name=who, role=word): (person, role)
-        for person, who in enumerate(spec["names"])
-        for role, word in roles
+        _render_role(spec, phrases, person, role): (person, role)
+        for person in range(len(spec["names"]))
+        for role in (0, 1)
     }
     told = dict(meaning.get(part.strip(), (None, UNKNOWN)) for part in parts)
     if None in told or len(told) < len(parts):

@@ -99,9 +99,9 @@ def test_a_clash_is_dead_and_named() -> None:
     state = (0, 0, -1)  # Ann, a knave, truly says that Bob is a knave
     assert FAMILY.verdict(SPEC, state) is Verdict.DEAD
     texts = StepTexts(
-        "Step 2 with Ann knave: suppose Bob is a knave",
+        "Step 2 with Ann knave, Bob unknown, Cid unknown: suppose Bob is a knave",
         "Unknown are Bob, Cid",
-        "Now Ann knave, Bob knave",
+        "Now Ann knave, Bob knave, Cid unknown",
         "Ann says Bob lies: Ann knave, Bob knave lies, true, a clash",
     )
     assert FAMILY.read_step(SPEC, PHRASES, texts).sound
@@ -113,7 +113,7 @@ def test_a_clash_is_dead_and_named() -> None:
         "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, false, a clash",
         (
             "Ann says Bob lies: Ann knave, Bob knave lies, true; "
-            "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, so Cid is a knave; "
+            "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, false, so Cid is a knave; "
             "Cid says Ann never lies: Ann knave never lies, false, so Cid is a knave; 1 unknown"
         ),
     ):
@@ -135,18 +135,18 @@ def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
         told.append(FAMILY.step_texts(spec, PHRASES, 1, before, move).verification)
     assert told == [
         (
-            "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob nor Cid, "
+            "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob nor Cid, true, "
             "so Bob is a knave, so Cid is a knave; "
             "Bob says Ann or Cid is a knight: Ann knight or Cid, true, so Bob is a knight; "
             "Cid says Ann lies: Ann knight lies, false, so Cid is a knave; 2 unknown"
         ),
         (
             "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob knave nor Cid, "
-            "so Cid is a knave; "
+            "true, so Cid is a knave; "
             "Bob says Ann or Cid is a knight: Bob knave, Ann knight or Cid, true, a clash"
         ),
         (
-            "Ann says neither Bob nor Cid is a knight: Ann knave, neither Bob nor Cid, open; "
+            "Ann says neither Bob nor Cid is a knight: Ann knave, neither Bob nor Cid, false; "
             "Bob says Ann or Cid is a knight: Ann knave or Cid, open; "
             "Cid says Ann lies: Ann knave lies, true, so Cid is a knight; 2 unknown"
         ),
@@ -155,11 +155,11 @@ def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
 
 def test_a_false_start_or_understanding_is_noticed() -> None:
     texts = StepTexts(
-        "Step 2 with Ann knight: so Bob is a knave",
+        "Step 2 with Ann knight, Bob unknown, Cid unknown: so Bob is a knave",
         "Unknown are Bob, Cid",
-        "Now Ann knight, Bob knave",
+        "Now Ann knight, Bob knave, Cid unknown",
         "Ann says Bob lies: Ann knight, Bob knave lies, true; "
-        "Bob says Ann opposes Cid: Bob knave, Ann knight opposes Cid, so Cid is a knight; "
+        "Bob says Ann opposes Cid: Bob knave, Ann knight opposes Cid, false, so Cid is a knight; "
         "Cid says Ann never lies: Ann knight never lies, true, so Cid is a knight; 1 unknown",
     )
     reading = FAMILY.read_step(SPEC, PHRASES, texts)
@@ -169,15 +169,17 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         said = texts.next_step.replace("Bob is a knave", conclusion)
         told = FAMILY.read_step(SPEC, PHRASES, replace(texts, next_step=said))
         assert (told.before, told.action) == ((1, -1, -1), None)
+    whole = "Ann knight, Bob unknown, Cid unknown"
     for start in (
-        "nobody",
-        "Ann knave",
-        "Bob knight",
-        "Ann knight, Ann knight",
-        "Ann",
-        "Dan knight",
+        "Ann knight",
+        "Ann knave, Bob unknown, Cid unknown",
+        "Ann knight, Cid unknown, Bob unknown",
+        "Ann knight, Ann knight, Cid unknown",
+        "Ann, Bob unknown, Cid unknown",
+        "Dan knight, Bob unknown, Cid unknown",
+        f"{whole}, Dan unknown",
     ):
-        told = replace(texts, next_step=texts.next_step.replace("Ann knight", start))
+        told = replace(texts, next_step=texts.next_step.replace(whole, start))
         assert FAMILY.read_step(SPEC, PHRASES, told).before != reading.before
     for understanding in (
         "Unknown are Cid, Bob",
@@ -192,7 +194,8 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
 def test_at_first_nobody_is_known() -> None:
     first = FAMILY.moves(SPEC, (-1, -1, -1))[0]
     texts = FAMILY.step_texts(SPEC, PHRASES, 1, (-1, -1, -1), first)
-    assert texts.next_step == "Step 1 with nobody: suppose Ann is a knight"
+    unknown = "Ann unknown, Bob unknown, Cid unknown"
+    assert texts.next_step == f"Step 1 with {unknown}: suppose Ann is a knight"
     assert texts.understanding == "Unknown are Ann, Bob, Cid"
     assert FAMILY.read_step(SPEC, PHRASES, texts).before == (-1, -1, -1)
 

@@ -35,7 +35,7 @@ from steiner.types import UserError
 __all__ = ["DEFAULT_MIXTURE", "Document", "documents", "held_out_documents", "kinds_of_documents"]
 
 DEFAULT_MIXTURE: Mapping[str, float] = {
-    "arithmetic": 0.04,
+    "arithmetic": 0.03,
     "comparisons": 0.01,
     "lists": 0.02,
     "lookups": 0.03,
@@ -43,14 +43,14 @@ DEFAULT_MIXTURE: Mapping[str, float] = {
     "prose": 0.02,
     "countdown facts": 0.03,
     "countdown questions": 0.02,
-    "countdown steps": 0.12,
+    "countdown steps": 0.11,
     "knights_knaves facts": 0.04,
     "knights_knaves questions": 0.03,
     "knights_knaves steps": 0.20,
     "mini_sudoku facts": 0.02,
-    "mini_sudoku questions": 0.02,
-    "mini_sudoku steps": 0.18,
-    "jugs facts": 0.05,
+    "mini_sudoku questions": 0.04,
+    "mini_sudoku steps": 0.17,
+    "jugs facts": 0.06,
     "jugs questions": 0.02,
     "jugs steps": 0.14,
 }

@@ -6,11 +6,11 @@ random stream -> Lessons
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from steiner.problems import load_phrases
-from steiner.problems.claims import KINDS, UNKNOWN
-from steiner.problems.knights_knaves import render_told
+from steiner.problems.claims import ALONE, KINDS, UNKNOWN
+from steiner.problems.knights_knaves import render_state, render_told
 from steiner.training.ordinary.lessons import Fact, Lesson, Weights, drills, join
 from steiner.training.ordinary.train_problems import train_problem
 from steiner.training.ordinary.words import NAMES
@@ -77,13 +77,13 @@ def _scene(rng: random.Random) -> tuple[str, str, list[tuple[str, bool]], bool]:
     """A speaker, what they say, the roles of those in it, and whether it is true."""
     speaker, first, second = rng.sample(NAMES, 3)
     kind, (a, b) = rng.choice(_KINDS), _coins(rng, 2)
-    roles = [(first, a)] if kind in ("knight", "knave") else [(first, a), (second, b)]
+    roles = [(first, a)] if kind in ALONE else [(first, a), (second, b)]
     return speaker, _claim(kind, speaker, first, second), roles, _is_true(kind, a, b)
 
 
 def _told(kind: str, names: Sequence[str], state: Sequence[int]) -> str:
     """How a step tells what the first of three persons says, with the roles that are known."""
-    persons = (1,) if kind in ("knight", "knave") else (1, 2)
+    persons = (1,) if kind in ALONE else (1, 2)
     spec = {"names": names, "says": [(kind, *persons)]}
     return render_told(spec, load_phrases(_FAMILY), tuple(state), 0)
 
@@ -115,11 +115,11 @@ def _simple(rng: random.Random) -> Fact:
 def _follows(rng: random.Random) -> Fact:
     """A speaker's role and another's settle the third person's, or leave it open."""
     speaker, first, second = rng.sample(NAMES, 3)
-    kind = rng.choice([kind for kind in _KINDS if kind not in ("knight", "knave")])
+    kind = rng.choice([kind for kind in _KINDS if kind not in ALONE])
     role, known = _coins(rng, 2)
     fitting = [other for other in (True, False) if _is_true(kind, known, other) == role]
     told = _told(kind, (speaker, first, second), (int(role), int(known), UNKNOWN))
-    prompt = f"{told}, so"
+    prompt = f"{told}, {'true' if role else 'false'}, so"
     if len(fitting) == 1:
         return prompt, f"{second} is a {_role(fitting[0])}"
     return prompt, f"{second} can be either" if fitting else "there is a clash"
@@ -137,7 +137,7 @@ def _clash(rng: random.Random) -> Fact:
     (speaker, first, second), kind = rng.sample(NAMES, 3), rng.choice(_KINDS)
     role, *coins = _coins(rng, 3)
     others = list(zip((first, second), coins, strict=True))
-    known = [(speaker, role), *others[: 1 if kind in ("knight", "knave") else 2]]
+    known = [(speaker, role), *others[: 1 if kind in ALONE else 2]]
     phrases, true = load_phrases(_FAMILY), _is_true(kind, *coins)
     said = _claim(kind, speaker, first, second)
     told = _told(kind, (speaker, first, second), (int(role), *map(int, coins)))
@@ -164,15 +164,17 @@ def _unknown(rng: random.Random) -> Fact:
 
 
 def _decide(rng: random.Random) -> Fact:
-    """One more role in a list of roles that keeps the order of the names."""
+    """One more role in a list of roles."""
     names, roles = _people(rng)
     new = rng.choice([name for name in names if name not in dict(roles)])
     knight = rng.random() < 0.5
-    after = dict(roles) | {new: knight}
-    phrases = load_phrases(_FAMILY)
-    ordered = render_roles([(name, after[name]) for name in names if name in after])
-    prompt = f"Of {join(names, ', ')}: so far {render_roles(roles)}. {new} is a {_role(knight)}."
-    return prompt, phrases.render("summary", known=ordered)
+    phrases, spec = load_phrases(_FAMILY), {"names": names}
+
+    def state(known: Mapping[str, bool]) -> str:
+        return render_state(spec, phrases, tuple(int(known.get(name, UNKNOWN)) for name in names))
+
+    prompt = f"So far {state(dict(roles))}. {new} is a {_role(knight)}."
+    return prompt, phrases.render("summary", state=state(dict(roles) | {new: knight}))
 
 
 def _reading(problem: Problem) -> list[Fact]:

@@ -12,10 +12,9 @@ import random
 from collections.abc import Iterator
 
 from steiner.problems import Move, family, load_phrases
-from steiner.problems.claims import UNKNOWN
+from steiner.problems.knights_knaves import render_state
 from steiner.problems.mini_sudoku import render_grid
 from steiner.training.ordinary.jugs import render_jugs
-from steiner.training.ordinary.knights import render_roles
 from steiner.training.ordinary.lessons import Fact, Lesson, join
 from steiner.training.ordinary.train_problems import random_step, train_problem
 from steiner.types import Problem, State, StepTexts
@@ -66,6 +65,4 @@ def _state(problem: Problem, state: State) -> str:
             return phrases.render("summary", rows=render_grid(phrases, state))
         case "jugs":
             return phrases.render("summary", jugs=render_jugs(list(state[1:])))
-    known = zip(problem.spec["names"], state, strict=True)
-    roles = [(name, bool(role)) for name, role in known if role != UNKNOWN]
-    return phrases.render("summary", known=render_roles(roles) or phrases.words["nobody"])
+    return phrases.render("summary", state=render_state(problem.spec, phrases, state))
