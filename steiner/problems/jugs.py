@@ -22,7 +22,7 @@ from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 JUGS = "ABC"
 MAX_CAPACITY = 99
 MAX_MOVES = 12
-_LEVELS = {1: (2, 40, 4, 6), 2: (2, 40, 6, 10), 3: (3, 24, 3, 4), 4: (3, 24, 5, 8)}
+_LEVELS = {1: (2, 40, 4, 6), 2: (2, 40, 6, 10), 3: (3, 24, 3, 5), 4: (3, 24, 5, 8)}
 """Level -> how many jugs, the largest of them, and the fewest and most moves of the shortest
 solution. With smaller jugs there are too few problems."""
 

@@ -1,8 +1,8 @@
 """Mini sudoku: fill a 4 by 4 grid so that no row, column or box repeats a digit from 1 to 4.
 
 A state is the 16 cells by rows, 0 where empty; rows have letters, so that a text can point at one.
-A move fills one whole row, in any order of its missing digits: one of the two rows with the fewest
-empty cells. A set of full grids is an int with a bit for each of the 288.
+A move fills one whole row, in any order of its missing digits: one with at most two empty cells, or
+any where there is no such row. A set of full grids is an int with a bit for each of the 288.
 Twin of reasoning-gym's `mini_sudoku`.
 """
 
@@ -23,7 +23,8 @@ from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 _LEVELS = {1: (6, 8), 2: (8, 10), 3: (10, 12)}
 """Level -> the fewest and the most empty cells."""
 
-_ROWS_AT_ONCE = 2
+_FEW = 2
+"""Empty cells of a row that is filled before others."""
 _COLUMNS = tuple(("column", n + 1, itemgetter(n, n + 4, n + 8, n + 12)) for n in range(4))
 _BOXES = tuple(
     ("box", n + 1, itemgetter(corner, corner + 1, corner + 4, corner + 5))
@@ -217,10 +218,11 @@ def _moves(state: State) -> tuple[Move, ...]:
     if 0 not in state or _clash(state) is not None:
         return ()
     rows = _rows(state)
-    open_rows = sorted((i for i in range(4) if 0 in rows[i]), key=lambda i: rows[i].count(0))
+    open_rows = [i for i in range(4) if 0 in rows[i]]
+    nearly_full = [i for i in open_rows if rows[i].count(0) <= _FEW]
     return tuple(
         Move(("row", i + 1, *filled), (*state[: 4 * i], *filled, *state[4 * i + 4 :]))
-        for i in open_rows[:_ROWS_AT_ONCE]
+        for i in nearly_full or open_rows
         for filled in _fillings(rows[i])
     )
 

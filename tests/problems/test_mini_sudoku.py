@@ -15,14 +15,16 @@ SPEC = {"grid": GRID}
 ANSWER = "1 2 3 4 / 3 4 1 2 / 2 1 4 3 / 4 3 2 1"
 
 
-def test_one_of_the_two_fullest_rows_is_filled_in_each_way() -> None:
-    actions = [move.action for move in SUDOKU.moves(SPEC, tuple(GRID))]
-    assert actions == [
-        ("row", 1, 1, 2, 3, 4),
-        ("row", 1, 1, 4, 3, 2),
-        ("row", 2, 1, 4, 3, 2),
-        ("row", 2, 3, 4, 1, 2),
-    ]
+def test_rows_with_at_most_two_gaps_are_filled_first_each_in_every_way() -> None:
+    two_gaps, three_gaps, full = (1, 0, 3, 0), (0, 4, 0, 0), (2, 1, 4, 3)
+    actions = [move.action for move in SUDOKU.moves(SPEC, (*three_gaps, *two_gaps, *full, *full))]
+    assert actions == []  # column 1 has two 2
+    state = (*three_gaps, *two_gaps, *full, 0, 0, 0, 0)
+    actions = [move.action for move in SUDOKU.moves(SPEC, state)]
+    assert actions == [("row", 2, 1, 2, 3, 4), ("row", 2, 1, 4, 3, 2)]
+    state = (*three_gaps, 1, 2, 3, 4, *full, 0, 0, 0, 0)
+    rows = [move.action[1] for move in SUDOKU.moves(SPEC, state)]
+    assert (rows.count(1), rows.count(4), len(rows)) == (6, 24, 30)
 
 
 def test_rows_may_have_letters_and_be_separated_by_new_lines() -> None:
