@@ -59,9 +59,10 @@ class SynthRecipe:
     walker turns back where no dead end can be seen, which a model cannot learn (docs/log.md)."""
     back_jump: float = fraction(0.5)
     """Chance, where the parent is dead too, of jumping back past it to a live node."""
-    in_order: float = fraction(0.0)
-    """Chance, at a node that was left for another try, of the one that follows the last in the
-    family's order of moves; else anything untried."""
+    in_order: tuple[str, ...] = ()
+    """Families in which, at a node that was left for another try, the move that follows the last in
+    the family's order is tried. It keeps a model from repeating itself where it cannot foresee what
+    a move leads to; where it can, it would no longer choose (docs/log.md)."""
     cut: float = fraction(0.1)
     """Share of paths that are cut short at a random step and answered there."""
     max_steps: int = 32

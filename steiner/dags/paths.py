@@ -27,20 +27,20 @@ class Walk:
     explore: chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it.
     turn_back: chance of leaving a dead branch at each of its nodes before it is exhausted.
     back_jump: chance, where the parent is dead too, of jumping back past it to a live node.
-    in_order: chance, at a node that was left for another try, of the one that follows the last in
-        the family's order of moves; else anything untried.
     cut: share of paths that are cut short at a random step and answered there.
+    in_order: whether, at a node that was left for another try, the move is tried that follows the
+        last one in the family's order; else anything untried.
     """
 
     explore: float = 0.3
     turn_back: float = 0.5
     back_jump: float = 0.5
-    in_order: float = 0.0
     cut: float = 0.1
     max_steps: int = 32
+    in_order: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("explore", "turn_back", "back_jump", "in_order", "cut"):
+        for name in ("explore", "turn_back", "back_jump", "cut"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise UserError(f"synth.{name} is {value}", "it is a chance, from 0 to 1")
@@ -93,7 +93,7 @@ class _Walker:
         visited, last = {0}, dict[int, Edge]()
         while True:
             here = branch[-1].target if branch else 0
-            in_order = here in last and self.rng.random() < self.walk.in_order
+            in_order = self.walk.in_order and here in last
             if in_order:
                 edge = self._following(last[here], visited)
             else:

@@ -64,6 +64,8 @@ def synthesise(recipe: Recipe, folder: FilePath) -> FilePath:
         raise UserError(
             "the recipe names no problem family", "add [problems.levels] with a level for each"
         )
+    for name in recipe.synth.in_order:
+        family(name)  # an unknown one is refused
     counts: Counter[str] = Counter()
     blocks = list(_blocks(recipe))
     with (
@@ -149,14 +151,6 @@ def _make(blocks: Sequence[_Block], workers: int) -> Iterator[_Made]:
 def _make_block(block: _Block) -> _Made:
     counts: Counter[str] = Counter()
     synth = block.synth
-    walk = Walk(
-        explore=synth.explore,
-        turn_back=synth.turn_back,
-        back_jump=synth.back_jump,
-        in_order=synth.in_order,
-        cut=synth.cut,
-        max_steps=synth.max_steps,
-    )
     rng = random_stream("paths", block.name)
     dags, paths = [], []
     for problem, num_paths in zip(block.problems, block.num_paths, strict=True):
@@ -164,13 +158,24 @@ def _make_block(block: _Block) -> _Made:
         dags.append(dag)
         counts.update(dags=1, nodes=len(dag.nodes), edges=len(dag.edges))
         counts["shared nodes"] += sum(node.in_degree > 1 for node in dag.nodes)
-        for path in sample_paths(dag, num_paths, walk, rng):
+        for path in sample_paths(dag, num_paths, _walk(synth, problem.family), rng):
             if _num_tokens(path) > synth.max_tokens:
                 counts["dropped: longer than max_tokens"] += 1
                 continue
             paths.append(path)
             counts.update(_path_counts(path))
     return _Made(dag_table(dags), path_table(paths), counts)
+
+
+def _walk(synth: SynthRecipe, name: str) -> Walk:
+    return Walk(
+        explore=synth.explore,
+        turn_back=synth.turn_back,
+        back_jump=synth.back_jump,
+        in_order=name in synth.in_order,
+        cut=synth.cut,
+        max_steps=synth.max_steps,
+    )
 
 
 def _path_counts(path: Path) -> dict[str, int]:

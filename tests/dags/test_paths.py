@@ -15,7 +15,7 @@ from steiner.problems import families, family, load_phrases, random_stream
 from steiner.types import Decision, Path, ReasoningDag, Status, Step, UserError
 
 NAMES = sorted(families())
-ANY = Walk(explore=0.6, turn_back=0.3, in_order=0.5, cut=0.3, max_steps=12)
+ANY = Walk(explore=0.6, turn_back=0.3, cut=0.3, max_steps=12, in_order=True)
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 
@@ -95,7 +95,7 @@ def test_walk_goes_on_deeper_or_back_to_what_is_open(name: str, dags_of: DagsOf)
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_turns_are_those_from_live_to_dead(name: str, dags_of: DagsOf) -> None:
     seen = set()
-    for dag, path in sampled(dags_of(name), replace(ANY, in_order=0)):
+    for dag, path in sampled(dags_of(name), replace(ANY, in_order=False)):
         for now in replay(dag, path):
             from_live = dag.nodes[now.parent].status is Status.LIVE
             to_dead = dag.nodes[now.branch[-1]].status is Status.DEAD
@@ -238,7 +238,7 @@ def test_back_jump_says_how_far_a_walk_goes_back(name: str, dags_of: DagsOf) -> 
 
 @pytest.mark.parametrize("name", ["countdown", "mini_sudoku"])  # elsewhere one move is left
 def test_in_order_a_further_try_follows_the_last(name: str, dags_of: DagsOf) -> None:
-    for in_order in (0, 1):
+    for in_order in (False, True):
         walk = Walk(explore=0.8, cut=0, in_order=in_order, max_steps=1000)
         tries = [
             (now.step, now.step.node in following)
@@ -246,8 +246,8 @@ def test_in_order_a_further_try_follows_the_last(name: str, dags_of: DagsOf) -> 
             for now, following in further_tries(dag, path)
         ]
         assert len(tries) > 20
-        assert all(follows for _, follows in tries) == (in_order == 1)
-        assert any(step.wrong_turn for step, _ in tries) == (in_order == 0)  # that is no choice
+        assert all(follows for _, follows in tries) == in_order
+        assert any(step.wrong_turn for step, _ in tries) == (not in_order)  # that is no choice
 
 
 def further_tries(dag: ReasoningDag, path: Path) -> Iterator[tuple[Moment, set[int]]]:
@@ -266,7 +266,7 @@ def further_tries(dag: ReasoningDag, path: Path) -> Iterator[tuple[Moment, set[i
         seen.add(now.step.node)
 
 
-@pytest.mark.parametrize("knob", ["explore", "turn_back", "back_jump", "in_order", "cut"])
+@pytest.mark.parametrize("knob", ["explore", "turn_back", "back_jump", "cut"])
 def test_chances_lie_between_0_and_1(knob: str) -> None:
     for value in (-0.1, 1.1):
         with pytest.raises(UserError, match=rf"synth\.{knob} is {value}"):
