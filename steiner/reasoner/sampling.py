@@ -19,6 +19,8 @@ from steiner.types import UserError
 
 _LARGEST_UNIFORM = 1 - 2**-20
 """Below 1 by enough that its product with a total stays below the total in float32."""
+_LEAST = 1e-6
+"""A temperature or top_p below it leaves one token as well; near 0 float32 would leave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,9 @@ class Sampler:
         """Gives `row` its settings and the uniform numbers for `num_tokens` tokens."""
         self._settings[row] = sampling
         self._greedy[row] = sampling.temperature == 0
-        self._top_p[row], self._min_p[row] = sampling.top_p, sampling.min_p
+        self._top_p[row], self._min_p[row] = max(_LEAST, sampling.top_p), sampling.min_p
         if sampling.temperature > 0:
-            self._inverse_temperature[row] = 1 / sampling.temperature
+            self._inverse_temperature[row] = 1 / max(_LEAST, sampling.temperature)
             self._uniforms[row, :num_tokens] = uniforms(sampling.seed, num_tokens)
 
     def move(self, source: int, target: int) -> None:

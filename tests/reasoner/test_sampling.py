@@ -52,6 +52,12 @@ def test_greedy_takes_the_likeliest():
     torch.testing.assert_close(logprobs[0], torch.tensor(0.6).log())
 
 
+@pytest.mark.parametrize("sampling", [Sampling(5e-324), Sampling(1e-39), Sampling(1.0, 5e-324)])
+def test_the_smallest_temperature_and_top_p_leave_the_likeliest(sampling):
+    tokens, _ = drawn(sampling)
+    assert set(tokens.tolist()) == {2}
+
+
 def test_greedy_and_sampled_rows_share_a_batch():
     sampler = Sampler(2, 8, torch.device("cpu"))
     sampler.begin(0, Sampling(), 8)
