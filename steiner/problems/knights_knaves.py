@@ -283,7 +283,7 @@ def _render_unknown(spec: Spec, phrases: Phrases, state: State) -> str:
 
 
 def _read_state(spec: Spec, phrases: Phrases, text: str) -> State | None:
-    """The inverse of `_render_state`."""
+    """The inverse of `render_state`."""
     parts = text.split(", ")
     if len(parts) != len(spec["names"]):
         return None
