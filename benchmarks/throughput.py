@@ -30,6 +30,7 @@ from steiner.reasoner.models import load_model
 from steiner.reasoner.precision import wants_bf16
 from steiner.recipe import Recipe
 from steiner.training.mixture import encode_paths
+from steiner.training.sft import encoder
 from steiner.training.trainer import SequenceTrainer, schedule_of, train_sequences
 
 WARM_UP, STEPS = 20, 60
@@ -59,7 +60,7 @@ def _gflops_a_second(recipe: Recipe, run_dir: Path) -> float:
     codec = Codec(Vocabulary.require(tokenizer))
     paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
     sft, families = recipe.sft, recipe.problems.levels
-    sequences = encode_paths(codec, paths, families, sft.tokens, sft.wrong_turn_loss)
+    sequences = encode_paths(encoder(codec, sft), paths, families, sft.tokens, sft.shares)
     with TemporaryDirectory() as folder:
         schedule = schedule_of(recipe.sft, recipe.seed)
         clock = _Clock()

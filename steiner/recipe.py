@@ -86,10 +86,10 @@ class BaseRecipe:
     num_kv_heads: int = 2
     intermediate_size: int = 384
     max_positions: int = 4096
-    tokens: int = 22_000_000
+    tokens: int = 400_000_000
     recall_tokens: int = 1_200_000
     """Before any text, of each of two kinds: keys and values, looked up (training/recall.py)."""
-    batch_tokens: int = 2048
+    batch_tokens: int = 16_384
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
     warmup_fraction: float = fraction(0.02)
@@ -140,9 +140,13 @@ class SftRecipe:
 
     tokens: int = 2_400_000
     """Real tokens to train on, padding not counted."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Family -> its part of the tokens; 1 where it is not named."""
     batch_tokens: int = 4096
     wrong_turn_loss: float = fraction(0.2)
     """Loss weight of a wrong turn's decision to go there; its verification always counts fully."""
+    answer_loss: float = 3.0
+    """Loss weight of the answer's tokens, which are few."""
     muon_lr: float = 0.01
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.02)

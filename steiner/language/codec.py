@@ -33,10 +33,13 @@ class Codec:
         self._special = dict(zip(fmt.SPECIAL_TOKENS, vocabulary.special_ids, strict=True))
         self._text = lru_cache(maxsize=200_000)(lambda text: tuple(vocabulary.encode_text(text)))
 
-    def encode_path(self, path: Path, wrong_turn_loss: float = 1.0) -> Sequence:
+    def encode_path(
+        self, path: Path, *, wrong_turn_loss: float = 1.0, answer_loss: float = 1.0
+    ) -> Sequence:
         """The Sequence of a Path: prompt, reasoning, answer, closing token.
 
-        The tokens that choose a wrong turn (its next_step) weigh `wrong_turn_loss` in the loss.
+        The tokens that choose a wrong turn (its next_step) weigh `wrong_turn_loss` in the loss,
+        those of the answer `answer_loss`.
         """
         tokens = list(self.vocabulary.encode_prompt(path.problem.messages))
         weights, steps = [0.0] * len(tokens), [-1] * len(tokens)
@@ -52,7 +55,7 @@ class Codec:
             forced = path.truncated and index == len(path.steps) - 1
             decision = self._special[_DECISION_TOKENS[step.decision]]
             add([decision], 0.0 if forced else 1.0, index)
-        add([*self._text(path.answer), self.vocabulary.close_id], 1.0, -1)
+        add([*self._text(path.answer), self.vocabulary.close_id], answer_loss, -1)
         return Sequence(tuple(tokens), tuple(weights), tuple(steps))
 
     def _add_step(

@@ -20,7 +20,7 @@ from steiner.language.tokenizer import train_tokenizer
 from steiner.problems import families, load_phrases
 from steiner.reasoner.models import load_tokenizer
 from steiner.recipe import BaseRecipe, Recipe
-from steiner.training.mixture import held_out_rows, pack_documents, perplexity
+from steiner.training.mixture import held_out_rows, ordinary_rows, perplexity
 from steiner.training.ordinary import documents
 from steiner.training.recall import look_back, recall_rows
 from steiner.training.trainer import last_checkpoint, schedule_of, train_sequences
@@ -30,6 +30,8 @@ EMBEDDED = Path(__file__).parent.parent / "assets" / "base"
 
 _TOKENIZER_DOCUMENTS = 40_000
 _WORDING_REPEATS = 2_000
+_RECALL_BATCH_TOKENS = 2048
+"""Small, for many steps in few tokens."""
 
 
 def pretrain(recipe: Recipe, folder: Path) -> Path:
@@ -41,13 +43,13 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
     schedule = schedule_of(shape, recipe.seed)
     if last_checkpoint(folder) is None:
         look_back(model)
-        first = replace(schedule, tokens=shape.recall_tokens)
+        first = replace(schedule, tokens=shape.recall_tokens, batch_tokens=_RECALL_BATCH_TOKENS)
         for easy in (True, False):
             asked = recall_rows(len(tokenizer), shape.recall_tokens, recipe.seed, easy=easy)
             kept = folder / ("recall-easy" if easy else "recall")
             train_sequences(model, tokenizer, asked, first, kept)
             remove_folder(kept)
-    rows = pack_documents(documents("pretrain", recipe.seed), tokenizer, shape.tokens)
+    rows = ordinary_rows(tokenizer, shape.tokens, "pretrain", recipe.seed)
     train_sequences(model, tokenizer, rows, schedule, folder)
     write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
     model.bfloat16().save_pretrained(folder)

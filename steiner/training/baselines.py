@@ -34,8 +34,7 @@ from steiner.reasoner.models import load_model
 from steiner.recipe import Recipe
 from steiner.training.cpt import grow_embeddings
 from steiner.training.fresh_paths import shortest_paths
-from steiner.training.mixture import pack_documents
-from steiner.training.ordinary import documents
+from steiner.training.mixture import ordinary_rows
 from steiner.training.trainer import ask_by, schedule_of, train_sequences
 from steiner.types import Path, UserError
 from steiner.types import Sequence as TokenSequence
@@ -133,7 +132,7 @@ def _train_ordinary(recipe: Recipe, folder: FilePath, tokens: int, times: int) -
     set_seed(recipe.seed)
     small, tokenizer = load_model(recipe.base.source)
     model = AutoModelForCausalLM.from_config(larger_config(small.config, times)).float()
-    rows = pack_documents(documents("pretrain", recipe.seed), tokenizer, tokens)
+    rows = ordinary_rows(tokenizer, tokens, "pretrain", recipe.seed)
     schedule = schedule_of(replace(recipe.base, tokens=tokens), recipe.seed)
     train_sequences(model.to(small.device), tokenizer, rows, schedule, folder)
 

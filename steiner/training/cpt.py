@@ -40,7 +40,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     ordinary = pack_documents(documents("cpt", recipe.seed), tokenizer, ordinary_tokens)
     paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("cpt", recipe.seed))
     reasoning_tokens = recipe.cpt.tokens - ordinary_tokens
-    reasoning = encode_paths(codec, paths, recipe.problems.levels, reasoning_tokens)
+    reasoning = encode_paths(codec.encode_path, paths, recipe.problems.levels, reasoning_tokens)
     sequences = [*map(_whole, reasoning), *ordinary]
     schedule = schedule_of(recipe.cpt, recipe.seed)
     ask_by(model, recipe.sampling)

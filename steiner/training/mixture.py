@@ -6,17 +6,20 @@ Documents -> PackedRows;  model, Documents -> perplexity
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import cycle, islice
-from typing import overload
+from multiprocessing import get_context
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from steiner.language.codec import Codec
-from steiner.training.ordinary import Document, held_out_documents
+from steiner.training.ordinary import Document, documents, held_out_documents
+from steiner.training.rows import PackedRows
 from steiner.training.trainer import token_losses
 from steiner.types import Path
 from steiner.types import Sequence as TokenSequence
@@ -27,35 +30,13 @@ TOLD_LOSS = 0.1
 would drown what can be learnt (docs/log.md)."""
 HELD_OUT_DOCUMENTS = 400
 _ENCODE_AT_ONCE = 2_000
+_SHARD_TOKENS = 1_000_000
+"""What one process makes at a time, of a stream of its own."""
 _OPEN_ROWS = 16
 """Rows that are filled side by side, so that little of each is left over."""
 
 _Encoded = list[tuple[int, float]]
 """Tokens, each with its loss weight."""
-
-
-class PackedRows(Sequence[TokenSequence]):
-    """Whole documents side by side in rows of ROW_TOKENS, with the loss weight of each token.
-
-    Kept as two arrays (N, T), since millions of Python numbers would not fit.
-    """
-
-    def __init__(self, ids_NT: np.ndarray, weights_NT: np.ndarray) -> None:
-        self.ids_NT, self.weights_NT = ids_NT, weights_NT
-        self._steps = (-1,) * ids_NT.shape[1]
-
-    def __len__(self) -> int:
-        return len(self.ids_NT)
-
-    @overload
-    def __getitem__(self, index: int) -> TokenSequence: ...
-    @overload
-    def __getitem__(self, index: slice) -> PackedRows: ...
-    def __getitem__(self, index: int | slice) -> TokenSequence | PackedRows:
-        ids, weights = self.ids_NT[index], self.weights_NT[index]
-        if isinstance(index, slice):
-            return PackedRows(ids, weights)
-        return TokenSequence(tuple(ids.tolist()), tuple(weights.tolist()), self._steps)
 
 
 def pack_documents(
@@ -78,6 +59,29 @@ def pack_documents(
         total=num_rows * row_tokens, unit="tok", desc="text", disable=not show_progress
     ) as bar:
         return _packed(encoded, int(tokenizer.pad_token_id or 0), num_rows, row_tokens, bar)
+
+
+def ordinary_rows(tokenizer: PreTrainedTokenizerBase, tokens: int, *names: object) -> PackedRows:
+    """About `tokens` tokens of ordinary text, the same for the same names; in shards that the
+    machine's cores make side by side."""
+    whole, rest = divmod(tokens, _SHARD_TOKENS)
+    sizes = [_SHARD_TOKENS] * whole + [rest] * (rest > 0)
+    shards: list[PackedRows] = []
+    with (
+        tqdm(total=tokens, unit="tok", unit_scale=True, desc="text") as bar,
+        ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool,
+    ):
+        for shard in pool.map(partial(_shard, tokenizer, names), range(len(sizes)), sizes):
+            shards.append(shard)
+            bar.update(shard.ids_NT.size)
+    return PackedRows.joined(shards)
+
+
+def _shard(
+    tokenizer: PreTrainedTokenizerBase, names: tuple[object, ...], index: int, tokens: int
+) -> PackedRows:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one process a core is enough
+    return pack_documents(documents(*names, index), tokenizer, tokens, show_progress=False)
 
 
 def _packed(
@@ -162,21 +166,24 @@ def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
 
 
 def encode_paths(
-    codec: Codec,
+    encode: Callable[[Path], TokenSequence],
     paths: Iterable[Path],
     families: Collection[str],
     tokens: int,
-    wrong_turn_loss: float = 1.0,
+    shares: Mapping[str, float] | None = None,
 ) -> list[TokenSequence]:
-    """The first `paths` of each of `families` that make an even share of `tokens` tokens.
+    """The first `paths` of each of `families` that make its share of `tokens` tokens: 1 part, or as
+    many parts as `shares` says.
 
     A family whose paths are long would else take most of the training.
     """
-    left = dict.fromkeys(families, tokens / max(1, len(families)))
+    parts = {name: (shares or {}).get(name, 1.0) for name in families}
+    whole = sum(parts.values())
+    left = {name: tokens * part / whole for name, part in parts.items()}
     chosen: list[TokenSequence] = []
     for path in paths:
         if left.get(path.problem.family, 0) > 0:
-            chosen.append(codec.encode_path(path, wrong_turn_loss))
+            chosen.append(encode(path))
             left[path.problem.family] -= len(chosen[-1].token_ids)
         elif max(left.values(), default=0) <= 0:
             break

@@ -3,21 +3,26 @@
 cpt/, paths.parquet -> sft/ (model folder)
 
 The choice of a wrong turn weighs `wrong_turn_loss`: the model should know what to do in a dead end,
-not prefer to go there (compare guided Stream of Search, arXiv:2410.02992).
+not prefer to go there (compare guided Stream of Search, arXiv:2410.02992). The answer weighs
+`answer_loss`: it has a twentieth of the tokens, and all depends on it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from steiner.dags.store import read_paths
 from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary
-from steiner.problems import random_stream
+from steiner.problems import family, random_stream
 from steiner.reasoner.models import load_model
-from steiner.recipe import Recipe
+from steiner.recipe import Recipe, SftRecipe
 from steiner.training.mixture import encode_paths
 from steiner.training.trainer import ask_by, schedule_of, train_sequences
+from steiner.types import Path as SearchPath
+from steiner.types import Sequence as TokenSequence
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
@@ -26,7 +31,16 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     codec = Codec(Vocabulary.require(tokenizer))
     paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
     sft, families = recipe.sft, recipe.problems.levels
-    sequences = encode_paths(codec, paths, families, sft.tokens, sft.wrong_turn_loss)
+    for name in sft.shares:
+        family(name)  # raises UserError for one unknown
+    sequences = encode_paths(encoder(codec, sft), paths, families, sft.tokens, sft.shares)
     schedule = schedule_of(sft, recipe.seed)
     ask_by(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
+
+
+def encoder(codec: Codec, sft: SftRecipe) -> Callable[[SearchPath], TokenSequence]:
+    """How a path becomes a Sequence here."""
+    return partial(
+        codec.encode_path, wrong_turn_loss=sft.wrong_turn_loss, answer_loss=sft.answer_loss
+    )

@@ -13,6 +13,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,11 +33,14 @@ from steiner.reasoner.precision import wants_bf16
 from steiner.recipe import SamplingRecipe
 from steiner.training.batches import TokenBatches, collate
 from steiner.training.optim import build_optimizer
+from steiner.training.rows import lengths_of
 from steiner.types import RunError
 from steiner.types import Sequence as TokenSequence
 
-_WORTH_COMPILING = 1_000_000
+_WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
 """Tokens; compiling takes most of a minute."""
+_LOADERS = 4
+"""Processes that make an accelerator's batches: one would keep it waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class SequenceTrainer(Trainer):
     ) -> None:
         self.sequences, self.schedule, self.pad_id = sequences, schedule, pad_id
         self.learner = model
-        lengths = [len(sequence.token_ids) for sequence in sequences]
+        lengths = lengths_of(sequences)
         self.batches = TokenBatches(lengths, schedule.batch_tokens, schedule.seed)
         steps = _num_steps(sum(lengths), len(self.batches), schedule.tokens)
         super().__init__(model=model, args=_arguments(schedule, steps, folder))
@@ -127,7 +131,8 @@ class SequenceTrainer(Trainer):
         return DataLoader(
             self.sequences,  # type: ignore[arg-type]
             batch_sampler=self.batches,
-            collate_fn=lambda rows: collate(rows, self.pad_id),
+            collate_fn=partial(collate, pad_id=self.pad_id),
+            num_workers=_LOADERS if torch.cuda.is_available() else 0,
         )
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
@@ -184,9 +189,9 @@ def use_fast_attention(model: PreTrainedModel, *, bf16: bool) -> None:
 
 
 def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> None:
-    """On a CPU with bf16 a small model spends much time between the products (docs/log.md)."""
-    pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING
-    if model.device.type == "cpu" and pays and shutil.which("g++"):
+    """In bf16 a small model spends much time between the products (docs/log.md)."""
+    pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING[model.device.type]
+    if pays and shutil.which("g++"):
         model.get_decoder().compile(dynamic=len(set(batches.lengths)) > 1)
 
 
@@ -239,6 +244,7 @@ def _arguments(schedule: Schedule, steps: int, folder: Path) -> TrainingArgument
         bf16=schedule.bf16,
         seed=schedule.seed,
         logging_steps=max(1, steps // 100),
+        logging_nan_inf_filter=False,  # asks the accelerator for the loss at every step
         save_steps=schedule.save_every_steps,
         save_total_limit=2,
         report_to=[] if schedule.report_to == "none" else schedule.report_to.split(","),

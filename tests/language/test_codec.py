@@ -97,7 +97,7 @@ def test_each_token_knows_its_step(vocabulary: Vocabulary, path: Path) -> None:
 @settings(max_examples=60)
 @given(path=paths())
 def test_loss_falls_on_what_the_walker_chose(vocabulary: Vocabulary, path: Path) -> None:
-    sequence = Codec(vocabulary).encode_path(path, wrong_turn_loss=0.25)
+    sequence = Codec(vocabulary).encode_path(path, wrong_turn_loss=0.25, answer_loss=2.0)
     completion = _completion(vocabulary, path, sequence)
     assert set(sequence.loss_weights[: -len(completion)]) <= {0.0}
     rows = list(
@@ -114,7 +114,10 @@ def test_loss_falls_on_what_the_walker_chose(vocabulary: Vocabulary, path: Path)
     unweighted = [(token, at) for token, weight, at in rows if weight == 0.0]
     end = vocabulary.special_ids[fmt.SPECIAL_TOKENS.index(fmt.END)]
     assert unweighted == ([(end, len(path.steps) - 1)] if path.truncated else [])
-    assert {weight for _, weight, _ in rows} <= {0.0, 0.25, 1.0}
+    answer = [token for token, weight, _ in rows if weight == 2.0]
+    assert vocabulary.decode_text(answer[:-1]) == path.answer
+    assert answer[-1] == vocabulary.close_id
+    assert {weight for _, weight, _ in rows} <= {0.0, 0.25, 1.0, 2.0}
 
 
 @settings(max_examples=40)

@@ -17,14 +17,17 @@ from steiner.dags.paths import Walk, sample_paths
 from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.problems import random_stream, recognise
+from steiner.training import mixture
 from steiner.training.mixture import (
+    ROW_TOKENS,
     TOLD_LOSS,
     PackedRows,
     encode_paths,
+    ordinary_rows,
     pack_documents,
     perplexity,
 )
-from steiner.training.ordinary import Document
+from steiner.training.ordinary import Document, documents
 from steiner.types import Path
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
@@ -176,34 +179,49 @@ def test_as_many_paths_as_make_the_tokens(
 ) -> None:
     add_reasoning_tokens(tokenizer)
     codec = Codec(Vocabulary.require(tokenizer))
-    every = [codec.encode_path(path, 0.25) for path in paths]
+    every = [codec.encode_path(path) for path in paths]
     for tokens in (0, 1, 500, 10**9):
-        chosen = encode_paths(codec, iter(paths), ["countdown"], tokens, wrong_turn_loss=0.25)
+        chosen = encode_paths(codec.encode_path, iter(paths), ["countdown"], tokens)
         assert chosen == every[: len(chosen)]
         lengths = [len(sequence.token_ids) for sequence in chosen]
         assert sum(lengths[:-1]) < max(tokens, 1)
         assert sum(lengths) >= tokens or len(chosen) == len(paths)
-    assert encode_paths(codec, paths, ["countdown"], 0) == []
+    assert encode_paths(codec.encode_path, paths, ["countdown"], 0) == []
+
+
+def test_shards_make_the_same_rows_as_one_after_another(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixture, "_SHARD_TOKENS", 4 * ROW_TOKENS)
+    made = ordinary_rows(tokenizer, 10 * ROW_TOKENS, "shards")
+    assert len(made) == 10
+    sizes = (4 * ROW_TOKENS, 4 * ROW_TOKENS, 2 * ROW_TOKENS)
+    for index, size in enumerate(sizes):
+        shard = pack_documents(documents("shards", index), tokenizer, size, show_progress=False)
+        rows = made[4 * index : 4 * index + 4]
+        assert np.array_equal(rows.ids_NT, shard.ids_NT)
+        assert np.array_equal(rows.weights_NT, shard.weights_NT)
 
 
 def test_families_share_the_tokens_evenly(
     tokenizer: PreTrainedTokenizerBase, paths: list[Path]
 ) -> None:
-    """Ten short paths of one family to each long one of another."""
+    """Ten short paths of one family to each long one of another; then two parts to one."""
     add_reasoning_tokens(tokenizer)
     codec = Codec(Vocabulary.require(tokenizer))
     jugs = recognise("Jugs hold A 3 and B 5 liters. Measure 4 in at most 6 moves.")
     assert jugs is not None
     long = list(sample_paths(build_dag(jugs), 2, Walk(explore=0.8), random_stream("long")))
     mixed = [*paths[:10], long[0], *paths[10:], long[1]]
-    chosen = encode_paths(codec, mixed, ["countdown", "jugs"], 1000)
-    of = {path.problem.family: 0 for path in mixed}
     encoded = {codec.encode_path(path): path.problem.family for path in mixed}
-    for sequence in chosen:
-        of[encoded[sequence]] += len(sequence.token_ids)
-    longest = {
-        family: max(len(s.token_ids) for s, name in encoded.items() if name == family)
-        for family in of
-    }
-    for family, tokens in of.items():
-        assert 500 <= tokens < 500 + longest[family]
+    wanted: tuple[tuple[dict[str, float], dict[str, int]], ...] = (
+        ({}, {"countdown": 500, "jugs": 500}),
+        ({"jugs": 0.5}, {"countdown": 800, "jugs": 400}),
+    )
+    for shares, least in wanted:
+        tokens = sum(least.values())
+        chosen = encode_paths(codec.encode_path, mixed, ["countdown", "jugs"], tokens, shares)
+        for family, wants in least.items():
+            lengths = [len(s.token_ids) for s in chosen if encoded[s] == family]
+            longest = max(len(s.token_ids) for s, name in encoded.items() if name == family)
+            assert wants <= sum(lengths) < wants + longest

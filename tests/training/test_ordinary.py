@@ -10,7 +10,7 @@ from operator import add, floordiv, mul, sub
 import pytest
 
 from steiner.language.format import SPECIAL_TOKENS
-from steiner.problems import families, family, load_phrases, random_stream, recognise
+from steiner.problems import families, family, load_phrases, pose, random_stream, recognise
 from steiner.training.ordinary import (
     DEFAULT_MIXTURE,
     Document,
@@ -20,7 +20,7 @@ from steiner.training.ordinary import (
 )
 from steiner.training.ordinary.prose import passages, source_files
 from steiner.training.ordinary.steps import alternatives
-from steiner.training.ordinary.train_problems import train_problem
+from steiner.training.ordinary.train_problems import is_train, random_step, train_problem
 from steiner.types import (
     Problem,
     Split,
@@ -178,6 +178,15 @@ def test_alternatives_are_legal_moves_of_one_state_and_none_comes_twice(name: st
         assert set(told) <= legal_steps(problem, depth, state)
         checked += len(told)
     assert checked > 50
+
+
+def test_a_grid_whose_steps_may_not_be_shown_tells_none() -> None:
+    """Of two ways to fill its rows, each leads first to a puzzle that is kept out of training."""
+    problem = pose("mini_sudoku", {"grid": [0, 1, 2, 3, 0, 0, 0, 0, 1, 3, 0, 2, 2, 0, 3, 1]})
+    assert is_train("mini_sudoku", problem.spec)
+    rng = random_stream("stuck")
+    assert random_step(rng, problem) is None
+    assert alternatives(rng, problem) == []
 
 
 def named_by(problem: Problem, next_step: str) -> tuple[int, State]:

@@ -62,7 +62,7 @@ def recipe(make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: 
         problems=ProblemsRecipe(dict.fromkeys(families(), 1)),
         base=BaseRecipe(model=str(folder)),
         cpt=CptRecipe(tokens=6000, ordinary_fraction=0.3, **common),
-        sft=SftRecipe(tokens=6000, wrong_turn_loss=0.25, **common),
+        sft=SftRecipe(tokens=6000, wrong_turn_loss=0.25, answer_loss=2.0, **common),
     )
 
 
@@ -140,9 +140,9 @@ def _check_sft(sequences: list[Sequence], run_dir: Path, vocabulary: Vocabulary)
         assert sequence.token_ids[:begin] in prompts
         assert set(sequence.loss_weights[:begin]) == {0.0}
         assert sequence.loss_weights[begin:].count(0.0) <= 1  # an end that was forced
-        assert sequence.loss_weights[-1] == 1.0
+        assert sequence.loss_weights[-1] == 2.0  # of the answer
         weights |= set(sequence.loss_weights[begin:])
-    assert weights == {0.0, 0.25, 1.0}
+    assert weights == {0.0, 0.25, 1.0, 2.0}
     total = sum(len(sequence.token_ids) for sequence in sequences)
     longest = max(len(sequence.token_ids) for sequence in sequences)
     assert 6000 <= total < 6000 + len(families()) * longest

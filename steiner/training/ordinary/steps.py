@@ -25,25 +25,27 @@ def steps(rng: random.Random, name: str) -> Iterator[Lesson]:
     while True:
         problem = train_problem(rng, name)
         told = _unrelated(rng, problem) if rng.random() < 0.75 else alternatives(rng, problem)
-        yield Lesson(tuple(told), problem.question)
+        if told:
+            yield Lesson(tuple(told), problem.question)
 
 
 def _unrelated(rng: random.Random, problem: Problem) -> list[Fact]:
-    """Steps from random states."""
-    return [_fact(rng, problem) for _ in range(rng.randint(3, 6))]
-
-
-def _fact(rng: random.Random, problem: Problem) -> Fact:
-    """The state that a step starts from, and the step."""
-    depth, before, move = random_step(rng, problem)
-    texts = _texts(problem, depth, before, move)
-    told = (texts.next_step, texts.understanding, texts.summary, texts.verification)
-    return f"{_state(problem, before)}.", ". ".join(told)
+    """Steps from random states, each with the state that it starts from."""
+    told: list[Fact] = []
+    for _ in range(rng.randint(3, 6)):
+        if step := random_step(rng, problem):
+            texts = _texts(problem, *step)
+            parts = (texts.next_step, texts.understanding, texts.summary, texts.verification)
+            told.append((f"{_state(problem, step[1])}.", ". ".join(parts)))
+    return told
 
 
 def alternatives(rng: random.Random, problem: Problem) -> list[Fact]:
     """What can be done in a state, nothing twice."""
-    depth, before, _ = random_step(rng, problem)
+    step = random_step(rng, problem)
+    if step is None:
+        return []
+    depth, before, _ = step
     moves = list(family(problem.family).moves(problem.spec, before))
     chosen = rng.sample(moves, min(len(moves), rng.randint(2, 8)))
     told = [_texts(problem, depth, before, move) for move in chosen]

@@ -10,6 +10,9 @@ import random
 from steiner.problems import Move, family, load_phrases, pose
 from steiner.types import Problem, Spec, Split, State, problem_key, split_of
 
+_WALKS = 20
+"""Most walks in search of a step: of a nearly full grid every next one may be a held-out puzzle."""
+
 
 def train_problem(rng: random.Random, name: str) -> Problem:
     """A problem of any level, the lower the likelier, in a training wording; the same one may
@@ -28,11 +31,12 @@ def is_train(name: str, spec: Spec) -> bool:
     return split_of(problem_key(name, family(name).identity(spec))) is Split.TRAIN
 
 
-def random_step(rng: random.Random, problem: Problem) -> tuple[int, State, Move]:
+def random_step(rng: random.Random, problem: Problem) -> tuple[int, State, Move] | None:
     """A random legal step: its depth, the state before, the move. Neither state is, taken as a
-    question of its own, a problem kept out of training."""
+    question of its own, a problem kept out of training; None where no step was found that may be
+    shown so."""
     chosen = family(problem.family)
-    while True:
+    for _ in range(_WALKS):
         state = chosen.start(problem.spec)
         walk: list[tuple[int, State, Move]] = []
         while moves := chosen.moves(problem.spec, state):
@@ -42,6 +46,7 @@ def random_step(rng: random.Random, problem: Problem) -> tuple[int, State, Move]
         depth, before, move = rng.choice(walk)
         if _may_show(problem, before) and _may_show(problem, move.state):
             return depth, before, move
+    return None
 
 
 def _may_show(problem: Problem, state: State) -> bool:
