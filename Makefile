@@ -2,7 +2,7 @@
 # make test   all tests
 # make check  ruff, formatting, mypy --strict
 # make bench  all figures of docs/results.md, or one of them: make bench FIGURE=name
-# make base   pre-train the embedded base model anew (an hour)
+# make base   pre-train the embedded base model anew (ten minutes on an accelerator, many hours without)
 # make test-vllm      vLLM with our plugins against the embedded engine, on the CPU
 # make test-harness   lm-evaluation-harness and Inspect against a served model: MODEL=runs/tiny/rl
 #

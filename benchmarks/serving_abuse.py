@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -40,11 +41,15 @@ def fuzz(model: Path, num_cases: int = NUM_CASES) -> Iterator[Measured]:
     """Cases by the schema: how many had an answer that blames the server, or that the schema does
     not describe."""
     with served(model, *_SHORT) as server:
-        statuses, undescribed = _fuzzed(server, num_cases)
+        statuses, failures = _fuzzed(server, num_cases)
         leaked = _unfinished(server)
+    for failure in failures:
+        print(failure, file=sys.stderr)
     note = _told(statuses)
     yield Measured.repeated("5xx but 503", [_num_faults(statuses)], "", "at most 0", note)
-    yield Measured.repeated("against the schema", [undescribed], "", "at most 0")
+    yield Measured.repeated(
+        "against the schema", [len(failures)], "", "at most 0", " | ".join(failures[:3])
+    )
     yield Measured.repeated("places leaked", [leaked], "", "at most 0")
 
 
@@ -111,8 +116,8 @@ def _resident_mb(server: Served) -> float:
 # ---------------------------------------------------------------------- schemathesis
 
 
-def _fuzzed(server: Served, num_cases: int) -> tuple[Counter[int], int]:
-    """Statuses of all cases, and how many failed a check of schemathesis'."""
+def _fuzzed(server: Served, num_cases: int) -> tuple[Counter[int], list[str]]:
+    """Statuses of all cases, and what each that failed a check of schemathesis' told."""
     import schemathesis
     from schemathesis import GenerationMode
 
@@ -128,7 +133,7 @@ def _fuzzed(server: Served, num_cases: int) -> tuple[Counter[int], int]:
             count = round(num_cases * shares.get((operation.path, mode), 0))
             if count:
                 _draw(operation.as_strategy(generation_mode=mode), count, statuses, failures)
-    return statuses, len(failures)
+    return statuses, failures
 
 
 def _draw(strategy: Any, count: int, statuses: Counter[int], failures: list[str]) -> None:

@@ -2,13 +2,12 @@
 
 Recipe, model folders -> results.json, transcripts.json, outcomes.parquet
 
-Each model is loaded once. One that answers directly takes one pass of the engine. One that reasons
-takes three: all its suites without a step budget (and, for the last model, the samples); the
-answers within each budget on validation problems (and, for the last model, on the main suite and
-the samples), from which the model's budget is chosen; the other answers within that budget. The
-first pass is nearly all of the time: with N problems a family it is F families times N of the main
-suite and N / 4 of the validation problems, and for the last model N / 4 each of two others and the
-samples of N / 4; the later ones decode answers only (scaling.py).
+Each model is loaded once and takes one pass of the engine over the main suite, without a step
+budget. The last model's pass has all suites and the samples, and it takes two more: the answers
+within each budget on the main suite, the validation problems and the samples, from which its budget
+is chosen; the other answers within that budget. The first pass is nearly all of the time: with N
+problems a family it is F families times N of the main suite, and for the last model N / 4 each of
+three others and the samples of N / 4; the later ones decode answers only (scaling.py).
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def evaluate(recipe: Recipe, models: Mapping[str, str], out_dir: Path) -> Result
         started = time.perf_counter()
         runner = Runner(stage, source, recipe)
         found.temperature[stage] = runner.own_sampling.temperature
-        asked = [task for task in tasks if stage == final or task.suite in (MAIN, VALIDATION)]
+        asked = [task for task in tasks if stage == final or task.suite == MAIN]
         if runner.reasons:
             _reasoning(runner, asked, found, final=stage == final)
         else:
@@ -97,24 +96,29 @@ def _direct(runner: Runner, tasks: Sequence[Task], found: _Findings) -> None:
 
 
 def _reasoning(runner: Runner, tasks: Sequence[Task], found: _Findings, *, final: bool) -> None:
-    """Three passes, as the module's docstring says."""
-    sampled = _sampled(runner.recipe, tasks) if final else []
-    single, samples = _searches(runner, tasks, sampled)
-    swept = [s for s in single if _is_swept(s, final)]
+    """The searches of a model that reasons; of the last one, also how it does within budgets."""
+    single, samples = _searches(runner, tasks, _sampled(runner.recipe, tasks) if final else [])
     _note(found, runner, single, None)
+    if final:
+        _budgets(runner, single, samples, found)
+    _study(runner, [s for s in single if s.task.suite == MAIN], found, final=final)
 
+
+def _budgets(
+    runner: Runner, single: Sequence[Search], samples: Sequence[Search], found: _Findings
+) -> None:
+    """The answers within every budget; on the suites that are beside, within the chosen one."""
+    swept = [s for s in single if s.task.suite in (MAIN, VALIDATION)]
     budgets = runner.recipe.eval.budgets
     within = within_budgets(runner, [*swept, *samples], budgets, "budgets")
     for budget, searches in within.items():
         _note(found, runner, searches, budget)
-
     chosen = _choose(runner, found)
     found.chosen[runner.stage] = chosen
     if chosen is not None:
-        rest = [s for s in single if not _is_swept(s, final)]
+        rest = [s for s in single if s.task.suite not in (MAIN, VALIDATION)]
         left = within_budgets(runner, rest, [chosen], "chosen budget")
         _note(found, runner, left[chosen], chosen)
-    _study(runner, [s for s in single if _is_main(s)], found, final=final)
 
 
 def _searches(
@@ -138,15 +142,6 @@ def _sampled(recipe: Recipe, tasks: Sequence[Task]) -> list[Task]:
         for name in recipe.problems.levels
         for task in [t for t in main if t.problem.family == name][: side_count(recipe)]
     ]
-
-
-def _is_main(search: Search) -> bool:
-    return search.task.suite == MAIN
-
-
-def _is_swept(search: Search, final: bool) -> bool:
-    """Whether the search is looked at within every budget."""
-    return search.task.suite == VALIDATION or (final and _is_main(search))
 
 
 def _note(found: _Findings, runner: Runner, searches: Sequence[Search], budget: int | None) -> None:

@@ -30,7 +30,7 @@ from steiner.problems.claims import (
 )
 from steiner.problems.family import Family, Move, StepReading
 from steiner.problems.phrases import Phrases, load_phrases
-from steiner.problems.statements import enumerated, read_claims, render_claim, split
+from steiner.problems.statements import enumerated, find_claims, read_claims, render_claim, split
 from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 
 _PEOPLE = {1: 3, 2: 4, 3: 5, 4: 6}
@@ -108,15 +108,20 @@ class KnightsKnaves(Family):
     def recognise(self, phrases: Phrases, text: str) -> Spec | None:
         endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
         found = next(filter(None, map(phrases.match_question, endings)), None)
-        if found is None:
+        told = (
+            (split(phrases, found["names"]), found["statements"])
+            if found
+            else find_claims(phrases, text)
+        )
+        if told is None:
             return None
-        names = split(phrases, found["names"])
+        names, statements = told
         if not 3 <= len(names) <= 6 or len({name.lower() for name in names}) < len(names):
             raise UserError(
-                f"knights and knaves takes 3 to 6 different names, not '{found['names']}'",
+                f"knights and knaves takes 3 to 6 different names, not '{', '.join(names)}'",
                 "for example: Ann, Bob and Cid",
             )
-        says = read_claims(phrases, names, found["statements"])
+        says = read_claims(phrases, names, statements)
         num_solutions = solutions(says).bit_count()
         if num_solutions != 1:
             raise UserError(

@@ -12,6 +12,8 @@ from steiner.problems.claims import KINDS, Claim, ordered
 from steiner.problems.phrases import Phrases
 from steiner.types import UserError
 
+_FEWEST = 3
+"""Speakers by whom a text in other words is taken for a puzzle."""
 _ONE_CLAIM = "each person makes one statement, about one or two others"
 
 
@@ -33,6 +35,24 @@ def read_claims(phrases: Phrases, names: Sequence[str], text: str) -> tuple[Clai
         silent = next(name for person, name in enumerate(names) if person not in found)
         raise UserError(f"{silent} says nothing", _ONE_CLAIM)
     return tuple(found[person] for person in range(len(names)))
+
+
+def find_claims(phrases: Phrases, text: str) -> tuple[list[str], str] | None:
+    """The speakers in a text of any other words, and their statements; None where fewer than three
+    speak, or not all about each other."""
+    names: list[str] = []
+    statements: list[str] = []
+    for sentence in re.split(r"[.?!:\n]", text):
+        statement = f"{sentence.strip()}."
+        if told := phrases.match(statement, *(f"says_{kind}" for kind in KINDS)):
+            names.append(told[1]["speaker"])
+            statements.append(statement)
+    told_by_all = " ".join(statements)
+    try:
+        read_claims(phrases, names, told_by_all)
+    except UserError:
+        return None
+    return (names, told_by_all) if len(names) >= _FEWEST else None
 
 
 def _read_claim(phrases: Phrases, names: Sequence[str], sentence: str) -> tuple[int, Claim]:

@@ -190,7 +190,7 @@ def use_fast_attention(model: PreTrainedModel, *, bf16: bool) -> None:
 
 def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> None:
     """In bf16 a small model spends much time between the products (docs/log.md)."""
-    pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING[model.device.type]
+    pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING.get(model.device.type, math.inf)
     if pays and shutil.which("g++"):
         model.get_decoder().compile(dynamic=len(set(batches.lengths)) > 1)
 

@@ -250,6 +250,18 @@ def test_statements_may_come_in_any_order() -> None:
     assert FAMILY.recognise(PHRASES, text) == SPEC
 
 
+def test_statements_are_found_in_a_text_of_other_words() -> None:
+    text = (
+        "Three of them sit here: Ann says Bob is a knave. Bob says Cid and Ann differ!\n"
+        "Cid says Ann is a knight. So who of Ann, Bob and Cid can be trusted?"
+    )
+    assert FAMILY.recognise(PHRASES, text) == SPEC
+    of_another = text.replace("Cid says Ann is", "Cid says Dan is")
+    assert FAMILY.recognise(PHRASES, of_another) is None
+    of_two = "Ann says Bob is a knave. Bob says Ann is a knave. Who can be trusted?"
+    assert FAMILY.recognise(PHRASES, of_two) is None
+
+
 def test_names_of_two_words_are_read_back() -> None:
     spec = {**SPEC, "names": ["Ann", "Ann Lee", "Old Cid"]}
     for before in ((-1, -1, -1), (1, -1, -1)):

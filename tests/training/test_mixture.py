@@ -21,13 +21,13 @@ from steiner.training import mixture
 from steiner.training.mixture import (
     ROW_TOKENS,
     TOLD_LOSS,
-    PackedRows,
     encode_paths,
     ordinary_rows,
     pack_documents,
     perplexity,
 )
 from steiner.training.ordinary import Document, documents
+from steiner.training.rows import PackedRows
 from steiner.types import Path
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
