@@ -19,9 +19,8 @@ from typing_extensions import TypedDict
 from steiner.serving.account import Account, Ending, Saying, accounts, sayings
 from steiner.serving.bodies import ChatBody
 from steiner.serving.completion import Completion
-from steiner.serving.errors import RESPONSES
 from steiner.serving.scribe import Delta, StepObject
-from steiner.serving.sending import EventStream, event
+from steiner.serving.sending import EventStream, described, event
 from steiner.serving.service import Ask, Service
 
 FinishReason = Literal["stop", "length"]
@@ -84,9 +83,8 @@ class ChatCompletion(TypedDict):
 def chat_router(service: Service) -> APIRouter:
     """The path of this API."""
     router = APIRouter()
-    documented: dict[int | str, dict[str, Any]] = {200: {"model": ChatCompletion}, **RESPONSES}
 
-    @router.post("/v1/chat/completions", response_model=None, responses=documented)
+    @router.post("/v1/chat/completions", response_model=None, responses=described(ChatCompletion))
     async def create_chat_completion(body: ChatBody, request: Request) -> Response:
         """Reasons about the last turn of a dialogue and answers it."""
         completion = service.complete(_ask(body))

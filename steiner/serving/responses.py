@@ -10,7 +10,6 @@ and `reasoning_step` in the event that ends the summary of a step.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -18,7 +17,6 @@ from fastapi.responses import JSONResponse
 from steiner.serving.account import Account, accounts, sayings
 from steiner.serving.bodies import ResponsesBody
 from steiner.serving.completion import Completion
-from steiner.serving.errors import RESPONSES
 from steiner.serving.response_events import response_events
 from steiner.serving.response_objects import (
     Item,
@@ -28,16 +26,15 @@ from steiner.serving.response_objects import (
     response_object,
     status_of,
 )
-from steiner.serving.sending import EventStream
+from steiner.serving.sending import EventStream, described
 from steiner.serving.service import Ask, Service
 
 
 def responses_router(service: Service) -> APIRouter:
     """The path of this API."""
     router = APIRouter()
-    documented: dict[int | str, dict[str, Any]] = {200: {"model": ResponseObject}, **RESPONSES}
 
-    @router.post("/v1/responses", response_model=None, responses=documented)
+    @router.post("/v1/responses", response_model=None, responses=described(ResponseObject))
     async def create_response(body: ResponsesBody, request: Request) -> Response:
         """Reasons about the last turn of a dialogue and answers it."""
         completion = service.complete(_ask(body))

@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from steiner.serving.completion import Completion
-from steiner.serving.errors import api_error
+from steiner.serving.errors import RESPONSES, api_error
 from steiner.types import Rollout
 
 _SLOW_READER_S = 30.0
@@ -72,3 +72,9 @@ async def _with_error(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield sent
     except Exception as error:
         yield event(api_error(error).body())
+
+
+def described(whole: type) -> dict[int | str, dict[str, Any]]:
+    """For the OpenAPI schema: the answers of a path, `whole` or as a stream."""
+    streamed = {EventStream.media_type: {"schema": {"type": "string"}}}
+    return {200: {"model": whole, "content": streamed}, **RESPONSES}

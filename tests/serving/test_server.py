@@ -137,3 +137,12 @@ def test_schema_describes_the_api(served, path):
     schema = httpx.get(f"{served.url}/openapi.json").json()
     (operation,) = schema["paths"][path].values()
     assert {"200", "400", "401", "413", "429", "503"} <= set(operation["responses"])
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+def test_schema_describes_whole_answers_and_streams(served, path):
+    schema = httpx.get(f"{served.url}/openapi.json").json()
+    content = schema["paths"][path]["post"]["responses"]["200"]["content"]
+    assert set(content) == {"application/json", "text/event-stream"}
+    name = content["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+    assert "usage" in schema["components"]["schemas"][name]["properties"]
