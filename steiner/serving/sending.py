@@ -75,6 +75,15 @@ async def _with_error(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def described(whole: type) -> dict[int | str, dict[str, Any]]:
-    """For the OpenAPI schema: the answers of a path, `whole` or as a stream."""
-    streamed = {EventStream.media_type: {"schema": {"type": "string"}}}
-    return {200: {"model": whole, "content": streamed}, **RESPONSES}
+    """For the OpenAPI schema: the answers of a path, `whole` or as a stream of events."""
+    return {
+        200: {"model": whole, "content": {EventStream.media_type: {"itemSchema": _EVENT}}},
+        **RESPONSES,
+    }
+
+
+_EVENT = {
+    "type": "object",
+    "properties": {"data": {"type": "string"}, "event": {"type": "string"}},
+    "required": ["data"],
+}
