@@ -49,8 +49,8 @@ def accuracy(results: Results) -> View:
                 {"title": stage_title(stage), "note": note, "cells": cells, "best": is_best}
             )
     note = (
-        "A step budget is chosen for each model on a validation split, never on these problems: "
-        "the smallest that is within noise of the best."
+        "A step budget is chosen for the last model on a validation split, never on these "
+        "problems: the smallest that is within noise of the best."
     )
     return {"families": [family_title(name) for name in names], "rows": rows, "note": note}
 
@@ -84,7 +84,7 @@ def _compared(results: Results, one: Comparison) -> str:
 
 
 def terms(results: Results) -> View:
-    """Mean accuracy on the other suites, within each model's budget, beside the main one."""
+    """Mean accuracy on the other suites beside the main one, the last model's within its budget."""
     names = [name for name in suites() if name not in ("test", "validation")]
     metrics = ["accuracy", *(f"accuracy/{name}" for name in names)]
     rows = []

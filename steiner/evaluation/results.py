@@ -69,7 +69,7 @@ class Results:
     direct: Sequence[str]
     """Stages that answer without reasoning."""
     chosen_budget: Mapping[str, int | None]
-    """By stage, chosen on validation problems."""
+    """Of the last stage, chosen on validation problems."""
     temperature: Mapping[str, float]
     """By stage, of a search that is no sample: what the model asks for."""
     suites: Mapping[str, Mapping[str, int]]
