@@ -13,7 +13,7 @@ from benchmarks.compute import run_compute, runtime, tokens_in, training_seconds
 from benchmarks.setting import Setting, model_digest
 from steiner.recipe import Recipe
 from steiner.training import baselines
-from steiner.training.baselines import count_parameters
+from steiner.training.grow import count_parameters, larger_config
 
 TIMES = 8
 """Parameters of the larger direct model, over those of the run's."""
@@ -46,24 +46,19 @@ def _timed(setting: Setting, name: str, train: baselines.Training) -> tuple[Path
 
 
 def large(setting: Setting) -> tuple[Path, str]:
-    """Answers at once; TIMES the parameters, and the FLOPs of the whole run and its base, or the
-    share of them that the setting says; ordinary text and answers in the run's proportion."""
+    """Answers at once; the same base, grown to TIMES the parameters, and the FLOPs of CPT, SFT and
+    RL together."""
     rl, recipe = setting.stage("rl"), setting.recipe
     compute = run_compute(recipe, setting.run_dir)
-    shape = baselines.larger_config(AutoConfig.from_pretrained(rl), TIMES)
-    parameters = count_parameters(shape)
-    flops_a_token = 6.0 * parameters / setting.large_flops
-    ordinary_tokens = int(compute.base_flops / flops_a_token)
-    tokens = int((compute.flops - compute.base_flops) / flops_a_token)
+    parameters = count_parameters(larger_config(AutoConfig.from_pretrained(rl), TIMES))
+    tokens = int(compute.flops / (6.0 * parameters))
 
     def work(recipe: Recipe, out_dir: Path) -> None:
-        baselines.train_direct_large(recipe, out_dir, ordinary_tokens, tokens, times=TIMES)
+        baselines.train_direct(recipe, out_dir, tokens, times=TIMES)
 
     base = model_digest(recipe.base.source)
-    name = f"large-{setting.large_flops:g}"
-    folder, _ = setting.trained(name, recipe, work, base, ordinary_tokens, tokens)
+    folder, _ = setting.trained("large", recipe, work, base, tokens)
     return folder, (
-        f"{parameters:,} parameters to {compute.parameters:,}; {ordinary_tokens:,} tokens of "
-        f"ordinary text and {tokens:,} of direct answers, {setting.large_flops:g} of the "
-        f"{compute.flops:.3g} FLOPs that the search model got with its base"
+        f"{parameters:,} parameters to {compute.parameters:,}, grown from the same base; "
+        f"{tokens:,} tokens, {compute.flops:.3g} FLOPs as CPT, SFT and RL"
     )

@@ -19,7 +19,7 @@ from transformers import AutoConfig
 from steiner.files import read_json
 from steiner.recipe import Recipe
 from steiner.stage import read_stamp
-from steiner.training.baselines import count_parameters
+from steiner.training.grow import count_parameters
 from steiner.types import UserError
 
 TRAINING = ("cpt", "sft", "rl")
@@ -27,30 +27,22 @@ TRAINING = ("cpt", "sft", "rl")
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Tokens that a model of some size has seen."""
+    """Tokens that a model of some size has seen after its base."""
 
     parameters: int
-    base_tokens: int
-    """Pre-training of the base."""
     trained_tokens: int
     """CPT, SFT, and the rollouts that RL trained on."""
     sampled_tokens: int
     """All rollouts that RL made, prompts included."""
 
     @property
-    def base_flops(self) -> float:
-        """Of the base's pre-training."""
-        return 6.0 * self.parameters * self.base_tokens
-
-    @property
     def flops(self) -> float:
-        """Of all training, the base's included."""
-        later = 6.0 * self.trained_tokens + 2.0 * self.sampled_tokens
-        return self.base_flops + self.parameters * later
+        """Of all training after the base's."""
+        return self.parameters * (6.0 * self.trained_tokens + 2.0 * self.sampled_tokens)
 
 
 def run_compute(recipe: Recipe, run_dir: Path) -> Compute:
-    """What the RL model of a run has seen altogether.
+    """What the RL model of a run has seen in CPT, SFT and RL.
 
     Groups that RL made and did not train on count as long as those that it did.
     """
@@ -59,7 +51,6 @@ def run_compute(recipe: Recipe, run_dir: Path) -> Compute:
     made = math.ceil(groups * recipe.rl.oversample) / groups
     return Compute(
         parameters=count_parameters(AutoConfig.from_pretrained(run_dir / "rl")),
-        base_tokens=recipe.base.tokens,
         trained_tokens=recipe.cpt.tokens + recipe.sft.tokens + reinforced,
         sampled_tokens=int(reinforced * made),
     )

@@ -78,7 +78,6 @@ def _parser() -> argparse.ArgumentParser:
 
 _KNOBS = (
     ("problems", int, "of each family in each split"),
-    ("large_flops", float, "share of the fair FLOPs that the larger direct model gets"),
     ("seeds", int, "of each ablation"),
     ("ablation_steps", int, "RL steps of each ablation"),
     ("repeats", int, "of timings"),

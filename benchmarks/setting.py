@@ -27,8 +27,6 @@ class Setting:
     """What `make run` made; what is missing or stale there is made."""
     cache: Path
     """Where baselines, ablations and marks are kept."""
-    large_flops: float = 1.0
-    """Share of the FLOPs that the larger direct model would need for a fair comparison."""
     problems: int = 500
     """Of each family in each split, or as many as there are."""
     seeds: int = 2
