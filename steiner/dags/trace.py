@@ -9,11 +9,11 @@ beside the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from steiner.problems import Move, StepReading, family, load_phrases
-from steiner.types import Decision, ReasoningDag, Status, Step, Verdict
+from steiner.types import Decision, ReasoningDag, Status, Step, StepTexts, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class TracedStep:
     parent: index of the node that it started from; None where that is off the DAG.
     repeated: it reached a node that the walk had been at before.
     verdict_true: the verification says what can be seen of the state reached.
+    starts: (depth, node) of all places where a step could begin here; none once off the DAG.
     """
 
     depth: int | None
@@ -39,6 +40,7 @@ class TracedStep:
     verdict: Verdict | None
     verdict_true: bool
     decision: Decision
+    starts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,14 @@ class Tracer:
             decision = step.decision
         return Trace(tuple(traced))
 
+    def right_steps(self, step: TracedStep) -> Iterator[StepTexts]:
+        """Texts of all legal and true steps that could have been taken in place of `step`."""
+        spec = self.dag.problem.spec
+        for depth, node in step.starts:
+            before = self.dag.nodes[node].state
+            for move in self.family.moves(spec, before):
+                yield self.family.step_texts(spec, self.phrases, depth, before, move)
+
     def _follow(
         self,
         branch: Sequence[int | None],
@@ -88,7 +98,8 @@ class Tracer:
         step: Step,
         before: Decision | None,
     ) -> TracedStep:
-        in_turn = reading.depth is not None and reading.depth in _allowed_depths(branch, before)
+        depths = _allowed_depths(branch, before)
+        in_turn = reading.depth is not None and reading.depth in depths
         parent = branch[reading.depth - 1] if in_turn and reading.depth else None
         move = self._move(parent, reading)
         right = move is not None and reading.after == move.state
@@ -105,6 +116,9 @@ class Tracer:
             verdict=reading.verdict,
             verdict_true=verdict_true,
             decision=step.decision,
+            starts=tuple(
+                (depth, start) for depth in depths if (start := branch[depth - 1]) is not None
+            ),
         )
 
     def _move(self, parent: int | None, reading: StepReading) -> Move | None:

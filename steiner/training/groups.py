@@ -18,21 +18,23 @@ from statistics import fmean, pvariance
 from typing import Any, Protocol
 
 from steiner.dags.build import build_dag
-from steiner.dags.trace import Tracer
+from steiner.dags.trace import Trace, Tracer
 from steiner.language import format as fmt
+from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary
 from steiner.problems import family, generate_problems, load_phrases, random_stream
 from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Request
 from steiner.reasoner.sampling import Sampling
 from steiner.recipe import Recipe
+from steiner.training.credit import Place, places
 from steiner.training.rewards import Score, score, term_weights
-from steiner.types import Decision, Problem, Rollout, Split, StopReason, UserError
+from steiner.types import Decision, Problem, ReasoningDag, Rollout, Split, StopReason, UserError
 
 _POOL_SIZE = 1000
 """Distinct problems of each family; drawn from at random, so that a step needs no memory of those
 before it and a resumed run goes on as it would have."""
-_REMEMBERED = 0.8
+_REMEMBERED = 0.5
 """What a family's running accuracy keeps of its old value at each step."""
 
 
@@ -50,6 +52,8 @@ class Group:
     problem: Problem
     rollouts_G: tuple[Rollout, ...]
     scores_G: tuple[Score, ...]
+    places_G: tuple[tuple[Place, ...], ...]
+    """Where each rollout's steps stand."""
 
     @property
     def spread(self) -> float:
@@ -62,6 +66,7 @@ class GroupSource:
 
     def __init__(self, recipe: Recipe, vocabulary: Vocabulary, engine: Generator) -> None:
         self.recipe, self.vocabulary, self.engine = recipe, vocabulary, engine
+        self.codec = Codec(vocabulary)
         self.weights = term_weights(recipe.rl.term_weights)
         self.pools = {name: _pool(recipe, name) for name in recipe.problems.levels}
         rl = recipe.rl
@@ -95,16 +100,19 @@ class GroupSource:
 
     def _group(self, problem: Problem, rollouts_G: tuple[Rollout, ...]) -> Group:
         tracer = Tracer(build_dag(problem))
-        scores_G = tuple(self._score(tracer, rollout) for rollout in rollouts_G)
-        return Group(problem, rollouts_G, scores_G)
+        traces_G = [tracer.trace(rollout.steps) for rollout in rollouts_G]
+        pairs = list(zip(rollouts_G, traces_G, strict=True))
+        scores_G = tuple(self._score(tracer.dag, *pair) for pair in pairs)
+        places_G = tuple(places(self.codec, tracer, trace, rollout) for rollout, trace in pairs)
+        return Group(problem, rollouts_G, scores_G, places_G)
 
-    def _score(self, tracer: Tracer, rollout: Rollout) -> Score:
-        problem = tracer.dag.problem
+    def _score(self, dag: ReasoningDag, rollout: Rollout, trace: Trace) -> Score:
+        problem = dag.problem
         phrases = load_phrases(problem.family, problem.language)
         return score(
             rollout,
-            tracer.trace(rollout.steps),
-            tracer.dag,
+            trace,
+            dag,
             self.weights,
             right=family(problem.family).check(problem.spec, phrases, rollout.answer),
             max_tokens=self.budget.max_tokens,

@@ -1,16 +1,17 @@
-"""What a rollout's outcome and each of its steps are worth, and the advantage of each token.
+"""What a rollout's outcome and each of its steps are worth.
 
-(Rollout, Trace, ReasoningDag) -> Score;  Scores of one problem -> advantages of G rollouts
+(Rollout, Trace, ReasoningDag) -> Score;  Scores of one problem -> StepAdvantages of G rollouts
 
 Steiner weighs a step by its node's in-degree e_i, out-degree e_o, distance from the question d_s
 and to the answer d_e; its formula is not published. Here the four make a potential Phi, a move
-earns the difference that it makes (Ng, Harada and Russell, 1999), and all else is a cost. Reasons
-stand in docs/reward.md. With D = d_e of the question:
+earns the difference that it makes (Ng, Harada and Russell, 1999), and all else is a cost. Which
+tokens get it is in credit.py, reasons stand in docs/reward.md. With D = d_e of the question:
 
     Phi(live or goal) = closeness * (1 - d_e / D) - detour * (1 - D / (d_s + d_e))
                         + landmark * (1 - 1 / e_i, or 1 at a goal)
     Phi(dead)         = -dead_end - lure * e_o / (1 + e_o);  off the graph: -dead_end
-    move_s            = Phi(reached_s) - Phi(left_s) - illegal - unsound - repeated - false_verdict
+    choice_s          = Phi(reached_s) - Phi(left_s) - repeated
+    fault_s           = - illegal - unsound - false_verdict
     decision_s        = Phi(left_s+1) - Phi(reached_s) - persistence - early_end
 
 A walk sums to Phi(end) - Phi(question) less its costs: padding, loops and ping-pong earn nothing.
@@ -61,20 +62,32 @@ _POTENTIAL = ("closeness", "detour", "landmark", "dead_end", "lure")
 
 @dataclass(frozen=True, slots=True)
 class StepReward:
-    """What a step earned, by term, weights applied: for its move, and for its decision."""
+    """What a step earned, by term, weights applied: for what it chose to do, for what is wrong in
+    it, and for its decision."""
 
-    move_terms: Mapping[str, float]
+    choice_terms: Mapping[str, float]
+    fault_terms: Mapping[str, float]
     decision_terms: Mapping[str, float]
 
     @property
-    def move(self) -> float:
-        """Reward of all tokens of the step but its decision."""
-        return sum(self.move_terms.values())
+    def choice(self) -> float:
+        """Reward of going where it goes."""
+        return sum(self.choice_terms.values())
+
+    @property
+    def fault(self) -> float:
+        """Reward of how it is written: 0 where all is right, else below."""
+        return sum(self.fault_terms.values())
 
     @property
     def decision(self) -> float:
         """Reward of the decision token."""
         return sum(self.decision_terms.values())
+
+    @property
+    def total(self) -> float:
+        """All that the step earned."""
+        return self.choice + self.fault + self.decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +101,13 @@ class Score:
     @property
     def step_total(self) -> float:
         """Sum of its step rewards; never above `best_step_total`."""
-        return sum(step.move + step.decision for step in self.steps)
+        return sum(step.total for step in self.steps)
 
     def term_totals(self) -> dict[str, float]:
         """Sum of each step term over the rollout; 0 where it never came up."""
         totals = {term: 0.0 for term in TERMS if term != "brevity"}
         for step in self.steps:
-            for terms in (step.move_terms, step.decision_terms):
+            for terms in (step.choice_terms, step.fault_terms, step.decision_terms):
                 for term, value in terms.items():
                     totals[term] += value
         return totals
@@ -149,7 +162,8 @@ def step_rewards(
         last_forced = forced_end and index == len(steps) - 1
         rewards.append(
             StepReward(
-                {**_difference(reached, here), **_move_costs(step, weights)},
+                {**_difference(reached, here), **_costs({"repeated": step.repeated}, weights)},
+                _costs(_faults(step), weights),
                 {
                     **_difference(after, reached),
                     **_decision_costs(step, weights, forced=last_forced),
@@ -194,14 +208,16 @@ def _difference(after: Mapping[str, float], before: Mapping[str, float]) -> dict
     return {term: gain for term, gain in gains.items() if gain}
 
 
-def _move_costs(step: TracedStep, weights: Mapping[str, float]) -> dict[str, float]:
-    faults = {
+def _faults(step: TracedStep) -> dict[str, bool]:
+    return {
         "illegal": not step.legal,
         "unsound": step.legal and not step.sound,
-        "repeated": step.repeated,
         "false_verdict": step.legal and not step.verdict_true,
     }
-    return {term: -weights[term] for term, present in faults.items() if present}
+
+
+def _costs(present: Mapping[str, bool], weights: Mapping[str, float]) -> dict[str, float]:
+    return {term: -weights[term] for term, is_present in present.items() if is_present}
 
 
 def _decision_costs(
@@ -216,32 +232,47 @@ def _decision_costs(
 
 @dataclass(frozen=True, slots=True)
 class StepAdvantage:
-    """The advantage of a step's tokens, and of its decision token."""
+    """The advantage of what a step chose, of what is wrong in it, and of its decision."""
 
-    move: float
+    choice: float
+    fault: float
     decision: float
+
+    @property
+    def largest(self) -> float:
+        """A bound for what its tokens get on average."""
+        return max(abs(self.choice) + abs(self.fault), abs(self.decision))
+
+    def scaled(self, factor: float) -> StepAdvantage:
+        """In another unit."""
+        return StepAdvantage(factor * self.choice, factor * self.fault, factor * self.decision)
 
 
 def step_advantages(scores_G: Sequence[Score]) -> list[list[StepAdvantage]]:
-    """Advantage of every step of a group's rollouts, each within [-STEP_LIMIT, STEP_LIMIT].
+    """Advantages of every step of a group's rollouts, none `largest` above STEP_LIMIT.
 
-    Phi is an exact critic, so a step's reward is its one-step advantage already. It is compared
-    with the mean of its kind (moves, decisions) over all steps of the group, but never counts for
-    more than it is: among failures, a step that merely does nothing is not rewarded.
+    Phi is an exact critic, so a step's reward is its one-step advantage already. A choice is
+    compared with the mean of all choices in the group, a decision with that of all decisions, but
+    neither ever counts for more than it is: among failures, a step that merely does nothing is not
+    rewarded. A fault is one whatever the others do.
     """
     steps = [step for score in scores_G for step in score.steps]
-    move_mean = _mean(step.move for step in steps)
+    choice_mean = _mean(step.choice for step in steps)
     decision_mean = _mean(step.decision for step in steps)
     raw = [
         [
-            (_compared(step.move, move_mean), _compared(step.decision, decision_mean))
+            StepAdvantage(
+                _compared(step.choice, choice_mean),
+                step.fault,
+                _compared(step.decision, decision_mean),
+            )
             for step in score.steps
         ]
         for score in scores_G
     ]
-    largest = max((abs(value) for row in raw for pair in row for value in pair), default=0.0)
+    largest = max((step.largest for row in raw for step in row), default=0.0)
     scale = STEP_LIMIT / max(STEP_SCALE_FLOOR, largest)
-    return [[StepAdvantage(move * scale, end * scale) for move, end in row] for row in raw]
+    return [[step.scaled(scale) for step in row] for row in raw]
 
 
 def _compared(reward: float, mean: float) -> float:
@@ -252,18 +283,3 @@ def _compared(reward: float, mean: float) -> float:
 def _mean(rewards: Iterable[float]) -> float:
     values = list(rewards)
     return sum(values) / len(values) if values else 0.0
-
-
-def token_advantages(
-    token_ids: Sequence[int],
-    step_index: Sequence[int],
-    steps: Sequence[StepAdvantage],
-    decision_ids: frozenset[int],
-) -> list[float]:
-    """Step advantage of each token of a completion (T,); 0 outside steps, as in the answer."""
-    return [
-        0.0
-        if index < 0
-        else (steps[index].decision if token in decision_ids else steps[index].move)
-        for token, index in zip(token_ids, step_index, strict=True)
-    ]

@@ -35,19 +35,18 @@ from transformers import (
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from steiner.language import format as fmt
-from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary
 from steiner.reasoner.engine import Engine
 from steiner.reasoner.models import load_model
 from steiner.reasoner.precision import wants_bf16
 from steiner.recipe import Recipe
+from steiner.training.credit import token_advantages
 from steiner.training.groups import Group, GroupSource, measures, widest
 from steiner.training.optim import build_optimizer
 from steiner.training.policy import GrammarPolicy
-from steiner.training.rewards import StepAdvantage, step_advantages, token_advantages
+from steiner.training.rewards import step_advantages
 from steiner.training.trainer import last_checkpoint, remove_checkpoints, use_fast_attention
-from steiner.types import Rollout, UserError
+from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
 _AT_LEAST = {
@@ -80,7 +79,7 @@ def build_trainer(
     max_length = int(model.config.max_position_embeddings)
     engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
-    rollouts = Rollouts(Codec(vocabulary), policy, GroupSource(recipe, vocabulary, engine))
+    rollouts = Rollouts(policy, GroupSource(recipe, vocabulary, engine))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
         trainer = StepGRPOTrainer(
@@ -188,7 +187,6 @@ def _trimmed(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 class Rollouts:
     """TRL's `rollout_func` and its reward function, on top of a GroupSource."""
 
-    codec: Codec
     policy: GrammarPolicy
     source: GroupSource
     measured: Mapping[str, float] = field(default_factory=dict)
@@ -209,28 +207,26 @@ class Rollouts:
         return outcome
 
     def _rows(self, group: Group) -> list[dict[str, Any]]:
-        advantages = step_advantages(group.scores_G)
-        return [
-            {
-                "prompt_ids": list(rollout.prompt_ids),
-                "completion_ids": list(rollout.token_ids),
-                "env_mask": [int(logprob < 0) for logprob in rollout.logprobs],
-                "outcome": score.outcome,
-                "step_advantage": self._step_advantage(rollout, steps),
-            }
-            for rollout, score, steps in zip(
-                group.rollouts_G, group.scores_G, advantages, strict=True
-            )
-        ]
-
-    def _step_advantage(self, rollout: Rollout, steps: Sequence[StepAdvantage]) -> list[float]:
-        """Weighted step advantage of each token (T,)."""
-        special_ids = self.codec.vocabulary.special_ids
-        decision_ids = frozenset(special_ids[index] for index in fmt.DECISION_CLASSES)
-        index_T = self.codec.step_index(rollout.token_ids)
-        advantage_T = token_advantages(rollout.token_ids, index_T, steps, decision_ids)
         weight = self.source.recipe.rl.step_reward_weight
-        return [weight * advantage for advantage in advantage_T]
+        rows = []
+        for rollout, score, places, steps in zip(
+            group.rollouts_G,
+            group.scores_G,
+            group.places_G,
+            step_advantages(group.scores_G),
+            strict=True,
+        ):
+            advantage_T = token_advantages(len(rollout.token_ids), places, steps)
+            rows.append(
+                {
+                    "prompt_ids": list(rollout.prompt_ids),
+                    "completion_ids": list(rollout.token_ids),
+                    "env_mask": [int(logprob < 0) for logprob in rollout.logprobs],
+                    "outcome": score.outcome,
+                    "step_advantage": [weight * advantage for advantage in advantage_T],
+                }
+            )
+        return rows
 
 
 class Progress(ProgressCallback):

@@ -21,14 +21,12 @@ from steiner.training.rewards import (
     TERMS,
     WRONG,
     Score,
-    StepAdvantage,
     StepReward,
     best_step_total,
     score,
     step_advantages,
     step_rewards,
     term_weights,
-    token_advantages,
 )
 from steiner.types import (
     Decision,
@@ -91,7 +89,7 @@ def rollout(*, well_formed: bool = True, tokens: int = 10) -> Rollout:
 
 
 def total(*steps: TracedStep) -> float:
-    return sum(r.move + r.decision for r in step_rewards(steps, DAG, TERMS))
+    return sum(reward.total for reward in step_rewards(steps, DAG, TERMS))
 
 
 PROCEED, BACKTRACK, END = Decision.PROCEED, Decision.BACKTRACK, Decision.END
@@ -101,7 +99,7 @@ STRAIGHT = (step(START, NEAR, PROCEED), step(NEAR, GOAL, END))
 def test_potential_of_each_node() -> None:
     for node, phi in PHI.items():
         (reward,) = step_rewards([step(START, node, BACKTRACK)], DAG, TERMS)
-        assert reward.move == pytest.approx(phi)
+        assert reward.choice == pytest.approx(phi)
 
 
 def test_walk_with_a_backtrack_by_hand() -> None:
@@ -110,9 +108,9 @@ def test_walk_with_a_backtrack_by_hand() -> None:
     # into the dead end: -0.4 - 0; back out of it: 0 - -0.4
     # on to NEAR: 0.55 - 0; proceeding leaves Phi as it is: 0
     # to the goal: 1.1 - 0.55; ending there costs nothing
-    assert [r.move for r in rewards] == pytest.approx([-0.4, 0.55, 0.55])
+    assert [r.choice for r in rewards] == pytest.approx([-0.4, 0.55, 0.55])
     assert [r.decision for r in rewards] == pytest.approx([0.4, 0.0, 0.0])
-    assert rewards[0].move_terms == pytest.approx({"dead_end": -0.3, "lure": -0.1})
+    assert rewards[0].choice_terms == pytest.approx({"dead_end": -0.3, "lure": -0.1})
     assert total(*walk) == pytest.approx(PHI[GOAL] - PHI[START])
 
 
@@ -137,7 +135,7 @@ def test_backtracking_from_a_live_node_costs_what_it_gives_up() -> None:
 )
 def test_each_fault_costs_its_weight(faulty: TracedStep, term: str) -> None:
     (reward,) = step_rewards([faulty], DAG, TERMS)
-    terms = {**reward.move_terms, **reward.decision_terms}
+    terms = {**reward.choice_terms, **reward.fault_terms, **reward.decision_terms}
     assert terms[term] == -TERMS[term]
 
 
@@ -213,7 +211,7 @@ def test_no_walk_exceeds_the_bound(
     walk: tuple[TracedStep, ...], weight: dict[str, float], forced: bool
 ) -> None:
     rewards = step_rewards(walk, DAG, weight, forced_end=forced)
-    assert sum(r.move + r.decision for r in rewards) <= best_step_total(weight) + 1e-6
+    assert sum(reward.total for reward in rewards) <= best_step_total(weight) + 1e-6
 
 
 @given(walks, weights, st.sampled_from(sorted(set(TERMS) - {"brevity"})))
@@ -266,15 +264,18 @@ def test_unknown_term_names_the_nearest() -> None:
     assert caught.value.hint == "did you mean 'lure'?"
 
 
-def of(outcome: float, *moves: tuple[float, float]) -> Score:
-    """A score whose steps earned these (move, decision) rewards."""
-    rewards = tuple(StepReward({"closeness": m}, {"closeness": d}) for m, d in moves)
+def of(outcome: float, *steps: tuple[float, float], fault: float = 0.0) -> Score:
+    """A score whose steps earned these (choice, decision) rewards, each with that fault."""
+    rewards = tuple(
+        StepReward({"closeness": choice}, {"unsound": fault}, {"closeness": decision})
+        for choice, decision in steps
+    )
     return Score(outcome, outcome > 0, rewards)
 
 
 def test_step_advantages_by_hand() -> None:
     group = [of(1.0, (0.5, 0.0), (0.5, 0.0)), of(-0.5, (-0.6, 0.6), (0.4, -0.3))]
-    # moves: mean (0.5 + 0.5 - 0.6 + 0.4) / 4 = 0.2;  decisions: mean (0.6 - 0.3) / 4 = 0.075
+    # choices: mean (0.5 + 0.5 - 0.6 + 0.4) / 4 = 0.2;  decisions: mean (0.6 - 0.3) / 4 = 0.075
     # less the mean: 0.3, 0.3, -0.8, 0.2 and -0.075, -0.075, 0.525, -0.375; the largest is 0.8
     unit = STEP_LIMIT / 0.8
     expected = [
@@ -282,52 +283,53 @@ def test_step_advantages_by_hand() -> None:
         [(-0.8, 0.525), (0.2, -0.375)],
     ]
     for row, wanted in zip(step_advantages(group), expected, strict=True):
-        for found, (move, decision) in zip(row, wanted, strict=True):
-            assert found.move == pytest.approx(move * unit)
+        for found, (choice, decision) in zip(row, wanted, strict=True):
+            assert found.choice == pytest.approx(choice * unit)
             assert found.decision == pytest.approx(decision * unit)
 
 
 def test_a_group_that_fails_as_a_whole_does_not_pay_for_idling() -> None:
     ((idle,), (bad,)) = step_advantages([of(-0.5, (0.0, 0.0)), of(-0.5, (-1.0, -0.1))])
-    assert (idle.move, idle.decision) == (0.0, 0.0)  # not 0 - (-0.5)
-    assert bad.move == pytest.approx(-STEP_LIMIT)  # -1 - (-0.5), in units of 0.5
+    assert (idle.choice, idle.decision) == (0.0, 0.0)  # not 0 - (-0.5)
+    assert bad.choice == pytest.approx(-STEP_LIMIT)  # -1 - (-0.5), in units of 0.5
 
 
 def test_a_group_whose_steps_are_all_as_bad_is_left_alone() -> None:
     group = [of(-0.5, (-0.5, -0.1)), of(-0.5, (-0.5, -0.1))]
-    assert {(a.move, a.decision) for row in step_advantages(group) for a in row} == {(0.0, 0.0)}
+    assert {(a.choice, a.decision) for row in step_advantages(group) for a in row} == {(0.0, 0.0)}
 
 
 def test_small_differences_are_not_blown_up() -> None:
     ((better,), (worse,)) = step_advantages([of(1.0, (0.1, 0.0)), of(1.0, (0.0, 0.0))])
     # (0.1 - 0.05) * 0.45 / 0.5, the floor of the scale
-    assert better.move == pytest.approx(0.045)
-    assert worse.move == pytest.approx(-0.045)
+    assert better.choice == pytest.approx(0.045)
+    assert worse.choice == pytest.approx(-0.045)
 
 
-def test_a_token_gets_the_advantage_of_its_step() -> None:
-    move, decision, text = 7, 8, 9
-    token_ids = [text, text, move, decision, move, decision, text]
-    step_index = [-1, 0, 0, 0, 1, 1, -1]
-    given_steps = [StepAdvantage(0.1, 0.2), StepAdvantage(-0.3, -0.4)]
-    found = token_advantages(token_ids, step_index, given_steps, frozenset({decision}))
-    assert found == [0.0, 0.1, 0.1, 0.2, -0.3, -0.4, 0.0]
+def test_a_fault_costs_the_same_whatever_the_others_do() -> None:
+    faulty, clean = of(-0.5, (0.0, 0.0), fault=-0.5), of(-0.5, (0.0, 0.0))
+    for other in (faulty, clean):
+        ((found,), _) = step_advantages([faulty, other])
+        assert found.fault == pytest.approx(-STEP_LIMIT)
+    ((found,),) = step_advantages([of(-0.5, (-0.3, 0.0), fault=-0.2)])
+    assert (found.choice, found.fault) == pytest.approx((0.0, -0.2 * STEP_LIMIT / 0.5))
 
 
 @given(st.lists(any_score(True, True) | any_score(False, True), min_size=2, max_size=6))
 def test_steps_never_lift_a_wrong_rollout_over_a_right_one(group: list[Score]) -> None:
     lowest_right, highest_wrong = [], []
     for judged, row in zip(group, step_advantages(group), strict=True):
-        values = [value for found in row for value in (found.move, found.decision)]
-        assert all(abs(value) <= STEP_LIMIT + 1e-9 for value in values)
-        earned = [value for reward in judged.steps for value in (reward.move, reward.decision)]
-        pairs = zip(values, earned, strict=True)
-        assert all(value <= 0 for value, reward in pairs if reward <= 0)
+        for found, earned in zip(row, judged.steps, strict=True):
+            assert found.fault <= 0
+            assert found.choice <= 0 or earned.choice > 0
+            assert found.decision <= 0 or earned.decision > 0
+            assert found.largest <= STEP_LIMIT + 1e-9
         # At weight 1, whatever share of its tokens each step has; the group's mean cancels out:
+        most = max((found.largest for found in row), default=0.0)
         if judged.right:
-            lowest_right.append(judged.outcome + min(values, default=0.0))
+            lowest_right.append(judged.outcome - most)
         else:
-            highest_wrong.append(judged.outcome + max(values, default=0.0))
+            highest_wrong.append(judged.outcome + most)
     if lowest_right and highest_wrong:
         assert min(lowest_right) > max(highest_wrong)
 

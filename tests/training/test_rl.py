@@ -27,6 +27,7 @@ from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Engine, Request
 from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
 from steiner.training import groups, rl
+from steiner.training.credit import token_advantages
 from steiner.training.groups import Group, family_weights, measures, widest
 from steiner.training.rewards import MALFORMED, WRONG, Score, step_advantages
 from steiner.types import Path as SearchPath
@@ -144,7 +145,7 @@ def test_advantages_of_every_token(weight: float, vocabulary: Vocabulary, tmp_pa
     trainer = trainer_of(recipe, vocabulary, tmp_path)
     made = rollouts_of(trainer).source.make(2, [], 0, 0)
     expected = {
-        rollout.token_ids: advantages_by_hand(rollouts_of(trainer), group, row, weight)
+        rollout.token_ids: advantages_by_hand(group, row, weight)
         for group in made
         for row, rollout in enumerate(group.rollouts_G)
     }
@@ -162,18 +163,14 @@ def test_advantages_of_every_token(weight: float, vocabulary: Vocabulary, tmp_pa
     assert rows == 8
 
 
-def advantages_by_hand(rollouts: rl.Rollouts, group: Group, row: int, weight: float) -> list[float]:
-    """Outcome less the group's mean; in a step, plus the step's; its decision is its last token."""
+def advantages_by_hand(group: Group, row: int, weight: float) -> list[float]:
+    """Outcome less the group's mean, plus the steps' own part."""
     outcomes = [score.outcome for score in group.scores_G]
     whole = outcomes[row] - sum(outcomes) / len(outcomes)
     steps = step_advantages(group.scores_G)[row]
-    indices = rollouts.codec.step_index(group.rollouts_G[row].token_ids)
-    found = []
-    for place, index in enumerate(indices):
-        last = place + 1 == len(indices) or indices[place + 1] != index
-        own = 0.0 if index < 0 else steps[index].decision if last else steps[index].move
-        found.append(whole + weight * own)
-    return found
+    own_T = token_advantages(len(group.rollouts_G[row].token_ids), group.places_G[row], steps)
+    assert any(own_T)
+    return [whole + weight * own for own in own_T]
 
 
 @pytest.mark.usefixtures("walkers")
@@ -315,7 +312,7 @@ def scored(outcomes: Sequence[float], name: str = "jugs") -> Group:
     (problem,) = problems(name, 1)
     scores = tuple(Score(outcome, outcome > 0, ()) for outcome in outcomes)
     empty = Rollout((1,), (2,), (-1.0,), StopReason.END, well_formed=True)
-    return Group(problem, (empty,) * len(scores), scores)
+    return Group(problem, (empty,) * len(scores), scores, ((),) * len(scores))
 
 
 def test_groups_that_teach_most_are_kept() -> None:
@@ -327,8 +324,8 @@ def test_groups_that_teach_most_are_kept() -> None:
 def test_families_neither_solved_nor_hopeless_are_drawn_most() -> None:
     log = [{"accuracy/jugs": 1.0}, {"loss": 0.1}, {"accuracy/jugs": 1.0, "accuracy/countdown": 0.5}]
     weights = family_weights(["jugs", "countdown"], log, floor=0.05)
-    # jugs: 0.5 -> 0.8 * 0.5 + 0.2 = 0.6 -> 0.68; 0.68 * 0.32 + 0.05
-    assert weights == pytest.approx({"jugs": 0.2676, "countdown": 0.3})
+    # jugs: 0.5 -> (0.5 + 1) / 2 = 0.75 -> 0.875; 0.875 * 0.125 + 0.05
+    assert weights == pytest.approx({"jugs": 0.159375, "countdown": 0.3})
 
 
 def test_measures_by_family() -> None:
