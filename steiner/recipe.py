@@ -57,8 +57,9 @@ class SynthRecipe:
     turn_back: float = fraction(0.0)
     """Chance of leaving a dead branch at each of its nodes before it is exhausted. Above 0 the
     walker turns back where no dead end can be seen, which a model cannot learn (docs/log.md)."""
-    back_jump: float = fraction(0.5)
-    """Chance, where the parent is dead too, of jumping back past it to a live node."""
+    back_jump: float = fraction(0.0)
+    """Chance, where the parent is dead too, of jumping back past it to a live node. Above 0 the
+    walker skips what is still open for no reason that can be seen (docs/log.md)."""
     in_order: tuple[str, ...] = ()
     """Families in which, at a node that was left for another try, the move that follows the last in
     the family's order is tried. It keeps a model from repeating itself where it cannot foresee what
@@ -143,8 +144,10 @@ class SftRecipe:
     shares: Mapping[str, float] = field(default_factory=dict)
     """Family -> its part of the tokens; 1 where it is not named."""
     batch_tokens: int = 4096
+    choice_loss: float = 2.0
+    """Loss weight of the tokens that name a next step: few of them, and all hangs on them."""
     wrong_turn_loss: float = fraction(0.2)
-    """Loss weight of a wrong turn's decision to go there; its verification always counts fully."""
+    """Their weight in a wrong turn; its verification always counts fully."""
     answer_loss: float = 3.0
     """Loss weight of the answer's tokens, which are few."""
     muon_lr: float = 0.01

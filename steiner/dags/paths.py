@@ -120,14 +120,17 @@ class _Walker:
         return next(edge for edge in turn if edge.target not in visited)
 
     def _choose(self, here: int, visited: set[int], explore: float) -> Edge:
-        """The next edge: a wrong turn by chance, else one towards a goal."""
+        """The next edge: a wrong turn by chance, else one towards a goal. Of edges that all follow
+        from `here` the first, since any of them would do and a model cannot foresee a chance."""
         right, wrong = self._untried(here, visited)
         if wrong and (not right or self.rng.random() < explore):
-            return self.rng.choice(wrong)
-        if self.shortest:
+            edges = wrong
+        elif self.shortest:
             nearest = min(self.dag.nodes[edge.target].distance_end or 0 for edge in right)
-            right = [e for e in right if self.dag.nodes[e.target].distance_end == nearest]
-        return self.rng.choice(right)
+            edges = [e for e in right if self.dag.nodes[e.target].distance_end == nearest]
+        else:
+            edges = right
+        return edges[0] if edges[0].certain else self.rng.choice(edges)
 
     def _untried(self, node: int, visited: set[int]) -> tuple[list[Edge], list[Edge]]:
         """Edges to states not yet seen, those to a live node or a goal first."""

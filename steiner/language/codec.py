@@ -10,7 +10,7 @@ did not choose itself carries no loss: the end forced by truncation, and, by the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence as Seq
 from functools import lru_cache
 
@@ -34,12 +34,17 @@ class Codec:
         self._text = lru_cache(maxsize=200_000)(lambda text: tuple(vocabulary.encode_text(text)))
 
     def encode_path(
-        self, path: Path, *, wrong_turn_loss: float = 1.0, answer_loss: float = 1.0
+        self,
+        path: Path,
+        *,
+        choice_loss: float = 1.0,
+        wrong_turn_loss: float = 1.0,
+        answer_loss: float = 1.0,
     ) -> Sequence:
         """The Sequence of a Path: prompt, reasoning, answer, closing token.
 
-        The tokens that choose a wrong turn (its next_step) weigh `wrong_turn_loss` in the loss,
-        those of the answer `answer_loss`.
+        The tokens that name a next step weigh `choice_loss` in the loss, or `wrong_turn_loss`
+        where it is a wrong turn, those of the answer `answer_loss`.
         """
         tokens = list(self.vocabulary.encode_prompt(path.problem.messages))
         weights, steps = [0.0] * len(tokens), [-1] * len(tokens)
@@ -51,24 +56,28 @@ class Codec:
 
         add([self._special[fmt.START]], 1.0, -1)
         for index, step in enumerate(path.steps):
-            self._add_step(add, index, step, wrong_turn_loss if step.wrong_turn else 1.0)
+            choice = wrong_turn_loss if step.wrong_turn else choice_loss
+            for name, ids in self._step(step.texts):
+                add(ids, choice if name == "name" else 1.0, index)
             forced = path.truncated and index == len(path.steps) - 1
             decision = self._special[_DECISION_TOKENS[step.decision]]
             add([decision], 0.0 if forced else 1.0, index)
         add([*self._text(path.answer), self.vocabulary.close_id], answer_loss, -1)
         return Sequence(tuple(tokens), tuple(weights), tuple(steps))
 
-    def _add_step(
-        self, add: Callable[[Seq[int], float, int], None], index: int, step: Step, choice: float
-    ) -> None:
-        texts = step.texts
+    def encode_step(self, texts: StepTexts) -> tuple[int, ...]:
+        """The tokens of a step from its start to its end, its decision left out."""
+        return tuple(token for _, ids in self._step(texts) for token in ids)
+
+    def _step(self, texts: StepTexts) -> Iterator[tuple[str, Seq[int]]]:
+        """Runs of tokens; those of a component's text with its name, others with none."""
         written = (texts.next_step, texts.understanding, texts.summary, texts.verification)
-        add([self._special[fmt.STEP_START]], 1.0, index)
+        yield "", [self._special[fmt.STEP_START]]
         for name, text in zip(fmt.COMPONENTS, written, strict=True):
-            add([self._special[f"<|reasoning_step_{name}_start|>"]], 1.0, index)
-            add(self._text(text), choice if name == "name" else 1.0, index)
-            add([self._special[f"<|reasoning_step_{name}_end|>"]], 1.0, index)
-        add([self._special[fmt.STEP_END]], 1.0, index)
+            yield "", [self._special[f"<|reasoning_step_{name}_start|>"]]
+            yield name, self._text(text)
+            yield "", [self._special[f"<|reasoning_step_{name}_end|>"]]
+        yield "", [self._special[fmt.STEP_END]]
 
     def encode_answer(self, messages: Seq[Message], answer: str) -> Sequence:
         """The Sequence of a direct answer, without any reasoning; for baselines and dialogue."""
@@ -113,10 +122,3 @@ class Codec:
 
     def _texts(self, components: Seq[Seq[int]]) -> StepTexts:
         return fmt.texts_of([self.vocabulary.decode_text(ids).strip() for ids in components])
-
-    def step_index(self, token_ids: Seq[int]) -> list[int]:
-        """Index of the step of each token of a completion, -1 where it belongs to none."""
-        indices = [-1] * len(token_ids)
-        for index, span in enumerate(fmt.parse(self.vocabulary.classes(token_ids)).spans):
-            indices[span.start : span.stop] = [index] * (span.stop - span.start)
-        return indices

@@ -175,10 +175,10 @@ def _moves(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
 
 
 def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
-    """Roles that one claim and the known roles force."""
-    forced = dict.fromkeys(
-        role for speaker in range(len(says)) for role in _forced(says, state, speaker)
-    )
+    """Roles that one claim and the known roles force; the one that a verification told last is the
+    first."""
+    told = [role for speaker in range(len(says)) for role in _forced(says, state, speaker)]
+    forced = dict.fromkeys(reversed(told))
     return tuple(
         Move(("deduce", person, role), _decided(state, person, role), certain=True)
         for person, role in forced

@@ -16,7 +16,7 @@ from pathlib import Path
 from steiner.dags.store import read_paths
 from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary
-from steiner.problems import family, random_stream
+from steiner.problems import random_stream
 from steiner.reasoner.models import load_model
 from steiner.recipe import Recipe, SftRecipe
 from steiner.training.mixture import encode_paths
@@ -31,8 +31,6 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     codec = Codec(Vocabulary.require(tokenizer))
     paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
     sft, families = recipe.sft, recipe.problems.levels
-    for name in sft.shares:
-        family(name)  # raises UserError for one unknown
     sequences = encode_paths(encoder(codec, sft), paths, families, sft.tokens, sft.shares)
     schedule = schedule_of(sft, recipe.seed)
     ask_by(model, recipe.sampling)
@@ -42,5 +40,8 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
 def encoder(codec: Codec, sft: SftRecipe) -> Callable[[SearchPath], TokenSequence]:
     """How a path becomes a Sequence here."""
     return partial(
-        codec.encode_path, wrong_turn_loss=sft.wrong_turn_loss, answer_loss=sft.answer_loss
+        codec.encode_path,
+        choice_loss=sft.choice_loss,
+        wrong_turn_loss=sft.wrong_turn_loss,
+        answer_loss=sft.answer_loss,
     )

@@ -236,6 +236,22 @@ def test_back_jump_says_how_far_a_walk_goes_back(name: str, dags_of: DagsOf) -> 
                     assert landed == max(depth for depth in before.open_depths if depth < own)
 
 
+def test_of_steps_that_all_follow_the_one_told_last_is_taken(dags_of: DagsOf) -> None:
+    taken = set()
+    for dag, path in sampled(dags_of("knights_knaves"), Walk(explore=0.0, cut=0.0)):
+        edges = {(edge.source, edge.target): edge for edge in dag.edges}
+        nodes = [0, *(step.node for step in path.steps)]
+        for before, now, *link in zip(
+            path.steps, path.steps[1:], nodes[1:], nodes[2:], strict=False
+        ):
+            told = re.findall(r"so (\w+ is a kn\w+)", before.texts.verification)
+            follows = edges[link[0], link[1]].certain
+            assert follows == bool(told)
+            assert not told or now.texts.next_step.endswith(f": so {told[-1]}")
+            taken.add(follows)
+    assert taken == {False, True}
+
+
 @pytest.mark.parametrize("name", ["countdown", "mini_sudoku"])  # elsewhere one move is left
 def test_in_order_a_further_try_follows_the_last(name: str, dags_of: DagsOf) -> None:
     for in_order in (False, True):

@@ -79,7 +79,12 @@ def test_each_token_knows_its_step(vocabulary: Vocabulary, path: Path) -> None:
     sequence = codec.encode_path(path)
     completion = _completion(vocabulary, path, sequence)
     indices = sequence.step_index[-len(completion) :]
-    assert list(indices) == codec.step_index(completion)
+    spans = fmt.parse(vocabulary.classes(completion)).spans
+    assert len(spans) == len(path.steps)
+    for index, span in enumerate(spans):
+        assert set(indices[span.start : span.stop]) == {index}
+        step = codec.encode_step(path.steps[index].texts)
+        assert completion[span.start : span.stop - 1] == step
     assert set(sequence.step_index[: -len(completion)]) <= {-1}
     special = dict(zip(vocabulary.special_ids, fmt.SPECIAL_TOKENS, strict=True))
     for index, step in enumerate(path.steps):
@@ -97,7 +102,8 @@ def test_each_token_knows_its_step(vocabulary: Vocabulary, path: Path) -> None:
 @settings(max_examples=60)
 @given(path=paths())
 def test_loss_falls_on_what_the_walker_chose(vocabulary: Vocabulary, path: Path) -> None:
-    sequence = Codec(vocabulary).encode_path(path, wrong_turn_loss=0.25, answer_loss=2.0)
+    weights = {"choice_loss": 3.0, "wrong_turn_loss": 0.25, "answer_loss": 2.0}
+    sequence = Codec(vocabulary).encode_path(path, **weights)
     completion = _completion(vocabulary, path, sequence)
     assert set(sequence.loss_weights[: -len(completion)]) <= {0.0}
     rows = list(
@@ -109,15 +115,16 @@ def test_loss_falls_on_what_the_walker_chose(vocabulary: Vocabulary, path: Path)
         )
     )
     for index, step in enumerate(path.steps):
-        weak = [token for token, weight, at in rows if at == index and weight == 0.25]
-        assert vocabulary.decode_text(weak) == (step.texts.next_step if step.wrong_turn else "")
+        for weight, named in ((0.25, step.wrong_turn), (3.0, not step.wrong_turn)):
+            own = [token for token, its, at in rows if at == index and its == weight]
+            assert vocabulary.decode_text(own) == (step.texts.next_step if named else "")
     unweighted = [(token, at) for token, weight, at in rows if weight == 0.0]
     end = vocabulary.special_ids[fmt.SPECIAL_TOKENS.index(fmt.END)]
     assert unweighted == ([(end, len(path.steps) - 1)] if path.truncated else [])
     answer = [token for token, weight, _ in rows if weight == 2.0]
     assert vocabulary.decode_text(answer[:-1]) == path.answer
     assert answer[-1] == vocabulary.close_id
-    assert {weight for _, weight, _ in rows} <= {0.0, 0.25, 1.0, 2.0}
+    assert {weight for _, weight, _ in rows} <= {0.0, 0.25, 1.0, 2.0, 3.0}
 
 
 @settings(max_examples=40)
@@ -135,7 +142,6 @@ def test_what_is_cut_short_gives_its_whole_steps(
     assert finished == list(whole.steps[: len(finished)])
     if rollout.steps and rollout.steps[-1] != whole.steps[len(finished)]:
         assert rollout.steps[-1].decision is Decision.END  # cut short: no decision of its own
-    assert len(codec.step_index(completion[:length])) == length
 
 
 @settings(max_examples=60)
@@ -146,9 +152,7 @@ def test_token_soup_never_crashes(vocabulary: Vocabulary, data: st.DataObject) -
     soup = tuple(data.draw(st.lists(special | anything, max_size=50)))
     codec = Codec(vocabulary)
     rollout = _decode(codec, soup)
-    indices = codec.step_index(soup)
-    assert len(indices) == len(soup)
-    assert set(indices) - {-1} == set(range(len(rollout.steps)))
+    assert len(rollout.steps) == len(fmt.parse(vocabulary.classes(soup)).spans)
 
 
 def test_direct_answer_has_loss_on_the_answer_alone(vocabulary: Vocabulary) -> None:
