@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from steiner.files import locked, write_json
+from steiner.problems import family
 from steiner.recipe import Recipe
 from steiner.stage import Stage, bring_up, read_stamp, versions
 from steiner.types import UserError
@@ -36,6 +37,8 @@ def run(
     """
     known = STAGES if stages is None else tuple(stages)
     chosen = known if only is None else (stage_named(only, known),)
+    for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
+        family(name)  # raises UserError for one unknown
     with locked(run_dir):
         for stage in chosen:
             bring_up(stage, recipe, run_dir, force=force)

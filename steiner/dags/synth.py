@@ -64,8 +64,6 @@ def synthesise(recipe: Recipe, folder: FilePath) -> FilePath:
         raise UserError(
             "the recipe names no problem family", "add [problems.levels] with a level for each"
         )
-    for name in recipe.synth.in_order:
-        family(name)  # an unknown one is refused
     counts: Counter[str] = Counter()
     blocks = list(_blocks(recipe))
     with (

@@ -53,7 +53,7 @@ class _Findings:
     outcomes: list[Outcome] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     transcripts: list[dict[str, Any]] = field(default_factory=list)
-    chosen: dict[str, int | None] = field(default_factory=dict)
+    chosen_budget: int | None = None
     temperature: dict[str, float] = field(default_factory=dict)
     direct: list[str] = field(default_factory=list)
     cost: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -113,8 +113,7 @@ def _budgets(
     within = within_budgets(runner, [*swept, *samples], budgets, "budgets")
     for budget, searches in within.items():
         _note(found, runner, searches, budget)
-    chosen = _choose(runner, found)
-    found.chosen[runner.stage] = chosen
+    found.chosen_budget = chosen = _choose(runner, found)
     if chosen is not None:
         rest = [s for s in single if s.task.suite not in (MAIN, VALIDATION)]
         left = within_budgets(runner, rest, [chosen], "chosen budget")
@@ -186,24 +185,24 @@ def _results(recipe: Recipe, final: str, tasks: Sequence[Task], found: _Findings
         recipe=asdict(recipe),
         final=final,
         direct=found.direct,
-        chosen_budget=found.chosen,
+        chosen_budget=found.chosen_budget,
         temperature=found.temperature,
         suites=sizes,
         records=found.records,
-        comparisons=_comparisons(final, single, found.chosen),
+        comparisons=_comparisons(final, single, found.chosen_budget),
         cost=found.cost,
     )
 
 
 def _comparisons(
-    final: str, single: Sequence[Outcome], chosen: Mapping[str, int | None]
+    final: str, single: Sequence[Outcome], chosen_budget: int | None
 ) -> list[Comparison]:
     """The last model, without a budget and within its own, against every other without one."""
     settings: dict[tuple[str, int | None], list[Outcome]] = {}
     for outcome in single:
         if outcome.suite == MAIN:
             settings.setdefault((outcome.stage, outcome.budget), []).append(outcome)
-    own = dict.fromkeys([(final, None), (final, chosen.get(final))])
+    own = dict.fromkeys([(final, None), (final, chosen_budget)])
     others = [(stage, budget) for stage, budget in settings if budget is None]
     return [
         one

@@ -41,7 +41,7 @@ def accuracy(results: Results) -> View:
     best = headline_record(results)
     rows = []
     for stage in dict.fromkeys(record.stage for record in results.find("accuracy")):
-        for budget in dict.fromkeys([None, results.chosen_budget.get(stage)]):
+        for budget in dict.fromkeys([None, results.budget_of(stage)]):
             cells = [_accuracy_cell(results, stage, name, budget) for name in (ALL, *names)]
             is_best = (stage, budget) == (best.stage, best.budget)
             note = "answers directly" if stage in results.direct else within(budget)
@@ -89,7 +89,7 @@ def terms(results: Results) -> View:
     metrics = ["accuracy", *(f"accuracy/{name}" for name in names)]
     rows = []
     for stage in dict.fromkeys(record.stage for record in results.find("accuracy")):
-        budget = results.chosen_budget.get(stage)
+        budget = results.budget_of(stage)
         note = "answers directly" if stage in results.direct else within(budget)
         cells = [_accuracy_cell(results, stage, ALL, budget, metric) for metric in metrics]
         rows.append({"title": stage_title(stage), "note": note, "cells": cells})

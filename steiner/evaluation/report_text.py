@@ -88,7 +88,7 @@ def _perplexity_fact(history: History) -> View:
 
 def scaling_note(results: Results) -> str:
     """What the budget curves are of."""
-    chosen = results.chosen_budget.get(results.final)
+    chosen = results.chosen_budget
     picked = "no budget" if chosen is None else f"{chosen} steps"
     return (
         f"The last model, {_decoding(results)}, with at most so many steps before it must answer. "

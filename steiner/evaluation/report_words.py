@@ -62,9 +62,8 @@ def families(results: Results) -> list[str]:
 
 def headline_record(results: Results) -> Record:
     """The last stage, within the budget that was chosen for it."""
-    budget = results.chosen_budget.get(results.final)
     found = results.find("accuracy", stage=results.final, family=ALL)
-    return next(record for record in found if record.budget == budget)
+    return next(record for record in found if record.budget == results.chosen_budget)
 
 
 def cell(record: Record) -> View:

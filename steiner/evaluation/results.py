@@ -68,8 +68,8 @@ class Results:
     """The stage that is searched, sampled and drawn in full: the last."""
     direct: Sequence[str]
     """Stages that answer without reasoning."""
-    chosen_budget: Mapping[str, int | None]
-    """Of the last stage, chosen on validation problems."""
+    chosen_budget: int | None
+    """Of the last stage, chosen on validation problems; None for no budget."""
     temperature: Mapping[str, float]
     """By stage, of a search that is no sample: what the model asks for."""
     suites: Mapping[str, Mapping[str, int]]
@@ -78,6 +78,10 @@ class Results:
     comparisons: Sequence[Comparison]
     cost: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Stage -> seconds, and tokens decoded."""
+
+    def budget_of(self, stage: str) -> int | None:
+        """The budget chosen for a stage: only the last has one."""
+        return self.chosen_budget if stage == self.final else None
 
     def find(
         self, metric: str, *, stage: str | None = None, family: str | None = None

@@ -194,8 +194,8 @@ class Service:
 
 
 def _leave_a_core(model: PreTrainedModel) -> None:
-    """Leaves one to the event loop, where a step of the model is short: threads that share a core
-    with it keep each other waiting at every product (docs/log.md)."""
+    """Leaves one to the event loop, where a step of a model on the CPU is short: threads that share
+    a core with it keep each other waiting at every product (docs/log.md)."""
     small = sum(weight.numel() for weight in model.parameters()) <= _SMALL
-    if small and "OMP_NUM_THREADS" not in os.environ:
+    if small and model.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))
