@@ -27,6 +27,7 @@ from steiner.recipe import Recipe
 from steiner.training.cpt import grow_embeddings
 from steiner.training.fresh_paths import shortest_paths
 from steiner.training.grow import grown
+from steiner.training.sft import encoder
 from steiner.training.trainer import ask_by, schedule_of, train_sequences
 from steiner.types import Path
 from steiner.types import Sequence as TokenSequence
@@ -52,13 +53,18 @@ def train_direct(recipe: Recipe, out_dir: FilePath, tokens: int, *, times: int =
 
 
 def train_shortest(recipe: Recipe, out_dir: FilePath, tokens: int) -> None:
-    """Trains the base of `recipe` on shortest paths; goes on from its checkpoint if killed."""
+    """Trains the base of `recipe` on shortest paths, with the loss weights of SFT; goes on from its
+    checkpoint if killed."""
     set_seed(recipe.seed)
     model, tokenizer = load_model(recipe.base.source)
     num_new = add_reasoning_tokens(tokenizer)
     grow_embeddings(model, len(tokenizer), num_new)
     ask_by(model, recipe.sampling)
-    _train_answers(recipe, model, tokenizer, out_dir, tokens, Codec.encode_path)
+
+    def encode(codec: Codec, path: Path) -> TokenSequence:
+        return encoder(codec, recipe.sft)(path)
+
+    _train_answers(recipe, model, tokenizer, out_dir, tokens, encode)
 
 
 def encode_direct(codec: Codec, path: Path) -> TokenSequence:

@@ -3,8 +3,8 @@
 cpt/, paths.parquet -> sft/ (model folder)
 
 The choice of a wrong turn weighs `wrong_turn_loss`: the model should know what to do in a dead end,
-not prefer to go there (compare guided Stream of Search, arXiv:2410.02992). The answer weighs
-`answer_loss`: it has a twentieth of the tokens, and all depends on it.
+not prefer to go there (compare guided Stream of Search, arXiv:2410.02992). Other choices weigh
+`choice_loss` and the answer `answer_loss`: they are few tokens, and all depends on them.
 """
 
 from __future__ import annotations
