@@ -93,7 +93,8 @@ class MiniSudoku(Family):
     def recognise(self, phrases: Phrases, text: str) -> Spec | None:
         endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
         found = next(filter(None, map(phrases.match_question, endings)), None)
-        typed = _unlabelled(phrases, "".join(found.values())) if found else ""
+        grid_text = "".join(found.values()) if found else _find_grid(phrases, text)
+        typed = _unlabelled(phrases, grid_text)
         if not typed or re.search(r"[^\d_.,;/| ]", typed):
             return None
         cells = re.sub(r"[,;/| ]", "", typed)
@@ -258,6 +259,15 @@ def render_grid(phrases: Phrases, grid: Sequence[int]) -> str:
 
 def _render_plain(grid: Sequence[int]) -> str:
     return " / ".join(map(render_row, _rows(grid)))
+
+
+def _find_grid(phrases: Phrases, text: str) -> str:
+    """Four rows of four cells that stand in a text of any words, parted by strokes, semicolons or
+    line ends; empty where there are none, or more."""
+    cell, gap = "[0-4_.]", "[, ]*"
+    row = rf"(?<![\w.])(?:[{''.join(phrases.words['rows'])}] +)?{cell}(?:{gap}{cell}){{3}}(?!\w)"
+    found = re.findall(r"\s*[/|;\n]\s*".join([row] * 4), text)
+    return " ".join(found[0].split()) if len(found) == 1 else ""
 
 
 def _unlabelled(phrases: Phrases, text: str) -> str:

@@ -114,6 +114,19 @@ def test_grids_may_be_typed_in_other_ways(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Please solve the sudoku 1 _ 3 _ / _ 4 _ 2 / 2 _ 4 _ / _ 3 _ 1.",
+        "My puzzle:\n1.3.\n.4.2\n2.4.\n.3.1\nThanks!",
+        "A 1 _ 3 _ / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1: what is missing?",
+    ],
+)
+def test_a_grid_is_found_in_a_text_of_any_words(text: str) -> None:
+    assert SUDOKU.recognise(PHRASES, text) == SPEC
+    assert SUDOKU.recognise(PHRASES, text.replace("3", "5")) is None
+
+
+@pytest.mark.parametrize(
     "grid",
     [
         "1 _ 3 _ / _ 4 _ 2",
@@ -131,3 +144,4 @@ def test_what_cannot_be_posed_is_told(grid: str) -> None:
 
 def test_other_questions_are_not_recognised() -> None:
     assert SUDOKU.recognise(PHRASES, "Fill the 4 by 4 grid of my garden as a sudoku.") is None
+    assert SUDOKU.recognise(PHRASES, "We have 1 2 3 4 / 2 1 4 3 and no more rows.") is None
