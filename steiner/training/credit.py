@@ -36,7 +36,7 @@ class Place:
     """How many tokens the step has, its decision not counted."""
 
 
-def places(codec: Codec, tracer: Tracer, trace: Trace, rollout: Rollout) -> tuple[Place, ...]:
+def locate(codec: Codec, tracer: Tracer, trace: Trace, rollout: Rollout) -> tuple[Place, ...]:
     """The place of each step of `rollout`, which `trace` is the trace of."""
     spans = fmt.parse(codec.vocabulary.classes(rollout.token_ids)).spans
     return tuple(

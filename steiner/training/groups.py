@@ -27,7 +27,7 @@ from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Request
 from steiner.reasoner.sampling import Sampling
 from steiner.recipe import Recipe
-from steiner.training.credit import Place, places
+from steiner.training.credit import Place, locate
 from steiner.training.rewards import Score, score, term_weights
 from steiner.types import Decision, Problem, ReasoningDag, Rollout, Split, StopReason, UserError
 
@@ -103,7 +103,7 @@ class GroupSource:
         traces_G = [tracer.trace(rollout.steps) for rollout in rollouts_G]
         pairs = list(zip(rollouts_G, traces_G, strict=True))
         scores_G = tuple(self._score(tracer.dag, *pair) for pair in pairs)
-        places_G = tuple(places(self.codec, tracer, trace, rollout) for rollout, trace in pairs)
+        places_G = tuple(locate(self.codec, tracer, trace, rollout) for rollout, trace in pairs)
         return Group(problem, rollouts_G, scores_G, places_G)
 
     def _score(self, dag: ReasoningDag, rollout: Rollout, trace: Trace) -> Score:

@@ -166,7 +166,7 @@ def step_rewards(
                 _costs(_faults(step), weights),
                 {
                     **_difference(after, reached),
-                    **_decision_costs(step, weights, forced=last_forced),
+                    **_costs(_misdecided(step, forced=last_forced), weights),
                 },
             )
         )
@@ -216,18 +216,16 @@ def _faults(step: TracedStep) -> dict[str, bool]:
     }
 
 
+def _misdecided(step: TracedStep, *, forced: bool) -> dict[str, bool]:
+    proceeds, ends = step.decision is Decision.PROCEED, step.decision is Decision.END
+    return {
+        "persistence": proceeds and step.status is not Status.LIVE,
+        "early_end": ends and step.status is not Status.GOAL and not forced,
+    }
+
+
 def _costs(present: Mapping[str, bool], weights: Mapping[str, float]) -> dict[str, float]:
     return {term: -weights[term] for term, is_present in present.items() if is_present}
-
-
-def _decision_costs(
-    step: TracedStep, weights: Mapping[str, float], *, forced: bool
-) -> dict[str, float]:
-    if step.decision is Decision.PROCEED and step.status is not Status.LIVE:
-        return {"persistence": -weights["persistence"]}
-    if step.decision is Decision.END and step.status is not Status.GOAL and not forced:
-        return {"early_end": -weights["early_end"]}
-    return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from steiner.language.codec import Codec
 from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.problems import families, generate_problems, random_stream
 from steiner.recipe import EMBEDDED_BASE
-from steiner.training.credit import Place, places, token_advantages
-from steiner.training.rewards import StepAdvantage
+from steiner.training.credit import Place, locate, token_advantages
+from steiner.training.rewards import STEP_LIMIT, StepAdvantage
 from steiner.types import Path, Rollout, Split, StopReason
 
 
@@ -52,7 +52,7 @@ def read(codec: Codec, token_ids: list[int]) -> Rollout:
 
 def located(codec: Codec, tracer: Tracer, token_ids: list[int]) -> tuple[Place, ...]:
     rollout = read(codec, token_ids)
-    return places(codec, tracer, tracer.trace(rollout.steps), rollout)
+    return locate(codec, tracer, tracer.trace(rollout.steps), rollout)
 
 
 walks = st.tuples(st.sampled_from(sorted(families())), st.integers(0, 200))
@@ -126,6 +126,25 @@ def test_an_unfinished_step_without_a_wrong_token_is_not_at_fault(codec: Codec) 
     assert first.decision is not None
     (cut,) = located(codec, tracer, token_ids[: first.decision - 5])
     assert (cut.fault, cut.decision) == (None, None)
+
+
+sizes = st.floats(-STEP_LIMIT / 2, STEP_LIMIT / 2)
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.booleans(), sizes, sizes, sizes), max_size=6))
+def test_however_it_is_placed_no_token_gets_more_than_the_limit_on_average(
+    told: list[tuple[int, bool, float, float, float]],
+) -> None:
+    found, steps, end = [], [], 1
+    for named, faulty, *values in told:  # start of the step, its name, one more token, decision
+        fault = end + named + 1 if faulty else None
+        decision = end + named + 2
+        found.append(Place(range(end + 1, end + 1 + named), fault, decision, named + 2))
+        steps.append(StepAdvantage(*values))
+        assert steps[-1].largest <= STEP_LIMIT
+        end = decision + 1
+    advantage_T = token_advantages(end, found, steps)
+    assert abs(sum(advantage_T)) / end <= STEP_LIMIT
 
 
 def test_advantages_of_tokens_by_hand() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,13 @@ from transformers import (
 from steiner.dags.build import build_dag
 from steiner.dags.paths import Walk, sample_paths
 from steiner.language.codec import Codec
-from steiner.language.format import TRANSITIONS, GrammarState
+from steiner.language.format import TRANSITIONS, GrammarState, parse
 from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.problems import generate_problems, random_stream, recognise
 from steiner.reasoner.budget import Budget
 from steiner.reasoner.engine import Engine, Request
 from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
 from steiner.training import groups, rl
-from steiner.training.credit import token_advantages
 from steiner.training.groups import Group, family_weights, measures, widest
 from steiner.training.rewards import MALFORMED, WRONG, Score, step_advantages
 from steiner.types import Path as SearchPath
@@ -145,7 +144,7 @@ def test_advantages_of_every_token(weight: float, vocabulary: Vocabulary, tmp_pa
     trainer = trainer_of(recipe, vocabulary, tmp_path)
     made = rollouts_of(trainer).source.make(2, [], 0, 0)
     expected = {
-        rollout.token_ids: advantages_by_hand(group, row, weight)
+        rollout.token_ids: advantages_by_hand(vocabulary.classes, group, row, weight)
         for group in made
         for row, rollout in enumerate(group.rollouts_G)
     }
@@ -163,14 +162,24 @@ def test_advantages_of_every_token(weight: float, vocabulary: Vocabulary, tmp_pa
     assert rows == 8
 
 
-def advantages_by_hand(group: Group, row: int, weight: float) -> list[float]:
-    """Outcome less the group's mean, plus the steps' own part."""
+def advantages_by_hand(
+    classes: Callable[[Sequence[int]], Sequence[int]], group: Group, row: int, weight: float
+) -> list[float]:
+    """Outcome less the group's mean; in what names a next step, plus its choice, as much as if it
+    were spread over the step; at a step's last token, plus its decision. Walkers make no fault."""
     outcomes = [score.outcome for score in group.scores_G]
     whole = outcomes[row] - sum(outcomes) / len(outcomes)
-    steps = step_advantages(group.scores_G)[row]
-    own_T = token_advantages(len(group.rollouts_G[row].token_ids), group.places_G[row], steps)
-    assert any(own_T)
-    return [whole + weight * own for own in own_T]
+    token_ids = group.rollouts_G[row].token_ids
+    found = [whole] * len(token_ids)
+    spans = parse(classes(token_ids)).spans
+    for span, step in zip(spans, step_advantages(group.scores_G)[row], strict=True):
+        assert step.fault == 0
+        start, stop = span.components[0]
+        for place in range(start, stop):
+            found[place] += weight * step.choice * (span.stop - 1 - span.start) / (stop - start)
+        found[span.stop - 1] += weight * step.decision
+    assert spans
+    return found
 
 
 @pytest.mark.usefixtures("walkers")
