@@ -16,10 +16,10 @@ from statistics import fmean
 from benchmarks.marks import Marks, accuracy, marks
 from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting, model_digest
-from steiner.evaluation.measures import Estimate, bootstrap_difference, mean_of
+from steiner.evaluation.statistics import Estimate, bootstrap_difference, mean_of
 from steiner.recipe import Recipe, RlRecipe
-from steiner.training import rl
-from steiner.training.rewards import TERMS
+from steiner.rl import grpo as rl
+from steiner.rl.rewards import TERMS
 from steiner.types import Split
 
 Scores = Mapping[str, list[float]]

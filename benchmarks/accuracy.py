@@ -14,7 +14,7 @@ from benchmarks import baselines
 from benchmarks.marks import BUDGETS, Marks, accuracy, chosen_budget, gain, marks
 from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting
-from steiner.evaluation.measures import difference, proportion
+from steiner.evaluation.statistics import difference, proportion
 
 SOLVED = 0.95
 """A family solved to this share need not rise further."""

@@ -11,9 +11,9 @@ from transformers import AutoConfig
 
 from benchmarks.compute import run_compute, runtime, tokens_in, training_seconds
 from benchmarks.setting import Setting, model_digest
+from experiments import baselines
+from experiments.model_growth import count_parameters, larger_config
 from steiner.recipe import Recipe
-from steiner.training import baselines
-from steiner.training.grow import count_parameters, larger_config
 
 TIMES = 8
 """Parameters of the larger direct model, over those of the run's."""

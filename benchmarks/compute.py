@@ -16,10 +16,10 @@ from typing import Any
 
 from transformers import AutoConfig
 
+from experiments.model_growth import count_parameters
 from steiner.files import read_json
+from steiner.pipeline.stage import read_stamp
 from steiner.recipe import Recipe
-from steiner.stage import read_stamp
-from steiner.training.grow import count_parameters
 from steiner.types import UserError
 
 TRAINING = ("cpt", "sft", "rl")

@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
-from steiner.reasoner.budget import Budget
-from steiner.reasoner.engine import Engine, Request
-from steiner.reasoner.models import load_model
-from steiner.reasoner.precision import fastest_dtype
-from steiner.reasoner.sampling import Sampling
+from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.inference.budget import Budget
+from steiner.inference.engine import Engine, Request
+from steiner.inference.sampling import Sampling
+from steiner.models.loading import load_model
+from steiner.models.precision import fastest_dtype
 from steiner.recipe import EMBEDDED_BASE
 from steiner.training.cpt import grow_embeddings
 

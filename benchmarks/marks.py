@@ -16,10 +16,10 @@ from pathlib import Path
 
 from benchmarks.setting import Setting, model_digest
 from steiner import __version__
-from steiner.evaluation.measures import Estimate, difference, mean_of, proportion
-from steiner.evaluation.outcomes import judge
-from steiner.evaluation.runner import Runner, Search
-from steiner.evaluation.scaling import choose_budget, within_budgets
+from steiner.evaluation.budget_curves import choose_budget, within_budgets
+from steiner.evaluation.graded_answers import judge
+from steiner.evaluation.model_runner import Runner, Search
+from steiner.evaluation.statistics import Estimate, difference, mean_of, proportion
 from steiner.evaluation.suites import Task, problems_of
 from steiner.files import read_json, write_json
 from steiner.types import Split

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting
-from steiner.evaluation.measures import Estimate, average, bootstrap_difference
-from steiner.reasoner.models import load_model
-from steiner.training.mixture import held_out_rows, perplexity
+from steiner.data.mixture import held_out_rows
+from steiner.evaluation.statistics import Estimate, average, bootstrap_difference
+from steiner.models.loading import load_model
+from steiner.training.losses import perplexity
 
 
 def rise(setting: Setting) -> Iterator[Measured]:

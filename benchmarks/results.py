@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from steiner.evaluation.measures import Estimate
+from steiner.evaluation.statistics import Estimate
 from steiner.files import write_json
 from steiner.types import RunError
 

@@ -24,12 +24,12 @@ from benchmarks.serving_load import Served, ask_all, served
 from benchmarks.setting import Figure, Setting
 from benchmarks.vllm_rival import install
 from benchmarks.vllm_server import vllm_served
-from steiner.problems import generate_problems
-from steiner.reasoner.budget import Budget
-from steiner.reasoner.engine import Engine, Request
-from steiner.reasoner.loading import load_reasoning_model
-from steiner.reasoner.precision import fastest_dtype
-from steiner.reasoner.sampling import Sampling
+from steiner.inference.budget import Budget
+from steiner.inference.engine import Engine, Request
+from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.sampling import Sampling
+from steiner.models.precision import fastest_dtype
+from steiner.tasks import generate_problems
 from steiner.types import Message, Split
 
 NUM_CLIENTS = 64

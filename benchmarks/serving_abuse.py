@@ -22,7 +22,7 @@ import httpx
 
 from benchmarks.results import Measured
 from benchmarks.serving_load import CHAT, Served, served
-from steiner.problems import random_stream
+from steiner.randomness import random_stream
 
 RESPONSES = "/v1/responses"
 NUM_CASES = 2000

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.results import Measured
-from steiner import pipeline
+from steiner.pipeline.runs import runs as pipeline
+from steiner.pipeline.stage import Stage, Stamp, read_stamp, run_stage, stage_digest
 from steiner.recipe import Recipe
-from steiner.stage import Stage, Stamp, bring_up, read_stamp, stage_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Setting:
             lambda recipe, _, out_dir: work(recipe, out_dir),
             lambda _: "/".join(map(str, inputs)),
         )
-        return self.cache / name, bring_up(stage, recipe, self.cache)
+        return self.cache / name, run_stage(stage, recipe, self.cache)
 
 
 Figure = Callable[[Setting], Iterator[Measured]]

@@ -23,13 +23,13 @@ from benchmarks.machine import matmul_rates, rates_note
 from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting
 from steiner.dags.store import read_paths
-from steiner.language.codec import Codec
-from steiner.language.tokenizer import Vocabulary
-from steiner.problems import random_stream
-from steiner.reasoner.models import load_model
-from steiner.reasoner.precision import wants_bf16
+from steiner.data.mixture import encode_paths
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary
+from steiner.models.loading import load_model
+from steiner.models.precision import wants_bf16
+from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.training.mixture import encode_paths
 from steiner.training.sft import encoder
 from steiner.training.trainer import SequenceTrainer, schedule_of, train_sequences
 

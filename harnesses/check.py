@@ -27,7 +27,7 @@ import openai
 from harnesses.held_out import read_held_out
 from harnesses.runs import MAX_TOKENS, Right, run_inspect, run_lm_eval
 from steiner.evaluation.suites import Task, suites
-from steiner.problems import load_phrases, recognise
+from steiner.tasks import load_phrases, recognise
 from steiner.types import Problem, RunError, Split, SteinerError
 
 Record = Mapping[str, Any]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from steiner.problems import family, load_phrases
+from steiner.tasks import family, load_phrases
 
 
 def is_right(record: Mapping[str, str], answer: str) -> bool:

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from steiner.dags.build import build_dag
-from steiner.dags.paths import shortest_path
-from steiner.language.codec import Codec
-from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
-from steiner.problems import families, load_phrases, random_stream, recognise
-from steiner.types import Path as SearchPath
-from steiner.types import RunError
+from steiner.dags.path_sampling import shortest_path
+from steiner.dags.solver import build_dag
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.randomness import random_stream
+from steiner.tasks import families, load_phrases, recognise
+from steiner.types import RunError, SearchPath
 
 _ENOUGH_LOSS = 0.03
 _MOST_STEPS = 1000

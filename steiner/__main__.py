@@ -2,7 +2,7 @@
 
 import sys
 
-from steiner.cli import main
+from steiner.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -89,7 +89,7 @@ class BaseRecipe:
     max_positions: int = 4096
     tokens: int = 400_000_000
     recall_tokens: int = 1_200_000
-    """Before any text, of each of two kinds: keys and values, looked up (training/recall.py)."""
+    """Before any text, of each of two kinds: keys and values, looked up (data/recall_rows.py)."""
     batch_tokens: int = 16_384
     muon_lr: float = 0.02
     adam_lr: float = 3e-3

@@ -3,14 +3,14 @@
 Legend of dimension suffixes, used wherever shapes matter:
 P problems, G rollouts per problem, S steps, B rows, T tokens, V vocabulary, D width.
 
-Data flows one way: Problem -> ReasoningDag -> Path -> Sequence -> model -> Rollout.
+Data flows one way: Problem -> ReasoningDag -> SearchPath -> TokenSequence -> model -> Rollout.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -180,7 +180,7 @@ class ReasoningDag:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a Path or of a model's reasoning.
+    """One step of a SearchPath or of a model's reasoning.
 
     `depth` is 1 for a step taken from the question itself; after a backtrack, a step of depth d
     starts from the state that the branch had at depth d - 1. `node` indexes the DAG's nodes, and
@@ -196,7 +196,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class SearchPath:
     """A linear walk through a ReasoningDag, dead ends and backtracking included, and its answer."""
 
     problem: Problem
@@ -207,8 +207,8 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    """A tokenised Path; all three have length T."""
+class TokenSequence:
+    """A tokenised SearchPath; all three have length T."""
 
     token_ids: tuple[int, ...]
     loss_weights: tuple[float, ...]
@@ -228,8 +228,20 @@ class StopReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StepSpan:
+    """Token positions [start, stop) of one step in a completion, its decision token included."""
+
+    start: int
+    stop: int
+    components: tuple[tuple[int, int], ...]
+    """[start, stop) of the text of each finished component, in written order."""
+    decision: Decision | None
+    """None where the step was cut short before it decided."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
-    """What a model wrote for one prompt."""
+    """A completion of one prompt, parsed by the grammar where its tokens were generated."""
 
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
@@ -240,5 +252,18 @@ class Rollout:
     steps: tuple[Step, ...] = ()
     answer: str = ""
     well_formed: bool = False
-    """True where the tokens match the grammar of language/format.py from start to end."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    """True where the tokens match the grammar of format/grammar.py from start to end."""
+    spans: tuple[StepSpan, ...] = ()
+    """Where each step stands in `token_ids`; as many as `steps`."""
+    answer_span: tuple[int, int] | None = None
+    """[start, stop) of the answer's tokens; None where no answer was begun."""
+    forced: tuple[bool, ...] = ()
+    """(T,) True where grammar and budget allowed exactly one token: the model chose nothing."""
+
+    @property
+    def step_index(self) -> tuple[int, ...]:
+        """(T,) index of the step that each token belongs to; -1 outside steps."""
+        index_T = [-1] * len(self.token_ids)
+        for step, span in enumerate(self.spans):
+            index_T[span.start : span.stop] = [step] * (span.stop - span.start)
+        return tuple(index_T)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from transformers import Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
-from steiner.dags.build import build_dag
-from steiner.dags.paths import Walk, sample_paths
-from steiner.language.codec import Codec
-from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
-from steiner.problems import load_phrases, random_stream, recognise
-from steiner.types import Decision, Sequence
-from steiner.types import Path as SearchPath
+from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.solver import build_dag
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.randomness import random_stream
+from steiner.recipe import BaseRecipe
+from steiner.tasks import families, load_phrases, recognise
+from steiner.training.pretrain import new_model
+from steiner.types import Decision, SearchPath, TokenSequence
 from tests.small_model import small_qwen2
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -53,7 +57,7 @@ def model_dir(known_path: SearchPath, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
-def learn_by_heart(model: Qwen2ForCausalLM, sequence: Sequence) -> None:
+def learn_by_heart(model: Qwen2ForCausalLM, sequence: TokenSequence) -> None:
     """Trains the model until it writes the sequence by itself."""
     ids = torch.tensor([sequence.token_ids])
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
@@ -65,3 +69,37 @@ def learn_by_heart(model: Qwen2ForCausalLM, sequence: Sequence) -> None:
         optimizer.step()
         optimizer.zero_grad()
     pytest.fail(f"the search was not learnt: loss {loss}")
+
+
+TINY = BaseRecipe(
+    hidden_size=32,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    intermediate_size=64,
+    max_positions=512,
+)
+
+
+@pytest.fixture(scope="session")
+def base_tokenizer() -> PreTrainedTokenizerBase:
+    """A base's, without the 14 tokens; not to be changed."""
+    words = [text for name in families() for text in load_phrases(name).wording]
+    return train_tokenizer(words * 5, 600)
+
+
+@pytest.fixture
+def tokenizer(base_tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A copy that tokens may be added to."""
+    return deepcopy(base_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def make_model(base_tokenizer: PreTrainedTokenizerBase) -> Callable[[], Qwen2ForCausalLM]:
+    """Makes the same model each time."""
+
+    def make() -> Qwen2ForCausalLM:
+        torch.manual_seed(0)
+        return new_model(TINY, base_tokenizer)
+
+    return make

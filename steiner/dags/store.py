@@ -1,6 +1,6 @@
 """DAGs and Paths as Parquet, one row each, with plain nested columns.
 
-ReasoningDag, Path <-> rows of dags.parquet and paths.parquet
+ReasoningDag, SearchPath <-> rows of dags.parquet and paths.parquet
 
 `datasets.load_dataset("parquet", ...)` opens both. Specs, states and actions are JSON text, since
 each family has its own.
@@ -11,21 +11,21 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steiner.problems import Move, family, load_phrases
+from steiner.tasks import Move, family, load_phrases
 from steiner.types import (
     Decision,
     Message,
     Node,
-    Path,
     Problem,
     ReasoningDag,
     RunError,
+    SearchPath,
     State,
     Step,
     StepTexts,
@@ -81,12 +81,12 @@ def dag_table(dags: Sequence[ReasoningDag]) -> pa.Table:
     return pa.Table.from_pylist([_dag_row(dag) for dag in dags], schema=DAG_SCHEMA)
 
 
-def path_table(paths: Sequence[Path]) -> pa.Table:
-    """One row a Path."""
+def path_table(paths: Sequence[SearchPath]) -> pa.Table:
+    """One row a SearchPath."""
     return pa.Table.from_pylist([_path_row(path) for path in paths], schema=PATH_SCHEMA)
 
 
-def read_paths(file: FilePath, rng: random.Random | None = None) -> Iterator[Path]:
+def read_paths(file: Path, rng: random.Random | None = None) -> Iterator[SearchPath]:
     """The Paths of a paths.parquet, in random order where `rng` is given.
 
     Raises RunError where the file is cut short or of another kind.
@@ -100,7 +100,7 @@ def read_paths(file: FilePath, rng: random.Random | None = None) -> Iterator[Pat
             yield _path(row)
 
 
-def _path_rows(file: FilePath) -> pa.Table:
+def _path_rows(file: Path) -> pa.Table:
     hint = "delete it and run `steiner synth` again"
     try:
         table = pq.read_table(file)
@@ -170,7 +170,7 @@ def _texts_row(texts: StepTexts) -> dict[str, Any]:
     }
 
 
-def _path_row(path: Path) -> dict[str, Any]:
+def _path_row(path: SearchPath) -> dict[str, Any]:
     steps: list[dict[str, Any]] = [
         _texts_row(step.texts)
         | {
@@ -189,7 +189,7 @@ def _path_row(path: Path) -> dict[str, Any]:
     }
 
 
-def _path(row: dict[str, Any]) -> Path:
+def _path(row: dict[str, Any]) -> SearchPath:
     problem = Problem(
         family=row["family"],
         key=row["key"],
@@ -200,7 +200,7 @@ def _path(row: dict[str, Any]) -> Path:
         spec=json.loads(row["spec"]),
     )
     steps = tuple(_step(step) for step in row["steps"])
-    return Path(problem, steps, row["answer"], row["truncated"])
+    return SearchPath(problem, steps, row["answer"], row["truncated"])
 
 
 def _step(row: dict[str, Any]) -> Step:

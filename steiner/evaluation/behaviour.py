@@ -2,7 +2,7 @@
 
 Searches -> rates of steps and of answers, with intervals
 
-Each step is mapped onto the problem's ReasoningDag (dags/trace.py); steps cluster by problem, and
+Each step is mapped onto the problem's ReasoningDag (dags/tracing.py); steps cluster by problem, and
 the intervals know it.
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from steiner.dags.build import build_dag
-from steiner.dags.trace import Trace, TracedStep, trace
-from steiner.evaluation.measures import Estimate, average, rate
-from steiner.evaluation.runner import Search
+from steiner.dags.solver import build_dag
+from steiner.dags.tracing import Trace, TracedStep, trace
+from steiner.evaluation.model_runner import Search
+from steiner.evaluation.statistics import Estimate, average, rate
 from steiner.types import Decision, Status, StopReason
 
 

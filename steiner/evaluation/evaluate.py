@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from steiner.evaluation.behaviour import behaviour, traces
-from steiner.evaluation.outcomes import Outcome, judge, write_outcomes
+from steiner.evaluation.budget_curves import choose_budget, within_budgets
+from steiner.evaluation.graded_answers import GradedAnswer, judge, write_graded_answers
+from steiner.evaluation.model_runner import Runner, Search
 from steiner.evaluation.results import (
     ALL,
     Comparison,
@@ -32,8 +34,6 @@ from steiner.evaluation.results import (
     sampling_records,
     write_results,
 )
-from steiner.evaluation.runner import Runner, Search
-from steiner.evaluation.scaling import choose_budget, within_budgets
 from steiner.evaluation.suites import Task, side_count, suites
 from steiner.evaluation.transcripts import pick
 from steiner.files import write_json
@@ -50,7 +50,7 @@ VALIDATION = "validation"
 class _Findings:
     """What has been found so far."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[GradedAnswer] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     transcripts: list[dict[str, Any]] = field(default_factory=list)
     chosen_budget: int | None = None
@@ -81,7 +81,7 @@ def evaluate(recipe: Recipe, models: Mapping[str, str], out_dir: Path) -> Result
         seconds = round(time.perf_counter() - started, 2)
         found.cost[stage] = {"seconds": seconds, "tokens": runner.tokens}
     results = _results(recipe, final, tasks, found)
-    write_outcomes(out_dir / "outcomes.parquet", found.outcomes)
+    write_graded_answers(out_dir / "outcomes.parquet", found.outcomes)
     write_json(out_dir / "transcripts.json", {"transcripts": found.transcripts})
     write_results(out_dir / "results.json", results)
     return results
@@ -195,10 +195,10 @@ def _results(recipe: Recipe, final: str, tasks: Sequence[Task], found: _Findings
 
 
 def _comparisons(
-    final: str, single: Sequence[Outcome], chosen_budget: int | None
+    final: str, single: Sequence[GradedAnswer], chosen_budget: int | None
 ) -> list[Comparison]:
     """The last model, without a budget and within its own, against every other without one."""
-    settings: dict[tuple[str, int | None], list[Outcome]] = {}
+    settings: dict[tuple[str, int | None], list[GradedAnswer]] = {}
     for outcome in single:
         if outcome.suite == MAIN:
             settings.setdefault((outcome.stage, outcome.budget), []).append(outcome)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from steiner.evaluation.plots import THIRD_PAGE, Line, Plot, draw
-from steiner.evaluation.report_words import family_title, percent, stage_title
+from steiner.evaluation.report_labels import family_title, percent, stage_title
 from steiner.evaluation.results import ALL, Record, Results
+from steiner.evaluation.svg_plots import THIRD_PAGE, Line, Plot, draw
 from steiner.evaluation.training_logs import Curve, History
 
 Figure = dict[str, Any]

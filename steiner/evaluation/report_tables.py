@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from steiner.evaluation.behaviour import FORM, TRAITS
-from steiner.evaluation.report_words import (
+from steiner.evaluation.report_labels import (
     View,
     cell,
     families,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from steiner.evaluation.report_words import (
+from steiner.evaluation.report_labels import (
     STAGE_TITLES,
     View,
     families,

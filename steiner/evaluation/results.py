@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from steiner.evaluation.baselines import RULES, tries
-from steiner.evaluation.measures import Estimate, difference, mcnemar, mean_of, proportion
-from steiner.evaluation.outcomes import Outcome
+from steiner.evaluation.graded_answers import GradedAnswer
+from steiner.evaluation.sampling_baselines import RULES, tries
+from steiner.evaluation.statistics import Estimate, difference, mcnemar, mean_of, proportion
 from steiner.files import read_json, write_json
 
 ALL = "all"
@@ -127,7 +127,7 @@ def record(
     return Record(stage, family, metric, budget, *bounds, tokens)
 
 
-def accuracy_records(metric: str, outcomes: Sequence[Outcome]) -> list[Record]:
+def accuracy_records(metric: str, outcomes: Sequence[GradedAnswer]) -> list[Record]:
     """Accuracy by stage, budget and family, and its mean over families."""
     found = []
     for (stage, budget), part in _grouped(outcomes, lambda o: (o.stage, o.budget)).items():
@@ -143,7 +143,7 @@ def accuracy_records(metric: str, outcomes: Sequence[Outcome]) -> list[Record]:
     return found
 
 
-def sampling_records(samples: Sequence[Outcome]) -> list[Record]:
+def sampling_records(samples: Sequence[GradedAnswer]) -> list[Record]:
     """Majority vote, best of k and pass@k by budget and k, as means over families."""
     found = []
     for (stage, budget), part in _grouped(samples, lambda o: (o.stage, o.budget)).items():
@@ -158,7 +158,7 @@ def sampling_records(samples: Sequence[Outcome]) -> list[Record]:
     return found
 
 
-def compare(first: Sequence[Outcome], second: Sequence[Outcome]) -> list[Comparison]:
+def compare(first: Sequence[GradedAnswer], second: Sequence[GradedAnswer]) -> list[Comparison]:
     """`first` less `second`, by family and as their mean, on the problems that both have."""
     than = {(o.family, o.key): o for o in second}
     pairs = [(o, than[o.family, o.key]) for o in first if (o.family, o.key) in than]
@@ -177,7 +177,7 @@ def compare(first: Sequence[Outcome], second: Sequence[Outcome]) -> list[Compari
     ]
 
 
-_Pair = tuple[Outcome, Outcome]
+_Pair = tuple[GradedAnswer, GradedAnswer]
 
 
 def _family_of_pair(pair: _Pair) -> str:
@@ -188,7 +188,7 @@ def _rights(pairs: Sequence[_Pair]) -> tuple[list[bool], list[bool]]:
     return [one.right for one, _ in pairs], [other.right for _, other in pairs]
 
 
-def _by_problem(samples: Iterable[Outcome]) -> list[list[Outcome]]:
+def _by_problem(samples: Iterable[GradedAnswer]) -> list[list[GradedAnswer]]:
     return [
         sorted(own, key=lambda o: o.sample or 0)
         for own in _grouped(samples, lambda o: o.key).values()

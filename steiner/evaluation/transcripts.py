@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from steiner.dags.trace import Trace, TracedStep
-from steiner.evaluation.outcomes import judge
-from steiner.evaluation.runner import Search
+from steiner.dags.tracing import Trace, TracedStep
+from steiner.evaluation.graded_answers import judge
+from steiner.evaluation.model_runner import Search
 from steiner.types import Decision, Status, Step, Verdict
 
 LONGEST = 24

@@ -12,12 +12,12 @@ from fastapi import FastAPI
 
 import steiner
 from steiner.serving import errors
-from steiner.serving.chat import chat_router
-from steiner.serving.gate import Gate
+from steiner.serving.chat_completions import chat_router
+from steiner.serving.middleware import Gate
+from steiner.serving.operations import models_router, operations_router
 from steiner.serving.page import page_router
 from steiner.serving.responses import responses_router
 from steiner.serving.service import Service
-from steiner.serving.status import models_router, operations_router
 
 
 def create_app(service: Service) -> FastAPI:

@@ -10,9 +10,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
-from steiner.reasoner.engine import Request
+from steiner.inference.engine import Request
+from steiner.serving.engine_thread import Job, Progress, Worker
 from steiner.serving.metrics import Metrics
-from steiner.serving.worker import Job, Progress, Worker
 from steiner.types import Problem, Rollout
 
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Literal
 
-from steiner.serving.account import Ending, Saying
-from steiner.serving.bodies import ResponsesBody
 from steiner.serving.completion import Completion
+from steiner.serving.formatting import StepObject
 from steiner.serving.response_objects import (
     Item,
     Status,
@@ -25,8 +24,9 @@ from steiner.serving.response_objects import (
     status_of,
     summary_text,
 )
-from steiner.serving.scribe import StepObject
-from steiner.serving.sending import event
+from steiner.serving.results import Ending, Saying
+from steiner.serving.schemas import ResponsesBody
+from steiner.serving.streaming import event
 
 
 async def response_events(

@@ -10,10 +10,10 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from steiner.serving.account import TIME_LIMIT, Ending
-from steiner.serving.bodies import ResponsesBody
 from steiner.serving.completion import Completion
-from steiner.serving.scribe import StepObject
+from steiner.serving.formatting import StepObject
+from steiner.serving.results import TIME_LIMIT, Ending
+from steiner.serving.schemas import ResponsesBody
 
 Status = Literal["in_progress", "completed", "incomplete"]
 

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from steiner.serving.account import Account, accounts, sayings
-from steiner.serving.bodies import ResponsesBody
 from steiner.serving.completion import Completion
 from steiner.serving.response_events import response_events
 from steiner.serving.response_objects import (
@@ -26,8 +24,10 @@ from steiner.serving.response_objects import (
     response_object,
     status_of,
 )
-from steiner.serving.sending import EventStream, described
+from steiner.serving.results import Account, accounts, sayings
+from steiner.serving.schemas import ResponsesBody
 from steiner.serving.service import Ask, Service
+from steiner.serving.streaming import EventStream, described
 
 
 def responses_router(service: Service) -> APIRouter:

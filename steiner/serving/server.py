@@ -18,7 +18,7 @@ from types import FrameType
 
 import uvicorn
 
-from steiner.heap import keep_freed_memory
+from steiner.allocator import keep_freed_memory
 from steiner.serving.app import create_app
 from steiner.serving.service import Service
 from steiner.serving.settings import Settings

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING
 import torch
 from jinja2 import TemplateError
 
-from steiner.language.tokenizer import Vocabulary
-from steiner.reasoner.answer import posed
-from steiner.reasoner.budget import Budget, shortest_completion
-from steiner.reasoner.engine import Engine, Request
-from steiner.reasoner.loading import load_reasoning_model
-from steiner.reasoner.reasoner import as_messages, samplings, step_limit
-from steiner.reasoner.sampling import Sampling, own_sampling
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.answer import posed
+from steiner.inference.budget import Budget, shortest_completion
+from steiner.inference.engine import Engine, Request
+from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.reasoner import as_messages, samplings, step_limit
+from steiner.inference.sampling import Sampling, own_sampling
 from steiner.serving.completion import Completion
+from steiner.serving.engine_thread import Worker
 from steiner.serving.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel
 from steiner.serving.metrics import Metrics
 from steiner.serving.settings import Settings
-from steiner.serving.worker import Worker
 from steiner.types import Message, Problem, UserError
 
 if TYPE_CHECKING:

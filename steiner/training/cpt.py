@@ -16,16 +16,17 @@ import torch
 from transformers import PreTrainedModel
 
 from steiner.dags.store import read_paths
+from steiner.data.mixture import encode_paths, held_out_rows, pack_documents
+from steiner.data.ordinary_text import documents
 from steiner.files import write_json
-from steiner.language.codec import Codec
-from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens
-from steiner.problems import random_stream
-from steiner.reasoner.models import load_model
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.models.loading import load_model
+from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.training.mixture import encode_paths, held_out_rows, pack_documents, perplexity
-from steiner.training.ordinary import documents
+from steiner.training.losses import perplexity
 from steiner.training.trainer import ask_by, schedule_of, train_sequences
-from steiner.types import Sequence as TokenSequence
+from steiner.types import TokenSequence
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:

@@ -14,15 +14,14 @@ from functools import partial
 from pathlib import Path
 
 from steiner.dags.store import read_paths
-from steiner.language.codec import Codec
-from steiner.language.tokenizer import Vocabulary
-from steiner.problems import random_stream
-from steiner.reasoner.models import load_model
+from steiner.data.mixture import encode_paths
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary
+from steiner.models.loading import load_model
+from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SftRecipe
-from steiner.training.mixture import encode_paths
 from steiner.training.trainer import ask_by, schedule_of, train_sequences
-from steiner.types import Path as SearchPath
-from steiner.types import Sequence as TokenSequence
+from steiner.types import SearchPath, TokenSequence
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:

@@ -28,14 +28,14 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
+from steiner.data.batching import TokenBatches, collate
+from steiner.data.packed_rows import lengths_of
 from steiner.files import read_json, remove_folder
-from steiner.reasoner.precision import wants_bf16
+from steiner.models.precision import wants_bf16
 from steiner.recipe import SamplingRecipe
-from steiner.training.batches import TokenBatches, collate
-from steiner.training.optim import build_optimizer
-from steiner.training.rows import lengths_of
-from steiner.types import RunError
-from steiner.types import Sequence as TokenSequence
+from steiner.training.losses import token_losses
+from steiner.training.optimizers import build_optimizer
+from steiner.types import RunError, TokenSequence
 
 _WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
 """Tokens; compiling takes most of a minute."""
@@ -92,20 +92,6 @@ def schedule_of(stage: StageRecipe, seed: int) -> Schedule:
         report_to=stage.report_to,
         save_every_steps=stage.save_every_steps,
     )
-
-
-def token_losses(
-    model: PreTrainedModel, ids_BT: torch.Tensor, weights_BT: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy (N,) of the N tokens that carry a loss weight, and their weights (N,)."""
-    hidden_BTD = model.get_decoder()(input_ids=ids_BT, use_cache=False).last_hidden_state
-    chosen = weights_BT[:, 1:] != 0
-    hidden_ND = hidden_BTD[:, :-1][chosen]
-    logits_NV = model.get_output_embeddings()(hidden_ND)
-    loss_N = torch.nn.functional.cross_entropy(
-        logits_NV.float(), ids_BT[:, 1:][chosen], reduction="none"
-    )
-    return loss_N, weights_BT[:, 1:][chosen]
 
 
 class SequenceTrainer(Trainer):

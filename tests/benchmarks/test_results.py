@@ -10,7 +10,7 @@ import pytest
 from benchmarks.page import TABLE, page, write_page
 from benchmarks.results import Measured, Record, merge_results, read_results, record
 from benchmarks.run import FIGURES, main
-from steiner.evaluation.measures import Estimate
+from steiner.evaluation.statistics import Estimate
 from steiner.types import RunError
 
 

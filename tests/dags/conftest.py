@@ -8,8 +8,8 @@ from itertools import islice
 
 import pytest
 
-from steiner.dags.build import build_dag
-from steiner.problems import generate_problems
+from steiner.dags.solver import build_dag
+from steiner.tasks import generate_problems
 from steiner.types import ReasoningDag, Split
 
 LEVELS = {"countdown": 2, "jugs": 1, "knights_knaves": 2, "mini_sudoku": 1}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from pathlib import Path as FilePath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steiner.dags.paths import Walk, sample_paths
+from steiner.dags.path_sampling import Walk, sample_paths
 from steiner.dags.store import (
     DAG_SCHEMA,
     PATH_SCHEMA,
@@ -20,8 +20,9 @@ from steiner.dags.store import (
     read_paths,
     state_from_json,
 )
-from steiner.problems import families, family, load_phrases, random_stream
-from steiner.types import Path, ReasoningDag, RunError, StepTexts
+from steiner.randomness import random_stream
+from steiner.tasks import families, family, load_phrases
+from steiner.types import ReasoningDag, RunError, SearchPath, StepTexts
 
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
@@ -32,24 +33,24 @@ def dags(dags_of: DagsOf) -> list[ReasoningDag]:
 
 
 @pytest.fixture(scope="module")
-def paths(dags: list[ReasoningDag]) -> list[Path]:
+def paths(dags: list[ReasoningDag]) -> list[SearchPath]:
     rng = random_stream("test store")
     walk = Walk(explore=0.6, cut=0.3)
     return [path for dag in dags for path in sample_paths(dag, 3, walk, rng)]
 
 
 @pytest.fixture
-def file(paths: list[Path], tmp_path: FilePath) -> FilePath:
+def file(paths: list[SearchPath], tmp_path: Path) -> Path:
     pq.write_table(path_table(paths), tmp_path / "paths.parquet")
     return tmp_path / "paths.parquet"
 
 
-def test_paths_come_back_as_they_were(file: FilePath, paths: list[Path]) -> None:
+def test_paths_come_back_as_they_were(file: Path, paths: list[SearchPath]) -> None:
     assert list(read_paths(file)) == paths
     assert any(path.truncated for path in paths)
 
 
-def test_random_order_is_that_of_the_stream(file: FilePath, paths: list[Path]) -> None:
+def test_random_order_is_that_of_the_stream(file: Path, paths: list[SearchPath]) -> None:
     first, again, other = (list(read_paths(file, random.Random(seed))) for seed in (1, 1, 2))
     assert first == again != other
     for read in (first, other):
@@ -58,7 +59,7 @@ def test_random_order_is_that_of_the_stream(file: FilePath, paths: list[Path]) -
 
 
 def test_datasets_opens_both(
-    file: FilePath, dags: list[ReasoningDag], paths: list[Path], tmp_path: FilePath
+    file: Path, dags: list[ReasoningDag], paths: list[SearchPath], tmp_path: Path
 ) -> None:
     from datasets import load_dataset
 
@@ -110,7 +111,7 @@ def test_a_node_has_the_texts_of_a_step_to_it(dags: list[ReasoningDag]) -> None:
 # ---------------------------------------------------------------------- damage
 
 
-def _error_of(file: FilePath) -> str:
+def _error_of(file: Path) -> str:
     with pytest.raises(RunError, match="cannot read") as caught:
         next(read_paths(file))
     assert caught.value.hint == "delete it and run `steiner synth` again"
@@ -120,24 +121,24 @@ def _error_of(file: FilePath) -> str:
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.999])
-def test_file_cut_short_is_one_clear_line(file: FilePath, kept: float) -> None:
+def test_file_cut_short_is_one_clear_line(file: Path, kept: float) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[: int(kept * len(whole))])
     _error_of(file)
 
 
-def test_file_damaged_in_the_middle_is_one_clear_line(file: FilePath) -> None:
+def test_file_damaged_in_the_middle_is_one_clear_line(file: Path) -> None:
     whole = bytearray(file.read_bytes())
     whole[100:300] = bytes(200)
     file.write_bytes(whole)
     _error_of(file)
 
 
-def test_absent_file_is_one_clear_line(tmp_path: FilePath) -> None:
+def test_absent_file_is_one_clear_line(tmp_path: Path) -> None:
     _error_of(tmp_path / "paths.parquet")
 
 
-def test_file_of_another_kind_is_one_clear_line(file: FilePath, dags: list[ReasoningDag]) -> None:
+def test_file_of_another_kind_is_one_clear_line(file: Path, dags: list[ReasoningDag]) -> None:
     pq.write_table(dag_table(dags), file)
     _error_of(file)
     pq.write_table(pa.table({"family": [1, 2]}), file)

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from steiner.dags.build import build_dag
-from steiner.dags.paths import Walk, sample_paths
-from steiner.evaluation import runner
+from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.solver import build_dag
+from steiner.evaluation import model_runner as runner
 from steiner.evaluation.evaluate import evaluate
 from steiner.evaluation.results import Results
-from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
-from steiner.problems import generate_problems, random_stream
+from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.randomness import random_stream
 from steiner.recipe import EvalRecipe, ProblemsRecipe, Recipe
+from steiner.tasks import generate_problems
 from steiner.types import Split
 from tests.small_model import small_qwen2
 

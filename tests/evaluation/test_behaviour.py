@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from steiner.evaluation.behaviour import behaviour, traces
-from steiner.evaluation.runner import Search
+from steiner.evaluation.model_runner import Search
 from steiner.evaluation.suites import Task
 from steiner.evaluation.transcripts import pick, transcript
 from steiner.types import Decision, Rollout, StopReason

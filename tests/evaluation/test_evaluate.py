@@ -4,9 +4,9 @@ import json
 
 import torch
 
-from steiner.evaluation import runner
+from steiner.evaluation import model_runner as runner
 from steiner.evaluation.evaluate import evaluate
-from steiner.evaluation.outcomes import read_outcomes
+from steiner.evaluation.graded_answers import read_graded_answers
 from steiner.evaluation.results import ALL, read_results
 from tests.evaluation.conftest import RECIPE
 
@@ -34,7 +34,7 @@ def test_the_last_stage_alone_is_swept_and_sampled(evaluated):
 
 def test_no_pair_of_suites_but_the_wordings_shares_a_problem(evaluated):
     keys = {}
-    for outcome in read_outcomes(evaluated.run_dir / "evaluate" / "outcomes.parquet"):
+    for outcome in read_graded_answers(evaluated.run_dir / "evaluate" / "outcomes.parquet"):
         keys.setdefault(outcome.suite, set()).add(outcome.key)
     assert keys["wording"] <= keys["test"]
     assert not keys["validation"] & (keys["test"] | keys["wording"])

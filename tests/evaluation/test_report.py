@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from steiner.evaluation.behaviour import traces
+from steiner.evaluation.model_runner import Search
 from steiner.evaluation.report import write_report
-from steiner.evaluation.runner import Search
 from steiner.evaluation.suites import Task
 from steiner.evaluation.transcripts import transcript
 from steiner.files import write_json

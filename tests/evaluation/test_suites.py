@@ -2,10 +2,10 @@
 
 import random
 
-from steiner.dags.build import build_dag
-from steiner.dags.paths import shortest_path
+from steiner.dags.path_sampling import shortest_path
+from steiner.dags.solver import build_dag
 from steiner.evaluation.suites import suites
-from steiner.problems import load_phrases
+from steiner.tasks import load_phrases
 from steiner.types import Split
 from tests.evaluation.conftest import RECIPE
 

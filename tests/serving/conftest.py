@@ -19,7 +19,7 @@ import uvicorn
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from steiner.language.tokenizer import (
+from steiner.format.tokenizer import (
     CHAT_TEMPLATE,
     PAD,
     TURN_END,
@@ -27,7 +27,7 @@ from steiner.language.tokenizer import (
     Vocabulary,
     add_reasoning_tokens,
 )
-from steiner.reasoner.loading import load_reasoning_model
+from steiner.inference.model_loading import load_reasoning_model
 from steiner.serving.app import create_app
 from steiner.serving.server import StoppableServer, listen
 from steiner.serving.service import Service

@@ -12,15 +12,15 @@ import httpx
 import pytest
 import uvicorn
 
-from steiner.dags.build import build_dag
-from steiner.language import format as fmt
-from steiner.problems import families, recognise
-from steiner.reasoner.engine import Engine
-from steiner.reasoner.loading import load_reasoning_model
+from steiner.dags.solver import build_dag
+from steiner.format import grammar
+from steiner.inference.engine import Engine
+from steiner.inference.model_loading import load_reasoning_model
 from steiner.serving.app import create_app
 from steiner.serving.server import StoppableServer, listen
 from steiner.serving.service import Service
 from steiner.serving.settings import Settings
+from steiner.tasks import families, recognise
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -36,7 +36,8 @@ PATIENCE_MS = 60_000
 """Until something that must come is given up: a busy machine is slow, and that is no failure."""
 CHAT = "**/v1/chat/completions"
 SUMMARY, BACKTRACK = (
-    fmt.SPECIAL_TOKENS.index(token) for token in ("<|reasoning_step_summary_end|>", fmt.BACKTRACK)
+    grammar.SPECIAL_TOKENS.index(token)
+    for token in ("<|reasoning_step_summary_end|>", grammar.BACKTRACK)
 )
 
 

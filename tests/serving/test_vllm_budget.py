@@ -7,14 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steiner.language import format as fmt
-from steiner.language.format import GrammarState
-from steiner.reasoner.budget import OPENING, Budget, Limits, shortest_completion
-from steiner.serving.vllm.slots import SlotLimits, budget_of
+from steiner.format import grammar
+from steiner.format.grammar import GrammarState
+from steiner.inference.budget import OPENING, Budget, Limits, shortest_completion
+from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
 from steiner.types import UserError
 
 CPU = torch.device("cpu")
-OPENING_CLASSES = [fmt.SPECIAL_TOKENS.index(token) for token in OPENING]
+OPENING_CLASSES = [grammar.SPECIAL_TOKENS.index(token) for token in OPENING]
 
 
 class OneTokenAClass:
@@ -32,7 +32,7 @@ def budgets(draw):
 
 
 def slots_with(*chosen, num_slots=8):
-    limits = SlotLimits(OneTokenAClass(), fmt.NUM_CLASSES, num_slots, CPU)
+    limits = SlotLimits(OneTokenAClass(), grammar.NUM_CLASSES, num_slots, CPU)
     for slot, budget in chosen:
         limits.begin(slot, budget)
     return limits
@@ -40,7 +40,7 @@ def slots_with(*chosen, num_slots=8):
 
 def allowed(limits, slots):
     """Token classes that each of the slots may write."""
-    logits = limits.constrain(torch.zeros(len(slots), fmt.NUM_CLASSES), torch.tensor(slots))
+    logits = limits.constrain(torch.zeros(len(slots), grammar.NUM_CLASSES), torch.tensor(slots))
     return [set(row.isfinite().nonzero()[:, 0].tolist()) for row in logits]
 
 
@@ -48,7 +48,7 @@ class Embedded:
     """One request in the embedded engine, whose opening stands before it begins."""
 
     def __init__(self, budget):
-        self.limits = Limits(OneTokenAClass(), fmt.NUM_CLASSES, 1, CPU)
+        self.limits = Limits(OneTokenAClass(), grammar.NUM_CLASSES, 1, CPU)
         self.limits.begin(0, budget, reasoning=True)
         self.written = list(OPENING_CLASSES)
 
@@ -81,7 +81,7 @@ def test_any_walk_is_masked_as_in_the_embedded_engine(chosen, random, data):
                 assert may == {OPENING_CLASSES[len(written)]}
             else:
                 assert may == embedded.allowed()
-            token = fmt.TEXT if fmt.TEXT in may and random.random() < wordiness else None
+            token = grammar.TEXT if grammar.TEXT in may and random.random() < wordiness else None
             tokens.append(random.choice(sorted(may)) if token is None else token)
             written.append(tokens[-1])
             if len(written) > len(OPENING) and embedded.write(tokens[-1]):
@@ -90,7 +90,7 @@ def test_any_walk_is_masked_as_in_the_embedded_engine(chosen, random, data):
     for slot, budget in zip(slots, chosen, strict=True):
         embedded, written = finished[slot]
         assert written == embedded.written
-        parsed = fmt.parse(written)
+        parsed = grammar.parse(written)
         assert parsed.state is GrammarState.DONE
         assert len(written) <= budget.max_tokens
         assert budget.max_steps is None or len(parsed.spans) <= budget.max_steps
@@ -114,13 +114,13 @@ def test_nothing_but_the_close_follows_the_close():
         assert len(may) == 1
         written += may
         limits.follow(torch.tensor([0]), torch.tensor(written[-1:]))
-    assert fmt.parse(written[:13]).state is GrammarState.DONE
-    assert written[12:] == [fmt.CLOSE] * 3
+    assert grammar.parse(written[:13]).state is GrammarState.DONE
+    assert written[12:] == [grammar.CLOSE] * 3
 
 
 def test_format_wins_where_another_rule_leaves_nothing():
     limits = slots_with((0, Budget()), (1, Budget()))
-    logits = torch.ones(2, fmt.NUM_CLASSES)
+    logits = torch.ones(2, grammar.NUM_CLASSES)
     logits[0, OPENING_CLASSES[0]] = -torch.inf
     constrained = limits.constrain(logits, torch.tensor([0, 1]))
     assert constrained.argmax(1).tolist() == [OPENING_CLASSES[0]] * 2

@@ -15,14 +15,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steiner.language import format as fmt
-from steiner.language.format import GrammarState
-from steiner.reasoner.budget import Budget, shortest_completion
-from steiner.reasoner.engine import Request
-from steiner.reasoner.reference import allowed_classes
+from steiner.format import grammar
+from steiner.format.grammar import GrammarState
+from steiner.inference.budget import Budget, shortest_completion
+from steiner.inference.engine import Request
+from steiner.inference.reference import allowed_classes
+from steiner.serving.vllm.batch_constraints import SlotLimits
 from steiner.serving.vllm.runner_v1 import BudgetOnV1
 from steiner.serving.vllm.runner_v2 import BudgetOnV2
-from steiner.serving.vllm.slots import SlotLimits
 
 NUM_SLOTS, MAX_LENGTH = 4, 160
 
@@ -35,7 +35,7 @@ class OneTokenAClass:
 
 
 def limits():
-    return SlotLimits(OneTokenAClass(), fmt.NUM_CLASSES, NUM_SLOTS, torch.device("cpu"))
+    return SlotLimits(OneTokenAClass(), grammar.NUM_CLASSES, NUM_SLOTS, torch.device("cpu"))
 
 
 @dataclass(eq=False)
@@ -65,7 +65,7 @@ def asked(draw):
     if draw(st.booleans()):
         steps["max_steps"] = draw(st.integers(max(1, steps.get("min_steps", 0)), 5))
     max_tokens = draw(st.integers(shortest_completion(), 200))
-    return Asked([fmt.OTHER] * draw(st.integers(1, 20)), steps, max_tokens)
+    return Asked([grammar.OTHER] * draw(st.integers(1, 20)), steps, max_tokens)
 
 
 class Direction(Enum):
@@ -112,7 +112,7 @@ class RunnerV2:
     """Keeps tokens by slot, and lays the batch out in any order."""
 
     def __init__(self):
-        self.tokens = torch.full((NUM_SLOTS, MAX_LENGTH), fmt.OTHER, dtype=torch.int32)
+        self.tokens = torch.full((NUM_SLOTS, MAX_LENGTH), grammar.OTHER, dtype=torch.int32)
         self.prompt_len = np.zeros(NUM_SLOTS, dtype=np.int32)
         states = SimpleNamespace(
             max_num_reqs=NUM_SLOTS,
@@ -158,15 +158,15 @@ def test_every_row_is_held_to_its_own_budget(runner_of, requests, random, data):
         elif len(running) > 1 and random.random() < 0.05:
             waiting.append(running.pop(random.randrange(len(running))))
         rows = list(runner.lay_out(running, random))
-        logits = runner.logits(torch.zeros(len(rows), fmt.NUM_CLASSES))
+        logits = runner.logits(torch.zeros(len(rows), grammar.NUM_CLASSES))
         for one, row in zip(rows, logits, strict=True):
             may = set(row.isfinite().nonzero()[:, 0].tolist())
             assert may == allowed_classes(one.written, one.request)
-            wordy = fmt.TEXT in may and random.random() < wordiness
-            one.written.append(fmt.TEXT if wordy else random.choice(sorted(may)))
-        running = [one for one in running if one.written[-1] != fmt.CLOSE]
+            wordy = grammar.TEXT in may and random.random() < wordiness
+            one.written.append(grammar.TEXT if wordy else random.choice(sorted(may)))
+        running = [one for one in running if one.written[-1] != grammar.CLOSE]
     for one in requests:
-        assert fmt.parse(one.written).state is GrammarState.DONE
+        assert grammar.parse(one.written).state is GrammarState.DONE
         assert len(one.written) <= one.request.budget.max_tokens
 
 
@@ -178,5 +178,5 @@ def test_v2_leaves_slots_alone_that_no_request_is_in():
         idx_mapping=torch.zeros(1, dtype=torch.int32),
         seq_lens_upper_bound_np=np.array([MAX_LENGTH], dtype=np.int32),
     )
-    logits = runner.processor.apply(torch.zeros(1, fmt.NUM_CLASSES), context)
+    logits = runner.processor.apply(torch.zeros(1, grammar.NUM_CLASSES), context)
     assert logits.isfinite().sum() == 1

@@ -15,20 +15,21 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
-from steiner.dags.build import build_dag
-from steiner.dags.paths import Walk, sample_paths
+from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.solver import build_dag
 from steiner.dags.store import path_table, read_paths
-from steiner.language.format import SPECIAL_TOKENS
-from steiner.language.tokenizer import Vocabulary
-from steiner.problems import families, generate_problems, random_stream
-from steiner.reasoner.models import load_model
+from steiner.data.mixture import ROW_TOKENS, PackedRows
+from steiner.data.ordinary_text import Document
+from steiner.format.grammar import SPECIAL_TOKENS
+from steiner.format.tokenizer import Vocabulary
+from steiner.models.loading import load_model
+from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRecipe
+from steiner.tasks import families, generate_problems
 from steiner.training import cpt, sft
 from steiner.training.cpt import grow_embeddings
-from steiner.training.mixture import ROW_TOKENS, PackedRows, perplexity
-from steiner.training.ordinary import Document
-from steiner.types import Path as SearchPath
-from steiner.types import Sequence, Split, UserError
+from steiner.training.losses import perplexity
+from steiner.types import SearchPath, Split, TokenSequence, UserError
 
 WATER = Document(("What do jugs do? ", "Jugs hold water. " * 8))
 MakeModel = Callable[[], Qwen2ForCausalLM]
@@ -74,9 +75,9 @@ def ordinary_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def learnt_from(monkeypatch: pytest.MonkeyPatch) -> list[list[Sequence]]:
+def learnt_from(monkeypatch: pytest.MonkeyPatch) -> list[list[TokenSequence]]:
     """What each training was given."""
-    given: list[list[Sequence]] = []
+    given: list[list[TokenSequence]] = []
 
     def spy(stage: Any) -> None:
         train = stage.train_sequences
@@ -93,7 +94,7 @@ def learnt_from(monkeypatch: pytest.MonkeyPatch) -> list[list[Sequence]]:
 
 
 def test_base_to_cpt_to_sft(
-    recipe: Recipe, run_dir: Path, learnt_from: list[list[Sequence]]
+    recipe: Recipe, run_dir: Path, learnt_from: list[list[TokenSequence]]
 ) -> None:
     base, base_tokenizer = load_model(recipe.base.source)
     cpt.train(recipe, run_dir, run_dir / "cpt")
@@ -111,7 +112,7 @@ def test_base_to_cpt_to_sft(
     _check_sft(learnt_from[1], run_dir, Vocabulary.require(tokenizer))
 
 
-def _check_cpt(sequences: list[Sequence], recipe: Recipe, old_size: int) -> None:
+def _check_cpt(sequences: list[TokenSequence], recipe: Recipe, old_size: int) -> None:
     ordinary = [s for s in sequences if not any(i >= old_size for i in s.token_ids)]
     paths = [s for s in sequences if s not in ordinary]
     assert paths
@@ -127,7 +128,7 @@ def _check_cpt(sequences: list[Sequence], recipe: Recipe, old_size: int) -> None
     assert 6000 * 0.7 <= num_reasoning < 6000 * 0.7 + len(families()) * longest
 
 
-def _check_sft(sequences: list[Sequence], run_dir: Path, vocabulary: Vocabulary) -> None:
+def _check_sft(sequences: list[TokenSequence], run_dir: Path, vocabulary: Vocabulary) -> None:
     """Each starts with its question, without loss; then reasoning, answer and end, with loss."""
     prompts = {
         tuple(vocabulary.encode_prompt(path.problem.messages))
@@ -163,7 +164,7 @@ def test_cpt_of_a_damaged_base_is_refused(recipe: Recipe, run_dir: Path) -> None
 
 
 def test_the_same_seed_learns_the_same(
-    recipe: Recipe, run_dir: Path, learnt_from: list[list[Sequence]]
+    recipe: Recipe, run_dir: Path, learnt_from: list[list[TokenSequence]]
 ) -> None:
     little = replace(recipe, cpt=replace(recipe.cpt, tokens=300, ordinary_fraction=0.0))
     for seed, name in ((0, "a"), (0, "b"), (1, "c")):

@@ -19,18 +19,18 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from steiner.problems import random_stream
+from steiner.data.batching import collate
+from steiner.randomness import random_stream
 from steiner.recipe import SftRecipe
-from steiner.training.batches import collate
+from steiner.training.losses import token_losses
 from steiner.training.trainer import (
     Schedule,
     SequenceTrainer,
     last_checkpoint,
     schedule_of,
-    token_losses,
     train_sequences,
 )
-from steiner.types import Sequence
+from steiner.types import TokenSequence
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
 
@@ -47,11 +47,11 @@ SCHEDULE = Schedule(
 )
 
 
-def _sequence(*ids: int, weights: tuple[float, ...] | None = None) -> Sequence:
-    return Sequence(ids, weights or (1.0,) * len(ids), (-1,) * len(ids))
+def _sequence(*ids: int, weights: tuple[float, ...] | None = None) -> TokenSequence:
+    return TokenSequence(ids, weights or (1.0,) * len(ids), (-1,) * len(ids))
 
 
-def _sequences(count: int = 16) -> list[Sequence]:
+def _sequences(count: int = 16) -> list[TokenSequence]:
     rng = random_stream("test trainer")
     rows = ([rng.randrange(500) for _ in range(rng.randint(5, 15))] for _ in range(count))
     return [
@@ -62,7 +62,7 @@ def _sequences(count: int = 16) -> list[Sequence]:
 # ---------------------------------------------------------------------- loss
 
 
-def _by_hand(model: Qwen2ForCausalLM, sequence: Sequence) -> list[tuple[float, float]]:
+def _by_hand(model: Qwen2ForCausalLM, sequence: TokenSequence) -> list[tuple[float, float]]:
     """(cross-entropy, weight) of each token after the first, one prefix after the other."""
     found = []
     for end in range(1, len(sequence.token_ids)):

@@ -12,14 +12,13 @@ import pytest
 import torch
 
 from benchmarks.vllm_server import vllm_served
-from steiner.language.codec import Codec
-from steiner.language.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
-from steiner.problems import load_phrases
-from steiner.reasoner.budget import Budget
-from steiner.reasoner.engine import Engine, Request
-from steiner.reasoner.loading import load_reasoning_model
-from steiner.types import Message, Rollout
-from steiner.types import Path as SearchPath
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.inference.budget import Budget
+from steiner.inference.engine import Engine, Request
+from steiner.inference.model_loading import load_reasoning_model
+from steiner.tasks import load_phrases
+from steiner.types import Message, Rollout, SearchPath
 from tests.conftest import learn_by_heart
 from tests.small_model import small_qwen2
 

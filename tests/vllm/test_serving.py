@@ -11,12 +11,12 @@ import httpx
 import openai
 import pytest
 
-from steiner.language import format as fmt
-from steiner.language.format import GrammarState
-from steiner.reasoner.answer import reasoning_tokens
-from steiner.reasoner.budget import shortest_completion
-from steiner.reasoner.tree import plant
-from steiner.serving.scribe import reasoning_text
+from steiner.format import grammar
+from steiner.format.grammar import GrammarState
+from steiner.inference.answer import reasoning_tokens
+from steiner.inference.budget import shortest_completion
+from steiner.inference.search_tree import build_tree
+from steiner.serving.formatting import reasoning_text
 
 pytestmark = pytest.mark.vllm
 
@@ -47,7 +47,7 @@ def fields_of(limits):
 
 def told_by(rollout):
     """Reasoning and content as the embedded server words them."""
-    steps, _ = plant(rollout.steps)
+    steps, _ = build_tree(rollout.steps)
     return reasoning_text(steps), rollout.answer
 
 
@@ -115,7 +115,7 @@ def test_what_is_drawn_at_random_keeps_the_format_and_the_budget(ask, embedded):
     limits = {"min_steps": 2, "max_steps": 4, "max_tokens": 900}
     answer = ask(QUESTION, n=8, temperature=2, seed=1, return_token_ids=True, **fields_of(limits))
     for choice in answer.json()["choices"]:
-        parsed = fmt.parse(embedded.vocabulary.classes(choice["token_ids"]))
+        parsed = grammar.parse(embedded.vocabulary.classes(choice["token_ids"]))
         assert parsed.state is GrammarState.DONE
         assert 2 <= len(parsed.spans) <= 4
 

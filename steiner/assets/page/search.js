@@ -79,7 +79,7 @@ export class Search {
     return { texts, kind, parent, decision: null, draft: !this.ended };
   }
 
-  /* Where the draft will hang, by the server's own rule (steiner/reasoner/tree.py): at the depth
+  /* Where the draft will hang, by the server's own rule (steiner/inference/search_tree.py): at the depth
      that its words name, else one deeper or, after a backtrack, at the same depth again. */
   #guessedParent({ next_step: text = "" }) {
     const branch = wayTo(this.#done, this.#done.length - 1);
@@ -109,7 +109,7 @@ function marked(steps) {
   });
 }
 
-/* The answers of several searches, most votes first, by the server's rule (reasoner/vote.py) but
+/* The answers of several searches, most votes first, by the server's rule (inference/voting.py) but
    for ties: it knows which answer is likelier, the page takes the earlier one. */
 export function tally(searches) {
   const votes = new Map();

@@ -16,8 +16,8 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from steiner.problems import family, generate_problems, load_phrases
 from steiner.recipe import Recipe
+from steiner.tasks import family, generate_problems, load_phrases
 from steiner.types import Problem, Split
 
 SIDE_SHARE = 0.25

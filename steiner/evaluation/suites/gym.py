@@ -18,8 +18,9 @@ from itertools import islice
 from typing import Any
 
 from steiner.evaluation.suites import Suite, Task, side_count
-from steiner.problems import family, load_phrases, pose, random_stream
+from steiner.randomness import random_stream
 from steiner.recipe import Recipe
+from steiner.tasks import family, load_phrases, pose
 from steiner.types import Problem, Spec, Split
 
 SETTINGS: Mapping[str, Mapping[int, Mapping[str, int]]] = {

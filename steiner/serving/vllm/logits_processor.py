@@ -17,10 +17,10 @@ import torch
 from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.sample.logits_processor import LogitsProcessor as ProcessorOnV1
 
-from steiner.language.tokenizer import Vocabulary
+from steiner.format.tokenizer import Vocabulary
+from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
 from steiner.serving.vllm.runner_v1 import BudgetOnV1
 from steiner.serving.vllm.runner_v2 import BudgetOnV2
-from steiner.serving.vllm.slots import SlotLimits, budget_of
 from steiner.types import UserError
 
 try:

@@ -21,9 +21,9 @@ from typing import Any
 from vllm.entrypoints.generate.base.protocol import DeltaMessage
 from vllm.reasoning import ReasoningParser, ReasoningParserManager
 
-from steiner.language.tokenizer import Vocabulary
-from steiner.serving.scribe import Delta, Scribe
-from steiner.serving.vllm.reading import num_reasoning, reasoning_ended, token_ids
+from steiner.format.tokenizer import Vocabulary
+from steiner.serving.formatting import Delta, Scribe
+from steiner.serving.vllm.token_recovery import num_reasoning, reasoning_ended, token_ids
 
 
 class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]

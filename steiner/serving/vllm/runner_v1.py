@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from steiner.serving.vllm.slots import SlotLimits, budget_of
+from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
 
 
 class BatchUpdate(Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from steiner.serving.vllm.slots import SlotLimits, budget_of
+from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
 
 _NOT_BEGUN = np.iinfo(np.int64).max
 """More tokens than there are: nothing is read for a slot that no request is in."""

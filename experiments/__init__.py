@@ -1,0 +1,1 @@
+"""Experiments: baselines and rival models that only benchmarks use."""

@@ -1,0 +1,108 @@
+"""What the search model is compared with: models that have never searched.
+
+fresh training problems -> shortest Paths -> Sequences -> model folder
+
+- direct: answers at once; the same base, trainer and optimiser.
+- shortest: writes the same steps, but only those of a shortest path: no wrong turn, no backtrack.
+- large: direct, with several times the parameters; the same base, grown to that size.
+
+All see fresh problems in training wordings for as long as they train, which is more data than the
+search model gets. The caller matches their time or FLOPs (benchmarks/compute.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from experiments.fresh_paths import shortest_paths
+from experiments.model_growth import grown
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.models.loading import load_model
+from steiner.recipe import Recipe
+from steiner.training.cpt import grow_embeddings
+from steiner.training.sft import encoder
+from steiner.training.trainer import ask_by, schedule_of, train_sequences
+from steiner.types import SearchPath, TokenSequence
+
+Encoder = Callable[[Codec, SearchPath], TokenSequence]
+
+Training = Callable[[Recipe, Path, int], None]
+"""(recipe, out_dir, tokens): train_direct and train_shortest."""
+
+
+def train_direct(recipe: Recipe, out_dir: Path, tokens: int, *, times: int = 1) -> None:
+    """Trains the base of `recipe` to answer at once; goes on from its checkpoint if killed.
+
+    Above 1, `times` is how many times the base's parameters the model has; it is the base still
+    when it begins (experiments/model_growth.py). It never gets the reasoning tokens: by their
+    absence the evaluation knows that it answers directly.
+    """
+    set_seed(recipe.seed)
+    model, tokenizer = load_model(recipe.base.source)
+    if times > 1:
+        model = grown(model, times, recipe.seed)
+    _train_answers(recipe, model, tokenizer, out_dir, tokens, encode_direct)
+
+
+def train_shortest(recipe: Recipe, out_dir: Path, tokens: int) -> None:
+    """Trains the base of `recipe` on shortest paths, with the loss weights of SFT; goes on from its
+    checkpoint if killed."""
+    set_seed(recipe.seed)
+    model, tokenizer = load_model(recipe.base.source)
+    num_new = add_reasoning_tokens(tokenizer)
+    grow_embeddings(model, len(tokenizer), num_new)
+    ask_by(model, recipe.sampling)
+
+    def encode(codec: Codec, path: SearchPath) -> TokenSequence:
+        return encoder(codec, recipe.sft)(path)
+
+    _train_answers(recipe, model, tokenizer, out_dir, tokens, encode)
+
+
+def encode_direct(codec: Codec, path: SearchPath) -> TokenSequence:
+    """The question and the path's answer, without its steps."""
+    return codec.encode_answer(path.problem.messages, path.answer)
+
+
+def _train_answers(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    out_dir: Path,
+    tokens: int,
+    encode: Encoder,
+) -> None:
+    """As the SFT stage trains, on `tokens` tokens of shortest paths written by `encode`."""
+    codec = _codec(tokenizer)
+    paths = shortest_paths(recipe, "baselines")
+    sequences = _take((encode(codec, path) for path in paths), tokens)
+    schedule = schedule_of(replace(recipe.sft, tokens=tokens), recipe.seed)
+    train_sequences(model, tokenizer, sequences, schedule, out_dir)
+
+
+def _codec(tokenizer: PreTrainedTokenizerBase) -> Codec:
+    """A codec for `tokenizer` as it would be with the reasoning tokens; it stays as it is."""
+    extended = copy.deepcopy(tokenizer)
+    add_reasoning_tokens(extended)
+    return Codec(Vocabulary.require(extended))
+
+
+def _take(sequences: Iterable[TokenSequence], tokens: int) -> list[TokenSequence]:
+    """The first that make `tokens` tokens together."""
+    chosen: list[TokenSequence] = []
+    total = 0
+    with tqdm(total=tokens, unit="tok", desc="problems") as bar:
+        for sequence in sequences:
+            chosen.append(sequence)
+            total += len(sequence.token_ids)
+            bar.update(len(sequence.token_ids))
+            if total >= tokens:
+                break
+    return chosen

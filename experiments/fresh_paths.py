@@ -1,0 +1,88 @@
+"""Shortest paths through problems that no other stage has seen, without end, for the baselines.
+
+Recipe, stream name -> Paths
+
+Problems are of the training split, in training wordings, evenly from all families. A family with
+few distinct problems comes round again, in other wordings and by other shortest paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, count, islice
+from multiprocessing import get_context
+from os import cpu_count
+
+from steiner.dags.path_sampling import shortest_path
+from steiner.dags.solver import build_dag
+from steiner.randomness import random_stream
+from steiner.recipe import Recipe
+from steiner.tasks import generate_problems
+from steiner.types import SearchPath, Split, UserError
+
+BLOCK = 200
+"""Problems of one family that a worker makes at a time."""
+
+_BLOCKS_AT_ONCE = 4
+"""For each worker, so that those with quick families do not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What one worker is to make: problems of one family, from the stream of that name."""
+
+    family: str
+    level: int
+    language: str
+    stream: str
+
+
+def shortest_paths(recipe: Recipe, *names: object) -> Iterator[SearchPath]:
+    """One shortest path of each of endless problems, in random order, the same for the same names.
+
+    They do not depend on the number of workers. Raises UserError where a family has no problem.
+    """
+    workers = recipe.synth.workers or cpu_count() or 1
+    rounds = _rounds(recipe, "/".join(map(str, (recipe.seed, *names))))
+    if workers == 1:
+        for blocks in rounds:
+            yield from _mixed(blocks, [_make(block) for block in blocks])
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        for blocks in rounds:
+            yield from _mixed(blocks, list(pool.map(_make, blocks)))
+
+
+def _rounds(recipe: Recipe, name: str) -> Iterator[list[_Block]]:
+    """Blocks of all families, `_BLOCKS_AT_ONCE` of each at a time."""
+    for start in count(0, _BLOCKS_AT_ONCE):
+        yield [
+            _Block(family, level, recipe.language, f"{name}/{start + index}")
+            for family, level in recipe.problems.levels.items()
+            for index in range(_BLOCKS_AT_ONCE)
+        ]
+
+
+def _make(block: _Block) -> list[SearchPath]:
+    rng = random_stream("fresh paths", block.stream, block.family)
+    problems = generate_problems(
+        block.family,
+        block.level,
+        seed=rng.getrandbits(48),
+        split=Split.TRAIN,
+        language=block.language,
+    )
+    return [shortest_path(build_dag(problem), rng) for problem in islice(problems, BLOCK)]
+
+
+def _mixed(blocks: list[_Block], made: list[list[SearchPath]]) -> list[SearchPath]:
+    """All paths of a round in random order."""
+    for block, paths in zip(blocks, made, strict=True):
+        if not paths:
+            hint = "raise its level in [problems.levels]"
+            raise UserError(f"no problem of {block.family} to train on", hint)
+    mixed = list(chain.from_iterable(made))
+    random_stream("fresh paths", blocks[0].stream).shuffle(mixed)
+    return mixed

@@ -1,0 +1,206 @@
+"""`steiner synth`: problems, their DAGs, and search paths through them, as Parquet.
+
+recipe -> dags.parquet, paths.parquet, manifest.json
+
+DAGs are spread evenly over the families, as far as each has so many problems; paths are spread
+evenly in any case, so that a family with few problems has more paths of each. All problems are of
+the training split. Workers take blocks of problems with random streams named by the block, so that
+the data do not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
+from multiprocessing import get_context
+from os import cpu_count
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.solver import build_dag
+from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
+from steiner.files import replacing, write_json
+from steiner.randomness import random_stream
+from steiner.recipe import Recipe, SynthRecipe
+from steiner.tasks import family, generate_problems
+from steiner.types import Problem, SearchPath, Split, UserError
+
+BLOCK = 250
+"""DAGs that a worker makes at a time."""
+
+_ABOUT_A_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What one worker is to make."""
+
+    problems: tuple[Problem, ...]
+    num_paths: tuple[int, ...]
+    synth: SynthRecipe
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What it made."""
+
+    dags: pa.Table
+    paths: pa.Table
+    counts: Counter[str]
+
+
+def synthesise(recipe: Recipe, folder: Path) -> Path:
+    """Writes the data of `recipe` into `folder`. Raises UserError where no family is named."""
+    if not recipe.problems.levels:
+        raise UserError(
+            "the recipe names no problem family", "add [problems.levels] with a level for each"
+        )
+    counts: Counter[str] = Counter()
+    blocks = list(_blocks(recipe))
+    with (
+        replacing(folder / "dags.parquet") as dags_file,
+        replacing(folder / "paths.parquet") as paths_file,
+        pq.ParquetWriter(dags_file, DAG_SCHEMA, compression="zstd") as dags,
+        pq.ParquetWriter(paths_file, PATH_SCHEMA, compression="zstd") as paths,
+        tqdm(total=recipe.synth.dags, unit="dag", desc="synth") as bar,
+    ):
+        for made in _make(blocks, recipe.synth.workers):
+            dags.write_table(made.dags)
+            paths.write_table(made.paths)
+            counts.update(made.counts)
+            bar.update(made.counts["dags"])
+    write_json(folder / "manifest.json", _manifest(recipe, counts))
+    return folder
+
+
+def _blocks(recipe: Recipe) -> Iterator[_Block]:
+    """The work, cut into blocks that mix all families."""
+    problems = list(islice(_problems(recipe), recipe.synth.dags))
+    num_dags = Counter(problem.family for problem in problems)
+    family_paths = _even(recipe.synth.paths, len(num_dags))
+    num_paths = {
+        name: iter(_even(paths, num_dags[name]))
+        for name, paths in zip(num_dags, family_paths, strict=True)
+    }
+    for start in range(0, len(problems), BLOCK):
+        chosen = tuple(problems[start : start + BLOCK])
+        shares = tuple(next(num_paths[problem.family]) for problem in chosen)
+        yield _Block(chosen, shares, recipe.synth, f"{recipe.seed}/{start}")
+
+
+def _even(total: int, parts: int) -> list[int]:
+    """`total` in `parts` whole numbers that differ by at most 1."""
+    quotient, rest = divmod(total, parts)
+    return [quotient + (index < rest) for index in range(parts)]
+
+
+def _problems(recipe: Recipe) -> Iterator[Problem]:
+    """Training problems, one of each family in turn; a family that runs out leaves its turns."""
+    streams = {name: _levels(recipe, name, level) for name, level in recipe.problems.levels.items()}
+    while streams:
+        for name in list(streams):
+            problem = next(streams[name], None)
+            if problem is None:
+                del streams[name]
+            else:
+                yield problem
+
+
+def _levels(recipe: Recipe, name: str, level: int) -> Iterator[Problem]:
+    """Training problems of one level and, by synth.easier, of the levels below it."""
+    rng = random_stream("levels", recipe.seed, name)
+    streams = {
+        each: generate_problems(
+            name, each, seed=recipe.seed, split=Split.TRAIN, language=recipe.language
+        )
+        for each in family(name).levels
+        if each <= level
+    }
+    seen: set[str] = set()  # levels may share problems
+    while level in streams:
+        below = [each for each in streams if each < level]
+        chosen = rng.choice(below) if below and rng.random() < recipe.synth.easier else level
+        problem = next(streams[chosen], None)
+        if problem is None:
+            del streams[chosen]
+        elif problem.key not in seen:
+            seen.add(problem.key)
+            yield problem
+
+
+def _make(blocks: Sequence[_Block], workers: int) -> Iterator[_Made]:
+    workers = min(workers or cpu_count() or 1, len(blocks))
+    if workers <= 1:
+        yield from map(_make_block, blocks)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        yield from pool.map(_make_block, blocks)
+
+
+def _make_block(block: _Block) -> _Made:
+    counts: Counter[str] = Counter()
+    synth = block.synth
+    rng = random_stream("paths", block.name)
+    dags, paths = [], []
+    for problem, num_paths in zip(block.problems, block.num_paths, strict=True):
+        dag = build_dag(problem)
+        dags.append(dag)
+        counts.update(dags=1, nodes=len(dag.nodes), edges=len(dag.edges))
+        counts["shared nodes"] += sum(node.in_degree > 1 for node in dag.nodes)
+        for path in sample_paths(dag, num_paths, _walk(synth, problem.family), rng):
+            if _num_tokens(path) > synth.max_tokens:
+                counts["dropped: longer than max_tokens"] += 1
+                continue
+            paths.append(path)
+            counts.update(_path_counts(path))
+    return _Made(dag_table(dags), path_table(paths), counts)
+
+
+def _walk(synth: SynthRecipe, name: str) -> Walk:
+    return Walk(
+        explore=synth.explore,
+        turn_back=synth.turn_back,
+        back_jump=synth.back_jump,
+        in_order=name in synth.in_order,
+        cut=synth.cut,
+        max_steps=synth.max_steps,
+    )
+
+
+def _path_counts(path: SearchPath) -> dict[str, int]:
+    return {
+        "paths": 1,
+        f"paths: {path.problem.family}": 1,
+        "steps": len(path.steps),
+        "backtracks": sum(step.decision == "backtrack" for step in path.steps),
+        "truncated": int(path.truncated),
+    }
+
+
+def _num_tokens(path: SearchPath) -> int:
+    """About how many tokens the path has: words, numbers and signs, and 11 a step."""
+    texts = [path.problem.question, path.answer]
+    for step in path.steps:
+        texts += [getattr(step.texts, name) for name in step.texts.__slots__]
+    words = sum(len(_ABOUT_A_TOKEN.findall(text)) for text in texts)
+    return words + 11 * len(path.steps)
+
+
+def _manifest(recipe: Recipe, counts: Counter[str]) -> dict[str, object]:
+    return {
+        "seed": recipe.seed,
+        "recipe": recipe.name,
+        "digest": recipe.digest("seed", "language", "problems", "synth"),
+        "versions": {name: version(name) for name in ("steiner", "pyarrow")},
+        "counts": dict(sorted(counts.items())),
+    }

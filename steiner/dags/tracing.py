@@ -1,0 +1,142 @@
+"""Tracing: a model's steps mapped onto the problem's ReasoningDag by the states that they claim.
+
+(ReasoningDag, Steps) -> Trace
+
+Each step is read back by the family that words it. A step of depth d starts from the state that
+the branch had at depth d - 1, so the walk is followed through every backtrack without any state
+beside the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from steiner.tasks import Move, StepReading, family, load_phrases
+from steiner.types import Decision, ReasoningDag, Status, Step, StepTexts, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class TracedStep:
+    """What a step did.
+
+    legal: a legal move from the state at its depth, at a depth that the decision before allows.
+    sound: legal, and all that it tells is true: the state that it starts from, what it understands
+        of it, its summary and the facts in its verification.
+    node: index of the node that it reached; None unless it is legal and its summary is right.
+    parent: index of the node that it started from; None where that is off the DAG.
+    repeated: it reached a node that the walk had been at before.
+    verdict_true: the verification says what can be seen of the state reached.
+    starts: (depth, node) of all places where a step could begin here; none once off the DAG.
+    """
+
+    depth: int | None
+    parent: int | None
+    node: int | None
+    status: Status | None
+    legal: bool
+    sound: bool
+    repeated: bool
+    verdict: Verdict | None
+    verdict_true: bool
+    decision: Decision
+    starts: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A model's walk through the DAG."""
+
+    steps: tuple[TracedStep, ...]
+
+
+def trace(dag: ReasoningDag, steps: Sequence[Step]) -> Trace:
+    """Maps each step onto the DAG."""
+    return Tracer(dag).trace(steps)
+
+
+class Tracer:
+    """Maps many walks onto one DAG: its tables are made once."""
+
+    def __init__(self, dag: ReasoningDag) -> None:
+        self.dag = dag
+        self.family = family(dag.problem.family)
+        self.phrases = load_phrases(dag.problem.family, dag.problem.language)
+        self.node_of = {node.state: index for index, node in enumerate(dag.nodes)}
+
+    def trace(self, steps: Sequence[Step]) -> Trace:
+        """Maps each step onto the DAG."""
+        branch: list[int | None] = [0]
+        visited = {0}
+        traced: list[TracedStep] = []
+        decision: Decision | None = None
+        for step in steps:
+            reading = self.family.read_step(self.dag.problem.spec, self.phrases, step.texts)
+            found = self._follow(branch, visited, reading, step, decision)
+            traced.append(found)
+            if found.depth is not None and 1 <= found.depth <= len(branch):
+                del branch[found.depth :]
+            branch.append(found.node)
+            if found.node is not None:
+                visited.add(found.node)
+            decision = step.decision
+        return Trace(tuple(traced))
+
+    def right_steps(self, step: TracedStep) -> Iterator[StepTexts]:
+        """Texts of all legal and true steps that could have been taken in place of `step`."""
+        spec = self.dag.problem.spec
+        for depth, node in step.starts:
+            before = self.dag.nodes[node].state
+            for move in self.family.moves(spec, before):
+                yield self.family.step_texts(spec, self.phrases, depth, before, move)
+
+    def _follow(
+        self,
+        branch: Sequence[int | None],
+        visited: set[int],
+        reading: StepReading,
+        step: Step,
+        before: Decision | None,
+    ) -> TracedStep:
+        depths = _allowed_depths(branch, before)
+        in_turn = reading.depth is not None and reading.depth in depths
+        parent = branch[reading.depth - 1] if in_turn and reading.depth else None
+        move = self._move(parent, reading)
+        right = move is not None and reading.after == move.state
+        node = self.node_of[move.state] if move is not None and right else None
+        verdict_true = node is not None and reading.verdict is self._verdict(node)
+        return TracedStep(
+            depth=reading.depth,
+            parent=parent,
+            node=node,
+            status=None if node is None else self.dag.nodes[node].status,
+            legal=move is not None,
+            sound=right and reading.sound and self._knows(parent, reading),
+            repeated=node in visited,
+            verdict=reading.verdict,
+            verdict_true=verdict_true,
+            decision=step.decision,
+            starts=tuple(
+                (depth, start) for depth in depths if (start := branch[depth - 1]) is not None
+            ),
+        )
+
+    def _move(self, parent: int | None, reading: StepReading) -> Move | None:
+        if parent is None or reading.action is None:
+            return None
+        moves = self.family.moves(self.dag.problem.spec, self.dag.nodes[parent].state)
+        return next((move for move in moves if move.action == reading.action), None)
+
+    def _knows(self, parent: int | None, reading: StepReading) -> bool:
+        """Whether the step tells the state that it starts from."""
+        return parent is not None and reading.before == self.dag.nodes[parent].state
+
+    def _verdict(self, node: int) -> Verdict:
+        return self.family.verdict(self.dag.problem.spec, self.dag.nodes[node].state)
+
+
+def _allowed_depths(branch: Sequence[int | None], before: Decision | None) -> range:
+    """Depths that a step may have after the decision `before`: one deeper, or any higher up."""
+    if before is Decision.BACKTRACK:
+        return range(1, len(branch))
+    return range(len(branch), len(branch) + 1)

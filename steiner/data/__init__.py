@@ -1,0 +1,1 @@
+"""Training data: ordinary text, mixtures with search paths, and batching."""

@@ -1,0 +1,187 @@
+"""Ordinary text as rows of tokens, its perplexity under a model, and paths mixed with it.
+
+Documents -> PackedRows;  model, Documents -> perplexity
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import cycle, islice
+from multiprocessing import get_context
+
+import numpy as np
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from steiner.data.ordinary_text import Document, documents, held_out_documents
+from steiner.data.packed_rows import PackedRows
+from steiner.types import SearchPath, TokenSequence
+
+ROW_TOKENS = 512
+TOLD_LOSS = 0.1
+"""Loss weight of what a document tells before a reply: mostly random names and numbers, whose noise
+would drown what can be learnt (docs/log.md)."""
+HELD_OUT_DOCUMENTS = 400
+_ENCODE_AT_ONCE = 2_000
+_SHARD_TOKENS = 1_000_000
+"""What one process makes at a time, of a stream of its own."""
+_OPEN_ROWS = 16
+"""Rows that are filled side by side, so that little of each is left over."""
+
+_Encoded = list[tuple[int, float]]
+"""Tokens, each with its loss weight."""
+
+
+def pack_documents(
+    documents: Iterator[Document],
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: int,
+    *,
+    row_tokens: int = ROW_TOKENS,
+    show_progress: bool = True,
+) -> PackedRows:
+    """About `tokens` tokens of documents, each closed by the padding token.
+
+    Replies and what closes them carry loss 1, what they reply to TOLD_LOSS, padding none. A
+    document is never cut in two, since half of what it tells could not be known without its
+    beginning; one that is longer than a row loses its end.
+    """
+    encoded = _encoded(documents, tokenizer)
+    num_rows = max(1, tokens // row_tokens) if tokens else 0
+    with tqdm(
+        total=num_rows * row_tokens, unit="tok", desc="text", disable=not show_progress
+    ) as bar:
+        return _packed(encoded, int(tokenizer.pad_token_id or 0), num_rows, row_tokens, bar)
+
+
+def ordinary_rows(tokenizer: PreTrainedTokenizerBase, tokens: int, *names: object) -> PackedRows:
+    """About `tokens` tokens of ordinary text, the same for the same names; in shards that the
+    machine's cores make side by side."""
+    whole, rest = divmod(tokens, _SHARD_TOKENS)
+    sizes = [_SHARD_TOKENS] * whole + [rest] * (rest > 0)
+    shards: list[PackedRows] = []
+    with (
+        tqdm(total=tokens, unit="tok", unit_scale=True, desc="text") as bar,
+        ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool,
+    ):
+        for shard in pool.map(partial(_shard, tokenizer, names), range(len(sizes)), sizes):
+            shards.append(shard)
+            bar.update(shard.ids_NT.size)
+    return PackedRows.joined(shards)
+
+
+def _shard(
+    tokenizer: PreTrainedTokenizerBase, names: tuple[object, ...], index: int, tokens: int
+) -> PackedRows:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one process a core is enough
+    return pack_documents(documents(*names, index), tokenizer, tokens, show_progress=False)
+
+
+def _packed(
+    documents: Iterable[_Encoded], close: int, num_rows: int, row_tokens: int, bar: tqdm
+) -> PackedRows:
+    ids_NT = np.full((num_rows, row_tokens), close, dtype=np.int32)
+    weights_NT = np.zeros((num_rows, row_tokens), dtype=np.float16)
+    for index, row in enumerate(islice(_rows(documents, row_tokens), num_rows)):
+        ids_NT[index, : len(row)] = [token for token, _ in row]
+        weights_NT[index, : len(row)] = [weight for _, weight in row]
+        bar.update(row_tokens)
+    return PackedRows(ids_NT, weights_NT)
+
+
+def _encoded(
+    documents: Iterator[Document], tokenizer: PreTrainedTokenizerBase
+) -> Iterator[_Encoded]:
+    """Each document's tokens with their loss weights, and the padding token that closes it."""
+    close = int(tokenizer.pad_token_id or 0)
+    while some := list(islice(documents, _ENCODE_AT_ONCE)):
+        texts = [_rendered(document, tokenizer) for document in some]
+        encoding = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        for document, text, ids, spans in zip(
+            some, texts, encoding["input_ids"], encoding["offset_mapping"], strict=True
+        ):
+            weights = _weights(spans, _replies(document, text))
+            yield [*zip(ids, weights, strict=True), (close, 1.0)]
+
+
+def _rendered(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
+    if not document.is_dialogue:
+        return "".join(document.parts)
+    turns = [
+        {"role": role, "content": part}
+        for role, part in zip(cycle(("user", "assistant")), document.parts)
+    ]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False))
+
+
+def _replies(document: Document, text: str) -> Iterator[tuple[int, int]]:
+    """Where each reply stands in the rendered text: its first character, and the one after it."""
+    end = 0
+    for index, part in enumerate(document.parts):
+        start = text.index(part, end)
+        end = start + len(part)
+        if index % 2:
+            yield start, end
+
+
+def _weights(
+    spans: Iterable[tuple[int, int]], replies: Iterator[tuple[int, int]]
+) -> Iterator[float]:
+    """1 for a token in a reply or right behind it, TOLD_LOSS for others."""
+    start, end = next(replies, (math.inf, math.inf))
+    for first, last in spans:
+        while first > end:
+            start, end = next(replies, (math.inf, math.inf))
+        yield 1.0 if last > start else TOLD_LOSS
+
+
+def _rows(documents: Iterable[_Encoded], row_tokens: int) -> Iterator[_Encoded]:
+    """Documents put together, each into the fullest of some open rows that has room for it."""
+    open_rows: list[_Encoded] = []
+    for document in documents:
+        tokens = document[:row_tokens]
+        fitting = [row for row in open_rows if len(row) + len(tokens) <= row_tokens]
+        if fitting:
+            max(fitting, key=len).extend(tokens)
+            continue
+        if len(open_rows) == _OPEN_ROWS:
+            fullest = max(range(_OPEN_ROWS), key=lambda index: len(open_rows[index]))
+            yield open_rows.pop(fullest)
+        open_rows.append(list(tokens))
+    yield from open_rows
+
+
+def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
+    """Ordinary text that no training sees, as rows."""
+    documents = held_out_documents(HELD_OUT_DOCUMENTS)
+    num_tokens = sum(map(len, _encoded(iter(documents), tokenizer)))
+    return pack_documents(iter(documents), tokenizer, num_tokens, show_progress=False)
+
+
+def encode_paths(
+    encode: Callable[[SearchPath], TokenSequence],
+    paths: Iterable[SearchPath],
+    families: Collection[str],
+    tokens: int,
+    shares: Mapping[str, float] | None = None,
+) -> list[TokenSequence]:
+    """The first `paths` of each of `families` that make its share of `tokens` tokens: 1 part, or as
+    many parts as `shares` says.
+
+    A family whose paths are long would else take most of the training.
+    """
+    parts = {name: (shares or {}).get(name, 1.0) for name in families}
+    whole = sum(parts.values())
+    left = {name: tokens * part / whole for name, part in parts.items()}
+    chosen: list[TokenSequence] = []
+    for path in paths:
+        if left.get(path.problem.family, 0) > 0:
+            chosen.append(encode(path))
+            left[path.problem.family] -= len(chosen[-1].token_ids)
+        elif max(left.values(), default=0) <= 0:
+            break
+    return chosen

@@ -1,0 +1,203 @@
+"""Knights and knaves, one claim at a time: what it means, whether it is true, who says what.
+
+random stream -> Lessons
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from steiner.data.ordinary_text.lessons import Fact, Lesson, Weights, drills, join
+from steiner.data.ordinary_text.train_problems import train_problem
+from steiner.data.ordinary_text.words import NAMES
+from steiner.tasks import load_phrases
+from steiner.tasks.knights_knaves import render_state, render_told
+from steiner.tasks.knights_knaves_logic import ALONE, KINDS, UNKNOWN
+from steiner.types import Problem
+
+_FAMILY = "knights_knaves"
+
+_KINDS = (*KINDS, "knight", "knave", "same", "differ", "same", "differ", "either_knight")
+_OPPOSITE = {
+    "knight": "knave",
+    "same": "differ",
+    "either_knight": "both_knaves",
+    "either_knave": "both_knights",
+    "if": "only",
+}
+_OPPOSITES = _OPPOSITE | {opposite: kind for kind, opposite in _OPPOSITE.items()}
+
+
+def facts(rng: random.Random) -> Iterator[Lesson]:
+    """Lessons on single claims and on lists of roles."""
+    makers: Weights = {
+        _truth: 2,
+        _speaker: 2,
+        _simple: 1.5,
+        _follows: 3,
+        _false_means: 1,
+        _clash: 3,
+    }
+    return drills(rng, makers | {_unknown: 1, _decide: 2})
+
+
+def questions(rng: random.Random) -> Iterator[Lesson]:
+    """A question, and who says what in it."""
+    while True:
+        problem = train_problem(rng, _FAMILY)
+        asked = rng.sample(_reading(problem), rng.randint(2, 4))
+        yield Lesson(tuple(asked), problem.question)
+
+
+def _claim(kind: str, speaker: str, first: str, second: str) -> str:
+    phrases = load_phrases(_FAMILY)
+    return phrases.render(f"says_{kind}", speaker=speaker, first=first, second=second)
+
+
+def _is_true(kind: str, first: bool, second: bool) -> bool:
+    """Whether such a claim is true, given whether the persons in it are knights."""
+    return bool(KINDS[kind][1](int(first), int(second)) & 1)
+
+
+def _role(knight: bool) -> str:
+    return "knight" if knight else "knave"
+
+
+def render_roles(roles: Sequence[tuple[str, bool]]) -> str:
+    """`Ann knight, Cid knave`."""
+    return ", ".join(f"{name} {_role(knight)}" for name, knight in roles)
+
+
+def _coins(rng: random.Random, count: int) -> list[bool]:
+    return [rng.random() < 0.5 for _ in range(count)]
+
+
+def _scene(rng: random.Random) -> tuple[str, str, list[tuple[str, bool]], bool]:
+    """A speaker, what they say, the roles of those in it, and whether it is true."""
+    speaker, first, second = rng.sample(NAMES, 3)
+    kind, (a, b) = rng.choice(_KINDS), _coins(rng, 2)
+    roles = [(first, a)] if kind in ALONE else [(first, a), (second, b)]
+    return speaker, _claim(kind, speaker, first, second), roles, _is_true(kind, a, b)
+
+
+def _told(kind: str, names: Sequence[str], state: Sequence[int]) -> str:
+    """How a step tells what the first of three persons says, with the roles that are known."""
+    persons = (1,) if kind in ALONE else (1, 2)
+    spec = {"names": names, "says": [(kind, *persons)]}
+    return render_told(spec, load_phrases(_FAMILY), tuple(state), 0)
+
+
+def _truth(rng: random.Random) -> Fact:
+    if rng.random() < 0.5:
+        kind, coins = rng.choice(_KINDS), _coins(rng, 2)
+        told = _told(kind, rng.sample(NAMES, 3), (UNKNOWN, *map(int, coins))).split(": ")[1]
+        return f"{told},", "true" if _is_true(kind, *coins) else "false"
+    _, said, roles, true = _scene(rng)
+    return f"{render_roles(roles)}. {said} Is that true?", "True" if true else "False"
+
+
+def _speaker(rng: random.Random) -> Fact:
+    speaker, said, roles, true = _scene(rng)
+    why = "true" if true else "false"
+    return f"{render_roles(roles)}. {said} That is {why}, so {speaker} is", f"a {_role(true)}"
+
+
+def _simple(rng: random.Random) -> Fact:
+    speaker, first = rng.sample(NAMES, 2)
+    role, said = _coins(rng, 2)
+    prompt = rng.choice(
+        ("{} is a {} and says {} is a {}, so", "{}, a {}, says {} is a {}. Then")
+    ).format(speaker, _role(role), first, _role(said))
+    return prompt, f"{first} is a {_role(said == role)}"
+
+
+def _follows(rng: random.Random) -> Fact:
+    """A speaker's role and another's settle the third person's, or leave it open."""
+    speaker, first, second = rng.sample(NAMES, 3)
+    kind = rng.choice([kind for kind in _KINDS if kind not in ALONE])
+    role, known = _coins(rng, 2)
+    fitting = [other for other in (True, False) if _is_true(kind, known, other) == role]
+    told = _told(kind, (speaker, first, second), (int(role), int(known), UNKNOWN))
+    prompt = f"{told}, {'true' if role else 'false'}, so"
+    if len(fitting) == 1:
+        return prompt, f"{second} is a {_role(fitting[0])}"
+    return prompt, f"{second} can be either" if fitting else "there is a clash"
+
+
+def _false_means(rng: random.Random) -> Fact:
+    speaker, first, second = rng.sample(NAMES, 3)
+    kind = rng.choice(list(_OPPOSITES))
+    means = _claim(_OPPOSITES[kind], "", first, second).split("says ", 1)[1].rstrip(".")
+    return f"{speaker} is a knave. {_claim(kind, speaker, first, second)} So", means
+
+
+def _clash(rng: random.Random) -> Fact:
+    """The words of the family's verification, on one claim whose persons are all known."""
+    (speaker, first, second), kind = rng.sample(NAMES, 3), rng.choice(_KINDS)
+    role, *coins = _coins(rng, 3)
+    others = list(zip((first, second), coins, strict=True))
+    known = [(speaker, role), *others[: 1 if kind in ALONE else 2]]
+    phrases, true = load_phrases(_FAMILY), _is_true(kind, *coins)
+    said = _claim(kind, speaker, first, second)
+    told = _told(kind, (speaker, first, second), (int(role), *map(int, coins)))
+    claims = phrases.render("claim", told=told, truth="true" if true else "false")
+    rng.shuffle(known)
+    prompt = f"{said} Now {render_roles(known)}."
+    return prompt, phrases.render("goal" if role == true else "dead", claims=claims)
+
+
+def _people(rng: random.Random) -> tuple[list[str], list[tuple[str, bool]]]:
+    """Names, and the roles of some of them in the same order."""
+    names = rng.sample(NAMES, rng.randint(3, 6))
+    known = set(rng.sample(names, rng.randint(1, len(names) - 1)))
+    return names, [(name, rng.random() < 0.5) for name in names if name in known]
+
+
+def _unknown(rng: random.Random) -> Fact:
+    names, roles = _people(rng)
+    missing = [name for name in names if name not in dict(roles)]
+    prompt = f"Of {join(names, ', ')}, now {render_roles(roles)}."
+    if rng.random() < 0.5:
+        return prompt, f"{len(missing)} unknown"
+    return f"{prompt} Not known:", join(missing, ", ")
+
+
+def _decide(rng: random.Random) -> Fact:
+    """One more role in a list of roles."""
+    names, roles = _people(rng)
+    new = rng.choice([name for name in names if name not in dict(roles)])
+    knight = rng.random() < 0.5
+    phrases, spec = load_phrases(_FAMILY), {"names": names}
+
+    def state(known: Mapping[str, bool]) -> str:
+        return render_state(spec, phrases, tuple(int(known.get(name, UNKNOWN)) for name in names))
+
+    prompt = f"So far {state(dict(roles))}. {new} is a {_role(knight)}."
+    return prompt, phrases.render("summary", state=state(dict(roles) | {new: knight}))
+
+
+def _reading(problem: Problem) -> list[Fact]:
+    names = problem.spec["names"]
+    said = {
+        name: _claim(kind, name, names[who[0]], names[who[-1]])
+        for name, (kind, *who) in zip(names, problem.spec["says"], strict=True)
+    }
+    told = [fact for name in names for fact in _reading_of(name, said)]
+    return [
+        *told,
+        ("The people are", join(names, ", ")),
+        ("How many people are there?", str(len(names))),
+        ("How many are unknown?", f"{len(names)} unknown"),
+    ]
+
+
+def _reading_of(name: str, said: dict[str, str]) -> list[Fact]:
+    about = [
+        who for who, claim in said.items() if who != name and name in claim.rstrip(".").split()
+    ]
+    return [
+        (f"What does {name} say?", said[name].rstrip(".")),
+        (f"{name} says", said[name].split("says ", 1)[1].rstrip(".")),
+        (f"Who speaks of {name}?", join(about, ", ") or "Nobody"),
+    ]

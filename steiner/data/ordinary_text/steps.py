@@ -1,0 +1,70 @@
+"""Single steps of the families in their own words: from a state, a move and what it leads to.
+
+random stream, family -> Lessons
+
+Each fact is one step by itself, from a random state, or one of the moves that a state allows: no
+lesson follows a search, and none of the reasoning format's tokens stands here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from steiner.data.ordinary_text.jugs import render_jugs
+from steiner.data.ordinary_text.lessons import Fact, Lesson, join
+from steiner.data.ordinary_text.train_problems import random_step, train_problem
+from steiner.tasks import Move, family, load_phrases
+from steiner.tasks.knights_knaves import render_state
+from steiner.tasks.mini_sudoku import render_grid
+from steiner.types import Problem, State, StepTexts
+
+
+def steps(rng: random.Random, name: str) -> Iterator[Lesson]:
+    """A question, and unrelated single steps in it, or different moves from one state."""
+    while True:
+        problem = train_problem(rng, name)
+        told = _unrelated(rng, problem) if rng.random() < 0.75 else alternatives(rng, problem)
+        if told:
+            yield Lesson(tuple(told), problem.question)
+
+
+def _unrelated(rng: random.Random, problem: Problem) -> list[Fact]:
+    """Steps from random states, each with the state that it starts from."""
+    told: list[Fact] = []
+    for _ in range(rng.randint(3, 6)):
+        if step := random_step(rng, problem):
+            texts = _texts(problem, *step)
+            parts = (texts.next_step, texts.understanding, texts.summary, texts.verification)
+            told.append((f"{_state(problem, step[1])}.", ". ".join(parts)))
+    return told
+
+
+def alternatives(rng: random.Random, problem: Problem) -> list[Fact]:
+    """What can be done in a state, nothing twice."""
+    step = random_step(rng, problem)
+    if step is None:
+        return []
+    depth, before, _ = step
+    moves = list(family(problem.family).moves(problem.spec, before))
+    chosen = rng.sample(moves, min(len(moves), rng.randint(2, 8)))
+    told = [_texts(problem, depth, before, move) for move in chosen]
+    return [(f"{texts.next_step}.", texts.understanding) for texts in told]
+
+
+def _texts(problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
+    phrases = load_phrases(problem.family)
+    return family(problem.family).step_texts(problem.spec, phrases, depth, before, move)
+
+
+def _state(problem: Problem, state: State) -> str:
+    """A state in the words of the summary of a step that led there."""
+    phrases = load_phrases(problem.family)
+    match problem.family:
+        case "countdown":
+            return phrases.render("summary", numbers=join(state))
+        case "mini_sudoku":
+            return phrases.render("summary", rows=render_grid(phrases, state))
+        case "jugs":
+            return phrases.render("summary", jugs=render_jugs(list(state[1:])))
+    return phrases.render("summary", state=render_state(problem.spec, phrases, state))

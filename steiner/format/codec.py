@@ -1,0 +1,136 @@
+"""Encoding and decoding: SearchPath -> TokenSequence, and a model's token ids -> Steps and answer.
+
+SearchPath -> TokenSequence;  (prompt ids, completion ids) -> Rollout
+
+A step keeps its identity from the generator to the gradient: every token knows its step, so a
+step's reward lands on that step's tokens. Loss falls on reasoning and answer only. What the walker
+did not choose itself carries no loss: the end forced by truncation, and, by the weight
+`wrong_turn_loss`, the choice of a step that the sampler knows to lead into a dead end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from steiner.format import grammar
+from steiner.format.tokenizer import Vocabulary
+from steiner.types import (
+    Decision,
+    Message,
+    Rollout,
+    SearchPath,
+    Step,
+    StepTexts,
+    StopReason,
+    TokenSequence,
+)
+
+_DECISION_TOKENS = {
+    Decision.PROCEED: grammar.PROCEED,
+    Decision.BACKTRACK: grammar.BACKTRACK,
+    Decision.END: grammar.END,
+}
+
+
+class Codec:
+    """Turns Paths into Sequences with one tokenizer; remembers the ids of repeated texts."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._special = dict(zip(grammar.SPECIAL_TOKENS, vocabulary.special_ids, strict=True))
+        self._text = lru_cache(maxsize=200_000)(lambda text: tuple(vocabulary.encode_text(text)))
+
+    def encode_path(
+        self,
+        path: SearchPath,
+        *,
+        choice_loss: float = 1.0,
+        wrong_turn_loss: float = 1.0,
+        answer_loss: float = 1.0,
+    ) -> TokenSequence:
+        """The TokenSequence of a SearchPath: prompt, reasoning, answer, closing token.
+
+        The tokens that name a next step weigh `choice_loss` in the loss, or `wrong_turn_loss`
+        where it is a wrong turn, those of the answer `answer_loss`.
+        """
+        tokens = list(self.vocabulary.encode_prompt(path.problem.messages))
+        weights, steps = [0.0] * len(tokens), [-1] * len(tokens)
+
+        def add(ids: Sequence[int], weight: float, step: int) -> None:
+            tokens.extend(ids)
+            weights.extend([weight] * len(ids))
+            steps.extend([step] * len(ids))
+
+        add([self._special[grammar.START]], 1.0, -1)
+        for index, step in enumerate(path.steps):
+            choice = wrong_turn_loss if step.wrong_turn else choice_loss
+            for name, ids in self._step(step.texts):
+                add(ids, choice if name == "name" else 1.0, index)
+            forced = path.truncated and index == len(path.steps) - 1
+            decision = self._special[_DECISION_TOKENS[step.decision]]
+            add([decision], 0.0 if forced else 1.0, index)
+        add([*self._text(path.answer), self.vocabulary.close_id], answer_loss, -1)
+        return TokenSequence(tuple(tokens), tuple(weights), tuple(steps))
+
+    def encode_step(self, texts: StepTexts) -> tuple[int, ...]:
+        """The tokens of a step from its start to its end, its decision left out."""
+        return tuple(token for _, ids in self._step(texts) for token in ids)
+
+    def _step(self, texts: StepTexts) -> Iterator[tuple[str, Sequence[int]]]:
+        """Runs of tokens; those of a component's text with its name, others with none."""
+        written = (texts.next_step, texts.understanding, texts.summary, texts.verification)
+        yield "", [self._special[grammar.STEP_START]]
+        for name, text in zip(grammar.COMPONENTS, written, strict=True):
+            yield "", [self._special[f"<|reasoning_step_{name}_start|>"]]
+            yield name, self._text(text)
+            yield "", [self._special[f"<|reasoning_step_{name}_end|>"]]
+        yield "", [self._special[grammar.STEP_END]]
+
+    def encode_answer(self, messages: Sequence[Message], answer: str) -> TokenSequence:
+        """The TokenSequence of a direct answer without reasoning; for baselines and dialogue."""
+        prompt = self.vocabulary.encode_prompt(messages)
+        completion = [*self._text(answer), self.vocabulary.close_id]
+        weights = [0.0] * len(prompt) + [1.0] * len(completion)
+        return TokenSequence((*prompt, *completion), tuple(weights), (-1,) * len(weights))
+
+    def decode(
+        self,
+        prompt_ids: Sequence[int],
+        token_ids: Sequence[int],
+        logprobs: Sequence[float],
+        stop_reason: StopReason,
+        forced: Sequence[bool] = (),
+    ) -> Rollout:
+        """The Rollout of a completion: its steps as far as the grammar holds, and its answer.
+
+        The parser reads token ids, never text. A step without a decision (cut short) counts as
+        END. Depths follow the decisions alone (a backtrack tries the same depth again);
+        dags/tracing.py finds the depth that the step's own words name.
+        """
+        parsed = grammar.parse(self.vocabulary.classes(token_ids))
+        steps: list[Step] = []
+        depth = 1
+        for span in parsed.spans:
+            texts = self._texts([token_ids[start:stop] for start, stop in span.components])
+            decision = span.decision or Decision.END
+            steps.append(Step(texts, decision, depth))
+            depth += decision is Decision.PROCEED
+        answer = ""
+        if parsed.answer is not None:
+            answer = self.vocabulary.decode_text(token_ids[slice(*parsed.answer)]).strip()
+        return Rollout(
+            prompt_ids=tuple(prompt_ids),
+            token_ids=tuple(token_ids),
+            logprobs=tuple(logprobs),
+            stop_reason=stop_reason,
+            steps=tuple(steps),
+            answer=answer,
+            well_formed=parsed.state is grammar.GrammarState.DONE,
+            spans=parsed.spans,
+            answer_span=parsed.answer,
+            forced=tuple(forced),
+        )
+
+    def _texts(self, components: Sequence[Sequence[int]]) -> StepTexts:
+        return grammar.texts_of([self.vocabulary.decode_text(ids).strip() for ids in components])

@@ -1,0 +1,112 @@
+"""The answer to a question: its text, and the search that led there.
+
+Rollouts of one question -> Answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from steiner.format import grammar
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.search_tree import Tree, build_tree
+from steiner.inference.step_events import StepEvent
+from steiner.inference.voting import Vote, mean_logprob, tally
+from steiner.tasks import family, load_phrases, recognise
+from steiner.types import Message, Problem, Rollout, Step, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written, over all samples; the prompt counts once."""
+
+    prompt_tokens: int
+    reasoning_tokens: int
+    """Up to the end of the reasoning, special tokens included."""
+    answer_tokens: int
+    """The answer and the token that closes it."""
+
+    @property
+    def total_tokens(self) -> int:
+        """All of them."""
+        return self.prompt_tokens + self.reasoning_tokens + self.answer_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a question. With several samples, the search is that of the vote's winner."""
+
+    text: str
+    steps: tuple[Step, ...]
+    """Each with its decision and its depth in the tree."""
+    tree: Tree
+    usage: Usage
+    stop_reason: StopReason
+    problem: Problem | None
+    """What the question poses, where it fits a problem family."""
+    accepted: bool | None
+    """Whether the family's checker accepts the answer; None where nothing checks it."""
+    rollouts: tuple[Rollout, ...]
+    """All samples, the chosen one among them."""
+    votes: tuple[Vote, ...] = ()
+    """Most first; empty for one sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event: the answer, with everything that led to it."""
+
+    answer: Answer
+
+
+Event = StepEvent | Finished
+
+
+def build_answer(
+    rollouts: Sequence[Rollout], problem: Problem | None, vocabulary: Vocabulary
+) -> Answer:
+    """The Answer that the rollouts of one question give together."""
+    votes = tally(rollouts) if len(rollouts) > 1 else ()
+    chosen = rollouts[votes[0].sample] if votes else max(rollouts, key=mean_logprob)
+    steps, tree = build_tree(chosen.steps, problem, whole=chosen.well_formed)
+    return Answer(
+        text=chosen.answer,
+        steps=steps,
+        tree=tree,
+        usage=_usage(rollouts, vocabulary),
+        stop_reason=chosen.stop_reason,
+        problem=problem,
+        accepted=accepts(problem, chosen.answer),
+        rollouts=tuple(rollouts),
+        votes=votes,
+    )
+
+
+def posed(messages: Sequence[Message], language: str = "en") -> Problem | None:
+    """The problem that the last turn poses; None where it fits no family.
+
+    Raises UserError where it fits one but cannot be posed.
+    """
+    return recognise(messages[-1].content, language)
+
+
+def accepts(problem: Problem | None, answer: str) -> bool | None:
+    """Whether the problem's checker accepts the answer; None without a problem."""
+    if problem is None:
+        return None
+    phrases = load_phrases(problem.family, problem.language)
+    return family(problem.family).check(problem.spec, phrases, answer)
+
+
+def _usage(rollouts: Sequence[Rollout], vocabulary: Vocabulary) -> Usage:
+    reasoning = [reasoning_tokens(rollout, vocabulary) for rollout in rollouts]
+    written = sum(len(rollout.token_ids) for rollout in rollouts)
+    return Usage(len(rollouts[0].prompt_ids), sum(reasoning), written - sum(reasoning))
+
+
+def reasoning_tokens(rollout: Rollout, vocabulary: Vocabulary) -> int:
+    """How many of the tokens are reasoning: those up to its end, or all where it has none."""
+    end = vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.END)]
+    ids = rollout.token_ids
+    return ids.index(end) + 1 if end in ids else len(ids)

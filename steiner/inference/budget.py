@@ -1,0 +1,204 @@
+"""What each row of a batch may write next: the grammar of the format and the row's budget.
+
+(state, steps, tokens left) of B rows -> a mask over V;  chosen tokens -> their next states
+
+A mask only, never a choice. Below `min_steps` the end of the reasoning is forbidden; at `max_steps`
+proceed and backtrack are; between them the model decides. (The released Steiner's logits processor
+forced proceed below the minimum and the end above it, so the model could not backtrack there.) The
+format is never broken: while tokens suffice for it, the model is free; once they are only just
+enough to close the format and leave a reserve for the answer, whatever delays the close is masked.
+
+Everything is a table indexed by grammar state, so a step costs a dozen operations on (B,) tensors,
+whatever the budgets of the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+from steiner.format import grammar
+from steiner.format.grammar import NUM_CLASSES, TRANSITIONS, GrammarState
+from steiner.format.tokenizer import Vocabulary
+from steiner.types import UserError
+
+MAX_COMPONENT_TOKENS = 160
+"""Longest text of one component of a step; its end token is forced there."""
+ANSWER_RESERVE = 96
+"""Tokens that reasoning leaves to the answer; a quarter of a smaller budget's slack."""
+OPENING = (grammar.START, grammar.STEP_START, "<|reasoning_step_name_start|>")
+"""The tokens every reasoning begins with, each the only one allowed."""
+
+_NUM_STATES = len(GrammarState)
+_UNLIMITED = 2**31 - 1
+_COMPONENTS = (
+    GrammarState.NAME,
+    GrammarState.THOUGHT,
+    GrammarState.SUMMARY,
+    GrammarState.REFLECTION,
+)
+_FREE, _ONWARD, _STAY = 0, 1, 2
+"""Variants of a state's mask: as the grammar has it; without what delays the close; without END."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long one completion may and must be; raises UserError where it contradicts itself."""
+
+    min_steps: int = 0
+    max_steps: int | None = None
+    max_tokens: int = 2048
+    """Tokens of the whole completion: reasoning, answer and the closing token."""
+
+    def __post_init__(self) -> None:
+        if self.min_steps < 0:
+            raise UserError(f"min_steps is {self.min_steps}", "give 0 or more")
+        if self.max_steps is not None and self.max_steps < max(1, self.min_steps):
+            raise UserError(
+                f"max_steps is {self.max_steps}, min_steps {self.min_steps}",
+                "reasoning has at least one step, and max_steps is not below min_steps",
+            )
+        if self.max_tokens < shortest_completion():
+            raise UserError(
+                f"max_tokens is {self.max_tokens}",
+                f"the format alone takes {shortest_completion()} tokens",
+            )
+
+    @property
+    def reserve(self) -> int:
+        """Tokens kept for the answer while reasoning goes on."""
+        return min(ANSWER_RESERVE, (self.max_tokens - shortest_completion()) // 4)
+
+
+def shortest_completion() -> int:
+    """Tokens of one empty step, an empty answer and the close."""
+    return _shortest_close()[GrammarState.BEGIN]
+
+
+@cache
+def _shortest_close() -> tuple[int, ...]:
+    """Fewest tokens from each state to DONE, by relaxing TRANSITIONS until nothing changes."""
+    cost = [_UNLIMITED] * _NUM_STATES
+    cost[GrammarState.DONE] = 0
+    for _ in GrammarState:
+        for state in range(GrammarState.DONE):
+            cost[state] = 1 + min(cost[after] for after in TRANSITIONS[state])
+    return tuple(cost)
+
+
+class Limits:
+    """Grammar state and budget of up to `max_batch` rows; active rows are the first B.
+
+    `mask` and `advance` are the hot path: tensor operations only. `begin` and `move` are called
+    when a row joins or changes its place.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, vocab_size: int, max_batch: int, device: torch.device
+    ) -> None:
+        classes_V = vocabulary.class_tensor(vocab_size)
+        self.class_of_V = classes_V.to(device)
+        self.mask_of_mode = _mask_of_mode(classes_V).to(device)
+        self._one_choice_of_mode = (self.mask_of_mode == 0).sum(-1) == 1
+        self._mode_B = torch.zeros(0, dtype=torch.int64, device=device)
+        self._tables = _StateTables(device)
+        # One matrix, so that a row moves by one copy.
+        self._fields = torch.zeros(9, max_batch, dtype=torch.int64, device=device)
+        self._device = device
+
+    def begin(self, row: int, budget: Budget, *, reasoning: bool) -> None:
+        """Puts `row` behind the OPENING of a reasoning, or at the start of a direct answer."""
+        state = GrammarState.NAME if reasoning else GrammarState.ANSWER
+        spent = len(OPENING) if reasoning else 0
+        max_steps = _UNLIMITED if budget.max_steps is None else budget.max_steps
+        self._fields[:, row] = torch.tensor(
+            [
+                state,
+                spent,
+                budget.max_tokens - spent,
+                0,
+                0,
+                budget.min_steps,
+                max_steps,
+                budget.reserve,
+                0,
+            ],
+            device=self._device,
+        )
+
+    def move(self, source: int, target: int) -> None:
+        """Copies a row's state to another place."""
+        self._fields[:, target] = self._fields[:, source]
+
+    def spent(self, rows: int) -> torch.Tensor:
+        """Tokens written so far: (B,)."""
+        return self._fields[1, :rows]
+
+    def cut(self, row: int) -> bool:
+        """Whether max_tokens has taken a choice from the model in this row."""
+        return bool(self._fields[8, row])
+
+    def mask(self, rows: int) -> torch.Tensor:
+        """What is added to the logits of the first rows: 0 where allowed, else -inf; (B, V)."""
+        state, _, left, steps, run, min_steps, max_steps, reserve, cut = self._fields[:, :rows]
+        tables = self._tables
+        late = left < tables.delay_cost[state] + tables.delay_reserve[state] * reserve
+        deciding = state == GrammarState.DECISION
+        onward = late | (run >= tables.max_run[state]) | (deciding & (steps >= max_steps))
+        stay = deciding & (steps < min_steps) & ~onward
+        cut |= late
+        self._mode_B = state + _NUM_STATES * (onward * _ONWARD + stay * _STAY)
+        return self.mask_of_mode[self._mode_B]
+
+    def forced(self) -> torch.Tensor:
+        """Which rows of the latest `mask` allowed exactly one token: bool (B,)."""
+        return self._one_choice_of_mode[self._mode_B]
+
+    def advance(self, tokens_B: torch.Tensor) -> torch.Tensor:
+        """Moves the first B rows on by their tokens; returns which are done: bool (B,)."""
+        fields = self._fields[:, : len(tokens_B)]
+        state, spent, left, steps, run = fields[:5]
+        after = self._tables.transitions[state * NUM_CLASSES + self.class_of_V[tokens_B]]
+        spent += 1
+        left -= 1
+        steps += after == GrammarState.DECISION
+        run += 1
+        run *= after == state
+        state.copy_(after)
+        return after == GrammarState.DONE
+
+
+class _StateTables:
+    """What the limits need to know of each grammar state; all int64 (number of states,)."""
+
+    def __init__(self, device: torch.device) -> None:
+        close = _shortest_close()
+        delay_cost, delay_reserve = [0] * _NUM_STATES, [0] * _NUM_STATES
+        max_run = [_UNLIMITED] * _NUM_STATES
+        for state in (*_COMPONENTS, GrammarState.ANSWER):
+            delay_cost[state] = 1 + close[state]
+        delay_cost[GrammarState.DECISION] = 1 + close[GrammarState.STEP]
+        for state in (*_COMPONENTS, GrammarState.DECISION):
+            delay_reserve[state] = 1
+        for state in _COMPONENTS:
+            max_run[state] = MAX_COMPONENT_TOKENS
+        self.delay_cost = torch.tensor(delay_cost, device=device)
+        """Tokens that must be left for a choice that brings the close no nearer; 0: no choice."""
+        self.delay_reserve = torch.tensor(delay_reserve, device=device)
+        """1 where the answer's reserve counts as well."""
+        self.max_run = torch.tensor(max_run, device=device)
+        self.transitions = torch.tensor(TRANSITIONS, device=device).flatten()
+
+
+def _mask_of_mode(classes_V: torch.Tensor) -> torch.Tensor:
+    """0 or -inf for every (variant, state) and token: float32 (variants * states, V)."""
+    allowed = torch.tensor(TRANSITIONS) != GrammarState.BROKEN
+    modes = allowed.repeat(3, 1)
+    onward, stay = modes[_NUM_STATES:], modes[_NUM_STATES * _STAY :]
+    onward[:_NUM_STATES, grammar.TEXT] = False
+    for token in (grammar.PROCEED, grammar.BACKTRACK):
+        onward[GrammarState.DECISION, grammar.SPECIAL_TOKENS.index(token)] = False
+    stay[GrammarState.DECISION, grammar.SPECIAL_TOKENS.index(grammar.END)] = False
+    return torch.where(modes[:, classes_V], 0.0, -torch.inf)

@@ -1,0 +1,275 @@
+"""The engine: many requests decoded at once, each with its own budget, sampling and random stream.
+
+Requests (prompt ids, Budget, Sampling) -> Rollouts
+
+`generate` is for rollouts and evaluation; `submit`, `step` and `cancel` are for a server, whose
+requests join and leave the running batch. One step decodes one token of every active row; a row
+that is done makes room for a waiting request at once. The weights are those of the model given,
+also while it is being trained (`refresh`).
+
+    rollouts = Engine(model, vocabulary).generate([Request(prompt_ids, Budget(max_steps=8))])
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steiner.format import grammar
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.budget import OPENING, Budget, Limits
+from steiner.inference.decoder import decoder_for, evaluating
+from steiner.inference.kv_cache import PromptBatch
+from steiner.inference.sampling import Sampler, Sampling
+from steiner.types import Rollout, StopReason, UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_PREFILL_TOKENS = 16_384
+"""Most (padded) prompt tokens of one forward, to bound its memory."""
+_JOIN_FRACTION = 8
+"""While more wait, rows are refilled once this fraction of them is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to complete, and within what limits."""
+
+    prompt_ids: tuple[int, ...]
+    budget: Budget = field(default_factory=Budget)
+    sampling: Sampling = field(default_factory=Sampling)
+    reasoning: bool = True
+    """False for a direct answer: text and the closing token only; steps of the budget are moot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What one step did to one request."""
+
+    ticket: int
+    token_ids: tuple[int, ...]
+    """Tokens appended: several at once where the format leaves no choice."""
+    rollout: Rollout | None
+    """The finished rollout, with the last of its tokens."""
+
+
+@dataclass(slots=True)
+class _Row:
+    """A request and what it has written."""
+
+    ticket: int
+    request: Request
+    token_ids: list[int]
+    logprobs: list[float]
+    forced: list[bool]
+    num_reported: int = 0
+
+
+_Finished = list[tuple[_Row, Rollout]]
+
+
+class Engine:
+    """Decodes requests with one model; not thread-safe.
+
+    `max_batch` rows run at once, each of at most `max_length` tokens, prompt included.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        *,
+        max_batch: int = 64,
+        max_length: int = 2048,
+    ) -> None:
+        self.max_batch, self.max_length = max_batch, max_length
+        self._model = model
+        self._vocabulary = vocabulary
+        self._codec = Codec(vocabulary)
+        special = dict(zip(grammar.SPECIAL_TOKENS, vocabulary.special_ids, strict=True))
+        self._opening = [special[token] for token in OPENING]
+        self._rows: list[_Row] = []
+        self._waiting: deque[_Row] = deque()
+        self._num_tickets = 0
+        with torch.inference_mode():
+            self._allocate()
+
+    def _allocate(self) -> None:
+        device, max_batch = self._model.device, self.max_batch
+        head: Any = self._model.get_output_embeddings()
+        vocab_size = head.weight.shape[0]
+        self._decoder, self._cache = decoder_for(self._model, max_batch, self.max_length)
+        self._limits = Limits(self._vocabulary, vocab_size, max_batch, device)
+        self._sampler = Sampler(max_batch, self.max_length, device)
+        self._next_B = torch.zeros(max_batch, dtype=torch.int64, device=device)
+
+    def generate(
+        self, requests: Seq[Request], on_progress: Callable[[int], None] | None = None
+    ) -> list[Rollout]:
+        """The requests' rollouts, in their order. `on_progress` hears how many are finished."""
+        if self._rows or self._waiting:
+            raise RuntimeError("generate() while submitted requests are still running")
+        self.refresh()
+        rollouts: dict[int, Rollout] = {}
+        try:
+            tickets = [self.submit(request) for request in requests]
+            with evaluating(self._model):
+                while len(rollouts) < len(tickets):
+                    finished = self._step()
+                    rollouts.update((row.ticket, rollout) for row, rollout in finished)
+                    if finished and on_progress:
+                        on_progress(len(rollouts))
+        finally:
+            self._drop_all()
+        return [rollouts[ticket] for ticket in tickets]
+
+    def submit(self, request: Request) -> int:
+        """Queues a request; its ticket. Raises UserError where it cannot fit."""
+        needed = len(request.prompt_ids) + request.budget.max_tokens
+        if needed > self.max_length:
+            raise UserError(
+                f"a prompt of {len(request.prompt_ids)} tokens and max_tokens "
+                f"{request.budget.max_tokens} exceed the engine's {self.max_length}",
+                "lower max_tokens, or raise max_length",
+            )
+        if not request.prompt_ids:
+            raise UserError("the prompt is empty", "give at least one token")
+        written = self._opening if request.reasoning else []
+        row = _Row(
+            self._num_tickets, request, [*written], [0.0] * len(written), [True] * len(written)
+        )
+        self._waiting.append(row)
+        self._num_tickets += 1
+        return row.ticket
+
+    def cancel(self, ticket: int) -> Rollout | None:
+        """Takes a request out at once; what it had written, or None where it is not running."""
+        for row in self._waiting:
+            if row.ticket == ticket:
+                self._waiting.remove(row)
+                return self._rollout(row, StopReason.CANCELLED)
+        for index, row in enumerate(self._rows):
+            if row.ticket == ticket:
+                with torch.inference_mode():
+                    self._remove([index])
+                return self._rollout(row, StopReason.CANCELLED)
+        return None
+
+    @property
+    def num_unfinished(self) -> int:
+        """Requests that are running or waiting."""
+        return len(self._rows) + len(self._waiting)
+
+    def step(self) -> list[Event]:
+        """Decodes one token of every active row; what that did to each. [] when idle."""
+        if not self.num_unfinished:
+            return []
+        finished = self._step()
+        events = [self._event(row, rollout) for row, rollout in finished]
+        return events + [self._event(row, None) for row in self._rows]
+
+    def _event(self, row: _Row, rollout: Rollout | None) -> Event:
+        new, row.num_reported = row.token_ids[row.num_reported :], len(row.token_ids)
+        return Event(row.ticket, tuple(new), rollout)
+
+    def refresh(self) -> None:
+        """Takes up the model's weights as they are now; `generate` begins with it."""
+        with torch.inference_mode():
+            self._decoder.refresh()
+
+    @torch.inference_mode()
+    def _step(self) -> _Finished:
+        self._admit()
+        self._cache.make_room(0)
+        rows = len(self._rows)
+        logits_BV = self._decoder.decode(self._next_B[:rows])
+        logits_BV += self._limits.mask(rows)
+        forced_B = self._limits.forced()
+        tokens_B, logprobs_B = self._sampler.choose(logits_BV, self._limits.spent(rows))
+        done_B = self._limits.advance(tokens_B)
+        self._next_B[:rows] = tokens_B
+        self._cache.end += 1
+        for row, token, logprob, forced in zip(
+            self._rows, tokens_B.tolist(), logprobs_B.tolist(), forced_B.tolist(), strict=True
+        ):
+            row.token_ids.append(token)
+            row.logprobs.append(logprob)
+            row.forced.append(forced)
+        return self._finish([index for index, done in enumerate(done_B.tolist()) if done])
+
+    def _finish(self, places: list[int]) -> _Finished:
+        if not places:
+            return []
+        finished = []
+        for place in places:
+            reason = StopReason.LENGTH if self._limits.cut(place) else StopReason.END
+            finished.append((self._rows[place], self._rollout(self._rows[place], reason)))
+        self._remove(places)
+        return finished
+
+    def _rollout(self, row: _Row, reason: StopReason) -> Rollout:
+        rollout = self._codec.decode(
+            row.request.prompt_ids, row.token_ids, row.logprobs, reason, row.forced
+        )
+        if row.request.reasoning:
+            return rollout
+        closed = reason is not StopReason.CANCELLED
+        text = row.token_ids[:-1] if closed else row.token_ids
+        return replace(rollout, answer=self._vocabulary.decode_text(text).strip())
+
+    def _admit(self) -> None:
+        """Lets waiting requests into free rows, a few at a time: prompts are cheaper together."""
+        free = self.max_batch - len(self._rows)
+        if free < min(len(self._waiting), max(1, self.max_batch // _JOIN_FRACTION)):
+            return
+        while self._waiting and len(self._rows) < self.max_batch:
+            self._join(self._next_group())
+
+    def _next_group(self) -> list[_Row]:
+        group: list[_Row] = []
+        longest = 0
+        while self._waiting and len(self._rows) + len(group) < self.max_batch:
+            longest = max(longest, len(self._waiting[0].request.prompt_ids))
+            if group and longest * (len(group) + 1) > _PREFILL_TOKENS:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    def _join(self, group: list[_Row]) -> None:
+        written = [(*row.request.prompt_ids, *row.token_ids) for row in group]
+        prompts = PromptBatch.of([ids[:-1] for ids in written], len(self._rows), self._model.device)
+        self._cache.make_room(prompts.width)
+        for place, (row, ids) in enumerate(zip(group, written, strict=True), len(self._rows)):
+            request = row.request
+            self._cache.begin(place, len(ids) - 1)
+            self._limits.begin(place, request.budget, reasoning=request.reasoning)
+            self._sampler.begin(place, request.sampling, request.budget.max_tokens)
+            self._next_B[place] = ids[-1]
+        self._rows += group
+        self._cache.resize(len(self._rows))
+        if prompts.width:
+            self._decoder.prefill(prompts)
+
+    def _remove(self, places: list[int]) -> None:
+        """Frees rows; the last row takes the place of each."""
+        for place in reversed(places):
+            last = len(self._rows) - 1
+            row = self._rows.pop()
+            if place < last:
+                self._rows[place] = row
+                for part in (self._cache, self._limits, self._sampler):
+                    part.move(last, place)
+                self._next_B[place] = self._next_B[last]
+        self._cache.resize(len(self._rows))
+
+    def _drop_all(self) -> None:
+        self._rows.clear()
+        self._waiting.clear()
+        self._cache.resize(0)

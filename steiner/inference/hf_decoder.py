@@ -1,0 +1,93 @@
+"""One decoding step of a batch, for any causal language model of transformers.
+
+tokens (B,) + cache -> logits (B, V)
+
+The model's own forward, given a cache that rows join and leave. qwen2.py does the same faster for
+one architecture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import Cache
+
+from steiner.inference.decoder import evaluating
+from steiner.inference.kv_cache import KVCache, PromptBatch
+from steiner.types import UserError
+
+
+class HFDecoder:
+    """Any transformers model with a key-value cache, by its own forward.
+
+    Raises UserError for a model that keeps another kind of state, which rows could not share.
+    """
+
+    def __init__(self, model: PreTrainedModel, cache: KVCache) -> None:
+        if getattr(model, "_is_stateful", False):
+            raise UserError(
+                f"{type(model).__name__} keeps a recurrent state",
+                "use a model with plain attention layers",
+            )
+        self._model, self._cache = model, cache
+
+    def refresh(self) -> None:
+        """Nothing to do: the weights are the model's own."""
+
+    def prefill(self, prompts: PromptBatch) -> None:
+        """One padded forward; its keys and values are copied into the cache."""
+        fresh = DynamicCache()
+        with evaluating(self._model):
+            self._model(
+                input_ids=prompts.ids,
+                attention_mask=prompts.real,
+                position_ids=prompts.positions,
+                past_key_values=fresh,
+                use_cache=True,
+            )
+        for index in range(len(fresh)):
+            layer: Any = fresh.layers[index]
+            self._cache.write_prompt(index, prompts, layer.keys, layer.values)
+
+    def decode(self, tokens_B: torch.Tensor) -> torch.Tensor:
+        """The model's forward on one token a row."""
+        cache = self._cache
+        with evaluating(self._model):
+            output: Any = self._model(
+                input_ids=tokens_B[:, None],
+                attention_mask=(cache.bias == 0).long(),
+                position_ids=cache.positions[:, None],
+                past_key_values=_SharedCache(cache),
+                use_cache=True,
+            )
+        logits: torch.Tensor = output.logits
+        return logits[:, -1].float()
+
+
+class _SharedCache(Cache):
+    """The KVCache, as transformers' attention layers see it: one that already has a window."""
+
+    def __init__(self, slots: KVCache) -> None:
+        super().__init__(layers=[])
+        self._slots = slots
+
+    def update(
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        layer_idx: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Appends, and returns the whole window."""
+        return self._slots.append(layer_idx, key_states, value_states)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Columns of the window left of the token being written."""
+        return self._slots.end - self._slots.first
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Length and offset of the keys that `update` returns."""
+        return self.get_seq_length() + query_length, 0

@@ -1,0 +1,227 @@
+"""A reasoning model to ask from Python.
+
+question or messages -> Answer, or the Events that lead to it
+
+    from steiner import Reasoner
+    reasoner = Reasoner.load("runs/tiny/rl")
+    print(reasoner.solve("Make 24 from 3, 5, 7, 9.", effort="high").text)
+
+A stream is cancelled by closing it: its place in the engine is free at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.answer import Answer, Event, Finished, build_answer, posed
+from steiner.inference.budget import Budget, shortest_completion
+from steiner.inference.engine import Engine, Request
+from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.sampling import Sampling, own_sampling
+from steiner.inference.step_events import SampleFinished, StepEventParser
+from steiner.randomness import random_stream
+from steiner.types import Message, Problem, Rollout, UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+EFFORT_STEPS: Mapping[str, int] = {"low": 4, "medium": 12, "high": 32}
+"""Effort -> max_steps."""
+SAMPLES_TEMPERATURE = 0.7
+"""Temperature of several samples where neither caller nor model names one."""
+
+_GREEDY = Sampling()
+_MAX_TOKENS = 8192
+_MAX_BATCH = 64
+
+Question = str | Sequence[Message | Mapping[str, str]]
+"""What is asked: one turn, or a dialogue whose last turn is the user's."""
+
+
+class Reasoner:
+    """A model, ready to be asked; not thread-safe, and one question at a time."""
+
+    def __init__(
+        self, model: PreTrainedModel, vocabulary: Vocabulary, *, language: str = "en"
+    ) -> None:
+        self.vocabulary, self.language = vocabulary, language
+        self._model = model
+        self._engine: Engine | None = None
+        self.max_length = int(getattr(model.config, "max_position_embeddings", 2048))
+        """Tokens that a dialogue and its answer may have together."""
+
+    @classmethod
+    def load(
+        cls, source: str | Path, *, language: str = "en", dtype: torch.dtype | None = None
+    ) -> Reasoner:
+        """The model in a folder, or of that name on the Hugging Face hub: any causal language model
+        whose tokenizer has the 14 reasoning tokens. On an accelerator where there is one.
+
+        `dtype` is float32 on a CPU and bfloat16 on an accelerator unless given. Raises UserError
+        where the model cannot be read or lacks the tokens.
+        """
+        model, vocabulary = load_reasoning_model(source, dtype)
+        return cls(model, vocabulary, language=language)
+
+    def solve(
+        self,
+        question: Question,
+        *,
+        min_steps: int = 0,
+        max_steps: int | None = None,
+        max_tokens: int | None = None,
+        effort: str | None = None,
+        samples: int = 1,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> Answer:
+        """The answer to a question, or to the last turn of a dialogue.
+
+        `effort` (low, medium, high) is a step limit by name, and `max_steps` one by number, which
+        counts where both are given; without either, only `max_tokens` bounds the search. Of several
+        `samples` the majority decides. `temperature` is the model's own (its
+        generation_config.json; 0, greedy, where that names none, and 0.7 for several samples)
+        unless given; what is drawn depends on `seed` alone. Raises UserError for a question or a
+        limit that cannot be used.
+        """
+        events = self.stream(
+            question,
+            min_steps=min_steps,
+            max_steps=max_steps,
+            max_tokens=max_tokens,
+            effort=effort,
+            samples=samples,
+            temperature=temperature,
+            seed=seed,
+        )
+        return next(event.answer for event in events if isinstance(event, Finished))
+
+    def stream(
+        self,
+        question: Question,
+        *,
+        min_steps: int = 0,
+        max_steps: int | None = None,
+        max_tokens: int | None = None,
+        effort: str | None = None,
+        samples: int = 1,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> Generator[Event, None, None]:
+        """What happens on the way to the answer, as it happens; the last event is Finished.
+
+        Takes what `solve` takes, and refuses it at once. Closing the generator stops the model.
+        """
+        messages = as_messages(question)
+        prompt = tuple(self.vocabulary.encode_prompt(messages))
+        budget = Budget(
+            min_steps, step_limit(effort, max_steps), self._token_limit(len(prompt), max_tokens)
+        )
+        drawn = samplings(samples, temperature, seed, own_sampling(self._model))
+        requests = [Request(prompt, budget, sampling) for sampling in drawn]
+        return self._run(requests, posed(messages, self.language))
+
+    def _run(
+        self, requests: Sequence[Request], problem: Problem | None
+    ) -> Generator[Event, None, None]:
+        engine = self._engine_for(len(requests))
+        narrators: dict[int, StepEventParser] = {}
+        rollouts: dict[int, Rollout] = {}
+        try:
+            for sample, request in enumerate(requests):
+                narrator = StepEventParser(self.vocabulary, sample=sample, problem=problem)
+                narrators[engine.submit(request)] = narrator
+            samples = {ticket: sample for sample, ticket in enumerate(narrators)}
+            while len(rollouts) < len(requests):
+                for event in engine.step():
+                    yield from narrators[event.ticket].feed(event.token_ids)
+                    if event.rollout is not None:
+                        rollouts[event.ticket] = event.rollout
+                        yield SampleFinished(samples[event.ticket], event.rollout)
+        finally:
+            for ticket in narrators.keys() - rollouts.keys():
+                engine.cancel(ticket)
+        ordered = [rollouts[ticket] for ticket in narrators]
+        yield Finished(build_answer(ordered, problem, self.vocabulary))
+
+    def _engine_for(self, num_requests: int) -> Engine:
+        """The engine, with room for so many at once (up to a limit, beyond which they wait)."""
+        room = min(num_requests, _MAX_BATCH)
+        if self._engine is not None and self._engine.num_unfinished:
+            raise RuntimeError("another stream of this reasoner is open: close it first")
+        if self._engine is None or self._engine.max_batch < room:
+            self._engine = Engine(
+                self._model, self.vocabulary, max_batch=room, max_length=self.max_length
+            )
+        return self._engine
+
+    def _token_limit(self, num_prompt: int, max_tokens: int | None) -> int:
+        room = self.max_length - num_prompt
+        if room < shortest_completion():
+            raise UserError(
+                f"the dialogue takes {num_prompt} tokens, and the model holds {self.max_length}",
+                "ask something shorter, or begin a new dialogue",
+            )
+        if max_tokens is not None and max_tokens > room:
+            raise UserError(
+                f"max_tokens is {max_tokens}, and the model has room for {room} after the question",
+                "lower max_tokens, or leave it out to use all the room",
+            )
+        return min(room, _MAX_TOKENS) if max_tokens is None else max_tokens
+
+
+def step_limit(effort: str | None, max_steps: int | None) -> int | None:
+    """The max_steps that both ask for. Raises UserError for an unknown effort."""
+    if effort is not None and effort not in EFFORT_STEPS:
+        near = get_close_matches(effort, EFFORT_STEPS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(EFFORT_STEPS)}"
+        raise UserError(f"unknown effort '{effort}'", hint)
+    if max_steps is not None or effort is None:
+        return max_steps
+    return EFFORT_STEPS[effort]
+
+
+def samplings(
+    samples: int, temperature: float | None, seed: int, own: Sampling = _GREEDY
+) -> list[Sampling]:
+    """How each sample is drawn, each from a random stream of its own, as the model's `own` sampling
+    says where nothing is given; the first of several is the one that would be drawn alone. Raises
+    UserError where they could not differ."""
+    if not samples >= 1:
+        raise UserError(f"samples is {samples}", "give 1 or more")
+    if temperature is None:
+        temperature = own.temperature or (0.0 if samples == 1 else SAMPLES_TEMPERATURE)
+    if samples > 1 and temperature == 0:
+        raise UserError(
+            f"{samples} samples at temperature 0 would all be the same",
+            "give a temperature above 0, or one sample",
+        )
+    streams = (random_stream("reasoner", "samples", seed, sample) for sample in range(samples))
+    drawn = replace(own, temperature=temperature)
+    return [replace(drawn, seed=stream.getrandbits(31)) for stream in streams]
+
+
+def as_messages(question: Question) -> tuple[Message, ...]:
+    """The dialogue that a question is. Raises UserError where it cannot be one."""
+    if isinstance(question, str):
+        question = [Message("user", question)]
+    messages = tuple(map(_as_message, question))
+    if not messages or messages[-1].role != "user":
+        raise UserError("the dialogue does not end with a user's turn", "add the question to it")
+    if not messages[-1].content.strip():
+        raise UserError("the question is empty", "for example: Make 24 from 3, 5, 7, 9.")
+    return messages
+
+
+def _as_message(turn: Message | Mapping[str, str]) -> Message:
+    message = turn if isinstance(turn, Message) else Message(turn["role"], turn["content"])
+    if message.role not in ("system", "user", "assistant"):
+        raise UserError(f"unknown role '{message.role}'", "one of: system, user, assistant")
+    return message

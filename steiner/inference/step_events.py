@@ -1,0 +1,212 @@
+"""What happens while a model reasons, told as it happens.
+
+token ids, as the engine appends them -> Events
+
+The parser reads token ids, never text: a component begins and ends where its tokens say. The server
+and the terminal both listen to a StepEventParser, one for each completion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from steiner.format import grammar
+from steiner.format.grammar import TRANSITIONS, GrammarState
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.search_tree import Branch, stated_depth
+from steiner.types import Decision, Problem, Rollout, StepTexts
+
+
+class Component(StrEnum):
+    """The four components of a step, in the order in which they are written; the values are the
+    fields of StepTexts."""
+
+    NEXT_STEP = "next_step"
+    UNDERSTANDING = "understanding"
+    SUMMARY = "summary"
+    VERIFICATION = "verification"
+
+    @property
+    def label(self) -> str:
+        """What users call it."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Component.NEXT_STEP: "next step",
+    Component.UNDERSTANDING: "current understanding",
+    Component.SUMMARY: "summary",
+    Component.VERIFICATION: "verification",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """Step number `step` (from 0) of sample number `sample` (from 0) begins."""
+
+    sample: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentDelta:
+    """More text of a component; what a step's deltas say together is its text, but for the white
+    space around it."""
+
+    sample: int
+    step: int
+    component: Component
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentFinished:
+    """The whole text of a component."""
+
+    sample: int
+    step: int
+    component: Component
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlaced:
+    """Where the step hangs in the tree; known once its next step is written."""
+
+    sample: int
+    step: int
+    depth: int
+    parent: int | None
+    """Index of the step that it goes on from; None for the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """The step is verified and has decided; `Decision.END` ends the reasoning."""
+
+    sample: int
+    step: int
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDelta:
+    """More text of the answer."""
+
+    sample: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFinished:
+    """All that one sample wrote."""
+
+    sample: int
+    rollout: Rollout
+
+
+StepEvent = (
+    StepStarted
+    | ComponentDelta
+    | ComponentFinished
+    | StepPlaced
+    | StepFinished
+    | AnswerDelta
+    | SampleFinished
+)
+"""An event of one sample."""
+
+_COMPONENT_OF = {
+    GrammarState.NAME: Component.NEXT_STEP,
+    GrammarState.THOUGHT: Component.UNDERSTANDING,
+    GrammarState.SUMMARY: Component.SUMMARY,
+    GrammarState.REFLECTION: Component.VERIFICATION,
+}
+
+
+class StepEventParser:
+    """Turns the tokens of one completion into events; `problem` is what it works on, if known."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, *, sample: int = 0, problem: Problem | None = None
+    ) -> None:
+        self._vocabulary, self._sample, self._problem = vocabulary, sample, problem
+        self._state = GrammarState.BEGIN
+        self._step = -1
+        self._decision: Decision | None = None
+        self._branch = Branch()
+        self._reader = TextReader(vocabulary.decode_text)
+
+    def feed(self, token_ids: Sequence[int]) -> Iterator[StepEvent]:
+        """What the next tokens make happen; nothing any more after one that breaks the format."""
+        for token, token_class in zip(token_ids, self._vocabulary.classes(token_ids), strict=True):
+            before, self._state = self._state, GrammarState(TRANSITIONS[self._state][token_class])
+            if token_class == grammar.TEXT:
+                yield from self._text(self._reader.push(token))
+            else:
+                yield from self._mark(before, token_class)
+
+    def _text(self, text: str) -> Iterator[StepEvent]:
+        if not text:
+            return
+        if self._state is GrammarState.ANSWER:
+            yield AnswerDelta(self._sample, text)
+        elif self._state in _COMPONENT_OF:
+            component = _COMPONENT_OF[self._state]
+            yield ComponentDelta(self._sample, self._step, component, text)
+
+    def _mark(self, before: GrammarState, token_class: int) -> Iterator[StepEvent]:
+        """What a special token makes happen."""
+        if before in _COMPONENT_OF:
+            yield from self._finish_component(_COMPONENT_OF[before])
+        if before is GrammarState.ANSWER and (rest := self._reader.rest()):
+            yield AnswerDelta(self._sample, rest)
+        if self._state is GrammarState.NAME_START:
+            self._step += 1
+            yield StepStarted(self._sample, self._step)
+        if before is GrammarState.DECISION and self._state is not GrammarState.BROKEN:
+            self._decision = grammar.DECISION_CLASSES[token_class]
+            yield StepFinished(self._sample, self._step, self._decision)
+        self._reader = TextReader(self._vocabulary.decode_text)
+
+    def _finish_component(self, component: Component) -> Iterator[StepEvent]:
+        if rest := self._reader.rest():
+            yield ComponentDelta(self._sample, self._step, component, rest)
+        text = self._reader.whole().strip()
+        yield ComponentFinished(self._sample, self._step, component, text)
+        if component is Component.NEXT_STEP:
+            told = stated_depth(self._problem, StepTexts(text, "", "", ""))
+            place = self._branch.place(told, self._decision)
+            yield StepPlaced(self._sample, self._step, place.depth, place.parent)
+
+
+class TextReader:
+    """Text of tokens that come one by one: a character whose bytes are not all there is held back.
+
+    Each token costs the decoding of a few, not of all before it.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
+        self._decode = decode
+        self._ids: list[int] = []
+        self._settled, self._read = 0, 0  # ids[settled:read] are decoded again, for their context
+
+    def push(self, token: int) -> str:
+        """The text that this token adds."""
+        self._ids.append(token)
+        text = self.rest()
+        if not text or text.endswith("\ufffd"):
+            return ""
+        self._settled, self._read = self._read, len(self._ids)
+        return text
+
+    def rest(self) -> str:
+        """What has not been told yet, half a character included."""
+        told = self._decode(self._ids[self._settled : self._read])
+        return self._decode(self._ids[self._settled :])[len(told) :]
+
+    def whole(self) -> str:
+        """All of the text."""
+        return self._decode(self._ids)

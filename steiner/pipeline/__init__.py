@@ -1,0 +1,1 @@
+"""The pipeline: stages, run folders, and the order in which a run makes them."""

@@ -1,0 +1,196 @@
+"""One stage of a pipeline: a folder that is made once, and again when what it depends on changed.
+
+Recipe, input stages -> output folder with stage.json and recipe.toml in it
+
+Work goes on in `<name>.partial`, which takes the place of `<name>` once it is whole. A stage that
+was killed finds its partial folder again, checkpoints and all, unless the settings have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from steiner import __version__
+from steiner.allocator import keep_freed_memory
+from steiner.files import (
+    clear_disk_errors,
+    file_sizes,
+    read_json,
+    remove_folder,
+    replace_folder,
+    write_json,
+    write_text,
+)
+from steiner.recipe import Recipe
+from steiner.recipe_file import recipe_toml
+from steiner.types import RunError, UserError
+
+STAMP = "stage.json"
+_LIBRARIES = ("torch", "transformers", "trl", "datasets", "pyarrow", "numpy")
+
+Work = Callable[[Recipe, Path, Path], None]
+"""(recipe, run_dir, out_dir): reads `run_dir/<input stage>`, writes below `out_dir` only.
+
+`out_dir` holds what a killed attempt at the same work left there; checkpoints are deleted at the
+end by whoever wrote them.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is made, from what, and how."""
+
+    name: str
+    """Also the name of its output folder."""
+    keys: tuple[str, ...]
+    """Keys of the recipe that decide the output, as `Recipe.digest` takes them."""
+    inputs: tuple[str, ...]
+    """Stages whose output it reads."""
+    work: Work
+    fingerprint: Callable[[Recipe], str] | None = None
+    """Identity of what it reads besides: a base model, say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What stage.json tells of a stage's output."""
+
+    digest: str
+    complete: bool = False
+    sessions: int = 1
+    """How often it was started before it came to its end; `seconds` are those of the last."""
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    """Of this process until then, plus that of its largest child that has ended. Workers of a fork
+    server are not seen: the benchmark samples all processes instead."""
+    versions: Mapping[str, str] | None = None
+    files: Mapping[str, int] | None = None
+    """Bytes of each file."""
+
+
+def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = False) -> Stamp:
+    """Make the stage's output unless it is there, whole, and made from the same.
+
+    Raises UserError where an input stage is missing, RunError where the disk is full.
+    """
+    folder, partial = run_dir / stage.name, run_dir / f"{stage.name}.partial"
+    digest = stage_digest(stage, recipe, run_dir)
+    stamp = read_stamp(folder)
+    if stamp and stamp.digest == digest and not force:
+        _say(stage.name, "up to date")
+        return stamp
+    keep_freed_memory()
+    with clear_disk_errors(folder):
+        stamp = _work(stage, recipe, run_dir, partial, digest)
+        replace_folder(partial, folder)
+    resumed = f", resumed, session {stamp.sessions}" if stamp.sessions > 1 else ""
+    _say(stage.name, duration(stamp.seconds) + resumed)
+    return stamp
+
+
+def stage_digest(stage: Stage, recipe: Recipe, run_dir: Path) -> str:
+    """Identity of what the stage would make now: settings, inputs as they lie there, version."""
+    parts = [__version__, stage.name, recipe.digest(*stage.keys)]
+    parts += [_input_digest(stage, name, run_dir) for name in stage.inputs]
+    if stage.fingerprint:
+        parts.append(stage.fingerprint(recipe))
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
+
+
+def read_stamp(folder: Path) -> Stamp | None:
+    """The stamp of a finished output; None where it is absent, unfinished or damaged."""
+    stamp = _stamp(folder)
+    if stamp is None or not stamp.complete:
+        return None
+    sizes = file_sizes(folder)
+    whole = all(sizes.get(name) == size for name, size in (stamp.files or {}).items())
+    return stamp if whole else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: "0.4 s", "3 min 12 s"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, Steiner and the libraries that decide a result."""
+    found = {"python": python_version(), "steiner": __version__}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: str) -> Stamp:
+    """Do the stage's work in `partial`, or what is left of it."""
+    finished = read_stamp(partial)
+    if finished and finished.digest == digest:  # killed just before the renaming
+        return finished
+    sessions = _open_partial(partial, digest)
+    start = time.perf_counter()
+    stage.work(recipe, run_dir, partial)
+    write_text(partial / "recipe.toml", recipe_toml(recipe))
+    sizes = {name: size for name, size in file_sizes(partial).items() if name != STAMP}
+    seconds = round(time.perf_counter() - start, 2)
+    stamp = Stamp(digest, True, sessions, seconds, _peak_memory_mb(), versions(), sizes)
+    write_json(partial / STAMP, asdict(stamp))
+    return stamp
+
+
+def _open_partial(partial: Path, digest: str) -> int:
+    """Make the partial folder, or keep one begun for the same work; the number of this session."""
+    begun = _stamp(partial)
+    if begun and begun.digest == digest and not begun.complete:
+        sessions = begun.sessions + 1
+    else:
+        remove_folder(partial)
+        sessions = 1
+    partial.mkdir(parents=True, exist_ok=True)
+    write_json(partial / STAMP, asdict(Stamp(digest, sessions=sessions)))
+    return sessions
+
+
+def _input_digest(stage: Stage, name: str, run_dir: Path) -> str:
+    stamp = read_stamp(run_dir / name)
+    if stamp is None:
+        message = f"stage '{stage.name}' needs '{name}', which is not whole in {run_dir}"
+        raise UserError(message, "make it first, or 'steiner run', which makes all that is missing")
+    return stamp.digest
+
+
+def _stamp(folder: Path) -> Stamp | None:
+    """The stamp in `folder`, finished or not; None where it cannot be read."""
+    if not (folder / STAMP).is_file():
+        return None
+    try:
+        record: Mapping[str, Any] = read_json(folder / STAMP)
+        return Stamp(**record)
+    except (RunError, TypeError):
+        return None
+
+
+def _peak_memory_mb() -> float:
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
+    return round(sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit / 1e6, 1)
+
+
+def _say(name: str, text: str) -> None:
+    print(f"{name:<10} {text}", file=sys.stderr, flush=True)

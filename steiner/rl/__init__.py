@@ -1,0 +1,1 @@
+"""Reinforcement learning: rollout groups, rewards, credit assignment, GRPO."""

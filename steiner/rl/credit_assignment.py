@@ -1,0 +1,91 @@
+"""Which tokens of a rollout get what its steps are worth.
+
+(Rollout, Trace) -> places of its steps;  places, StepAdvantages -> advantage of each token
+
+A step is mostly copying and arithmetic, which follow from what was chosen. So what a choice is
+worth lands on the tokens that name the next step, and what a fault costs on the one token where
+the step leaves every right step that could stand there: all of them can be written out, since the
+DAG knows each move and the family words it. Their sum is what an even spread over the step would
+give, so that a step weighs as much as it is long, as it does in the outcome's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from steiner.dags.tracing import Trace, TracedStep, Tracer
+from steiner.format.codec import Codec
+from steiner.rl.rewards import StepAdvantage
+from steiner.types import Rollout, StepSpan
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Positions in a completion of one step's tokens."""
+
+    choice: range
+    """The text that names the next step."""
+    fault: int | None
+    """The first token that no right step has there; None where all is right, or where a right
+    step could not begin."""
+    decision: int | None
+    written: int
+    """How many tokens the step has, its decision not counted."""
+
+
+def locate(codec: Codec, tracer: Tracer, trace: Trace, rollout: Rollout) -> tuple[Place, ...]:
+    """The place of each step of `rollout`, which `trace` is the trace of."""
+    return tuple(
+        _place(codec, tracer, step, span, rollout.token_ids)
+        for span, step in zip(rollout.spans, trace.steps, strict=True)
+    )
+
+
+def _place(
+    codec: Codec, tracer: Tracer, step: TracedStep, span: StepSpan, token_ids: Sequence[int]
+) -> Place:
+    written = span.stop - span.start - (span.decision is not None)
+    fault = None
+    if not (step.sound and step.verdict_true):
+        right = _right_tokens(codec, tracer, step, token_ids[span.start : span.start + written])
+        fault = None if right is None or right == written else span.start + right
+    return Place(
+        choice=range(*span.components[0]) if span.components else range(0),
+        fault=fault,
+        decision=None if span.decision is None else span.stop - 1,
+        written=written,
+    )
+
+
+def _right_tokens(
+    codec: Codec, tracer: Tracer, step: TracedStep, token_ids: Sequence[int]
+) -> int | None:
+    """How many tokens the step has in common with the right one that it goes along with longest;
+    None where no right step could begin."""
+    return max(
+        (_common(token_ids, codec.encode_step(texts)) for texts in tracer.right_steps(step)),
+        default=None,
+    )
+
+
+def _common(found: Sequence[int], right: Sequence[int]) -> int:
+    """The length of their longest common beginning."""
+    pairs = zip(found, right, strict=False)  # of unlike length
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def token_advantages(
+    num_tokens: int, places: Sequence[Place], steps: Sequence[StepAdvantage]
+) -> list[float]:
+    """Step advantage of each token of a completion (T,); 0 outside steps, as in the answer."""
+    advantage_T = [0.0] * num_tokens
+    for place, step in zip(places, steps, strict=True):
+        for position in place.choice:
+            advantage_T[position] += step.choice * place.written / len(place.choice)
+        if place.fault is not None:
+            advantage_T[place.fault] += step.fault * place.written
+        if place.decision is not None:
+            advantage_T[place.decision] = step.decision
+    return advantage_T

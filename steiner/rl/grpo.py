@@ -1,0 +1,311 @@
+"""Reinforcement learning: GRPO with an advantage for each token, from the outcome and each step.
+
+sft/ -> rl/ (model folder, trainer_state.json with the history of all measures)
+
+TRL's GRPOTrainer does the optimising, on our rollouts (rl/rollout_groups.py). Three of its methods
+are replaced: `_generate_and_score_completions`, to add the step advantage of each token to GRPO's
+one advantage a rollout (rl/rewards.py); `_get_per_token_logps_and_entropies`, to score tokens
+by the policy that they were sampled from (rl/policy_logprobs.py); and `_prepare_inputs`, to put
+rollouts of like length into one batch. Tokens that grammar or budget forced were not chosen and
+carry no loss. At `step_reward_weight = 0` the advantages are those of Dr. GRPO.
+
+Command: steiner train rl --recipe tiny
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProgressCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.engine import Engine
+from steiner.models.loading import load_model
+from steiner.models.precision import wants_bf16
+from steiner.recipe import Recipe
+from steiner.rl.credit_assignment import token_advantages
+from steiner.rl.policy_logprobs import GrammarPolicy
+from steiner.rl.rewards import step_advantages
+from steiner.rl.rollout_groups import RolloutGroup, RolloutGroupSource, measures, widest
+from steiner.training.optimizers import build_optimizer
+from steiner.training.trainer import last_checkpoint, remove_checkpoints, use_fast_attention
+from steiner.types import UserError
+
+_SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
+_AT_LEAST = {
+    "steps": 1,
+    "rollouts_per_problem": 2,  # they are compared with each other
+    "updates_per_generation": 1,
+    "rollouts_per_batch": 1,
+    "oversample": 1,
+    "family_floor": 0.001,
+    "temperature": 0.01,
+}
+
+
+def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
+    """Reinforces `run_dir/sft` into `out_dir`; goes on from its last checkpoint if killed."""
+    model, tokenizer = load_model(run_dir / "sft")
+    trainer = build_trainer(recipe, model, tokenizer, out_dir)
+    trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
+    trainer.save_model(str(out_dir))
+    trainer.state.save_to_json(str(out_dir / "trainer_state.json"))
+    remove_checkpoints(out_dir)
+
+
+def build_trainer(
+    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out_dir: Path
+) -> StepGRPOTrainer:
+    """The trainer, ready to run; RolloutGroupSource draws the problems, the data set only counts."""
+    vocabulary = Vocabulary.require(tokenizer)
+    use_fast_attention(model, bf16=wants_bf16(recipe.rl.precision))
+    max_length = int(model.config.max_position_embeddings)
+    engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
+    policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
+    rollouts = Rollouts(policy, RolloutGroupSource(recipe, vocabulary, engine))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
+        trainer = StepGRPOTrainer(
+            model=model,
+            reward_funcs=[rollouts.outcome],
+            args=_arguments(recipe, out_dir),
+            train_dataset=Dataset.from_dict({"prompt": [""] * _num_groups(recipe)}),
+            processing_class=tokenizer,
+            optimizers=(_optimizer(recipe, model), None),
+            rollout_func=rollouts,
+        )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(Progress())
+    return trainer
+
+
+class StepGRPOTrainer(GRPOTrainer):
+    """GRPOTrainer with advantages (B, T); the module's docstring says what it replaces and why."""
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """As TRL's; then a token's advantage is its rollout's plus its own step's."""
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        step_BT = torch.zeros(output["completion_ids"].shape, device=output["advantages"].device)
+        for row, given in enumerate(inputs):
+            step_T = torch.tensor(given["step_advantage"])
+            step_BT[row, : len(step_T)] = step_T
+        output["advantages"] = output["advantages"][:, None] + step_BT
+        output["row"] = torch.arange(len(inputs), device=step_BT.device)
+        return output
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: torch.nn.Module,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **_: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """As TRL's, among the tokens that the grammar allows."""
+        assert isinstance(self.rollout_func, Rollouts)
+        found = []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            rows = slice(start, start + (batch_size or len(input_ids)))
+            ids_BT = input_ids[rows, -logits_to_keep:]
+            with self.accelerator.autocast():
+                logits_BTV = model(
+                    input_ids=input_ids[rows],
+                    attention_mask=attention_mask[rows],
+                    logits_to_keep=logits_to_keep + 1,
+                    use_cache=False,
+                ).logits[:, :-1]
+            found.append(self.rollout_func.policy.logprobs(logits_BTV / self.temperature, ids_BT))
+        logprobs, entropies = zip(*found, strict=True)
+        return torch.cat(logprobs), torch.cat(entropies), None
+
+    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
+        """As TRL's; then the rows are dealt out anew by length, with hardly any padding."""
+        before = self._buffered_inputs
+        inputs: dict[str, Any] = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is before or self._buffered_inputs is None:
+            return inputs
+        num_updates = len(self._buffered_inputs) // self.args.gradient_accumulation_steps
+        self._buffered_inputs = by_length(self._buffered_inputs, num_updates)
+        dealt: dict[str, Any] = self._buffered_inputs[self._step % len(self._buffered_inputs)]
+        return dealt
+
+
+def by_length(
+    batches: Sequence[Mapping[str, torch.Tensor]], num_updates: int
+) -> list[dict[str, torch.Tensor]]:
+    """The same rows in as many batches of as many rows, padding cut off.
+
+    Each optimiser step gets short and long rollouts alike, each of its batches those of like
+    length. The order follows from the rollouts alone, so that a resumed run repeats it.
+    """
+    whole = {
+        name: torch.cat([batch[name] for batch in batches]) if value.dim() else value
+        for name, value in batches[0].items()
+    }
+    order = (whole["completion_mask"].sum(1) * len(whole["row"]) + whole["row"]).argsort()
+    return [
+        _trimmed({name: value[rows] if value.dim() else value for name, value in whole.items()})
+        for update in range(num_updates)
+        for rows in order[update::num_updates].chunk(len(batches) // num_updates)
+    ]
+
+
+def _trimmed(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Without columns that are padding in every row: prompts end, completions begin, together."""
+    prompt = int(batch["prompt_mask"].sum(1).max())
+    completion = int(batch["completion_mask"].sum(1).max())
+    trimmed = {}
+    for name, value in batch.items():
+        if value.dim() < 2:
+            trimmed[name] = value
+        elif name.startswith("prompt"):
+            trimmed[name] = value[:, value.shape[1] - prompt :]
+        else:
+            trimmed[name] = value[:, :completion]
+    return trimmed
+
+
+@dataclass(slots=True)
+class Rollouts:
+    """TRL's `rollout_func` and its reward function, on top of a RolloutGroupSource."""
+
+    policy: GrammarPolicy
+    source: RolloutGroupSource
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    def __call__(self, prompts: Sequence[Any], trainer: GRPOTrainer) -> dict[str, Any]:
+        """One row a rollout, group after group; of `prompts` only the number counts."""
+        count = len(prompts) // self.source.recipe.rl.rollouts_per_problem
+        stream = (trainer.state.global_step, trainer.accelerator.process_index)
+        made = self.source.make(count, trainer.state.log_history, *stream)
+        self.measured = measures(made)
+        rows = [row for group in widest(made, count) for row in self._rows(group)]
+        return {"logprobs": None, **{name: [row[name] for row in rows] for name in rows[0]}}
+
+    def outcome(self, outcome: list[float | None], log_metric: Any, **_: Any) -> list[float | None]:
+        """The outcomes as they came; logs what was measured on the way."""
+        for name, value in self.measured.items():
+            log_metric(name, value)
+        return outcome
+
+    def _rows(self, group: RolloutGroup) -> list[dict[str, Any]]:
+        weight = self.source.recipe.rl.step_reward_weight
+        rows = []
+        for rollout, score, places, steps in zip(
+            group.rollouts_G,
+            group.scores_G,
+            group.places_G,
+            step_advantages(group.scores_G),
+            strict=True,
+        ):
+            advantage_T = token_advantages(len(rollout.token_ids), places, steps)
+            rows.append(
+                {
+                    "prompt_ids": list(rollout.prompt_ids),
+                    "completion_ids": list(rollout.token_ids),
+                    "env_mask": [int(not forced) for forced in rollout.forced],
+                    "outcome": score.outcome,
+                    "step_advantage": [weight * advantage for advantage in advantage_T],
+                }
+            )
+        return rows
+
+
+class Progress(ProgressCallback):
+    """The usual bar with the time left; of each log only what a person follows, on stderr."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """One short line."""
+        found = logs or {}
+        if self.training_bar is None or "accuracy" not in found:
+            return
+        names = [*_SHOWN, *(name for name in found if name.startswith("accuracy/"))]
+        line = "  ".join(f"{name} {found[name]:.3g}" for name in names if name in found)
+        self.training_bar.write(f"step {state.global_step}  {line}", file=sys.stderr)
+
+
+def _num_groups(recipe: Recipe) -> int:
+    return recipe.rl.steps * recipe.rl.problems_per_step
+
+
+def _optimizer(recipe: Recipe, model: PreTrainedModel) -> torch.optim.Optimizer | None:
+    """Muon with AdamW where the recipe gives Muon a rate; else None, for TRL's own AdamW."""
+    if not recipe.rl.muon_lr:
+        return None
+    return build_optimizer(model, muon_lr=recipe.rl.muon_lr, adam_lr=recipe.rl.lr)
+
+
+def _batching(recipe: Recipe, num_processes: int) -> tuple[int, int]:
+    """Rollouts a process takes at once, and how often it does so for one optimiser step."""
+    rl = recipe.rl
+    for name, least in _AT_LEAST.items():
+        if getattr(rl, name) < least:
+            raise UserError(f"rl.{name} is {getattr(rl, name)}", f"give {least} or more")
+    groups, uneven = divmod(rl.problems_per_step, num_processes)
+    if uneven or not groups:
+        raise UserError(
+            f"rl.problems_per_step is {rl.problems_per_step} on {num_processes} processes",
+            "make it a multiple of their number",
+        )
+    rollouts = groups * rl.rollouts_per_problem
+    largest = min(rollouts, rl.rollouts_per_batch)
+    at_once = next(size for size in range(largest, 0, -1) if rollouts % size == 0)
+    return at_once, rollouts // at_once
+
+
+def _arguments(recipe: Recipe, out_dir: Path) -> GRPOConfig:
+    rl = recipe.rl
+    use_cpu = not torch.cuda.is_available()
+    rollouts_at_once, accumulate = _batching(recipe, PartialState(cpu=use_cpu).num_processes)
+    return GRPOConfig(
+        output_dir=str(out_dir),
+        max_steps=rl.steps,
+        per_device_train_batch_size=rollouts_at_once,
+        gradient_accumulation_steps=accumulate,
+        steps_per_generation=accumulate * rl.updates_per_generation,
+        num_generations=rl.rollouts_per_problem,
+        max_completion_length=rl.max_tokens,
+        temperature=rl.temperature,
+        loss_type=rl.loss_type,
+        beta=rl.kl_beta,
+        scale_rewards="none",  # Dr. GRPO: see docs/reward.md
+        learning_rate=rl.lr,
+        lr_scheduler_type="linear",
+        warmup_steps=int(rl.warmup_fraction * rl.steps),
+        max_grad_norm=1.0,
+        bf16=wants_bf16(rl.precision),
+        gradient_checkpointing=False,
+        seed=recipe.seed,
+        logging_steps=1,  # a family's accuracy is read from the log at the next step
+        save_steps=rl.save_every_steps,
+        save_total_limit=2,
+        report_to=[] if rl.report_to == "none" else rl.report_to.split(","),
+        use_cpu=use_cpu,
+        dataloader_pin_memory=not use_cpu,
+        remove_unused_columns=False,
+    )

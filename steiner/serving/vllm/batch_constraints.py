@@ -1,0 +1,98 @@
+"""The embedded engine's limits for a batch that another engine lays out anew at every step.
+
+(slots of B requests, logits (B, V)) -> logits of which only what the limits allow is left
+
+vLLM's runners keep a request's state in a slot of its own, and say at every step which slots the
+rows of the logits are. Both kinds of runner work on these tensors; nothing here imports vLLM.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from steiner.format import grammar
+from steiner.format.grammar import GrammarState
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.budget import Budget, Limits, shortest_completion
+from steiner.types import UserError
+
+_NUM_STATES = len(GrammarState)
+
+
+class SlotLimits(Limits):
+    """Limits of up to `num_slots` requests, each in a slot that it keeps until it ends.
+
+    Adds `constrain` and `follow`, which take the slots of a batch, to what Limits does with the
+    first rows. Replaces `begin`: here the model writes the opening too.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, vocab_size: int, num_slots: int, device: torch.device
+    ) -> None:
+        super().__init__(vocabulary, vocab_size, num_slots, device)
+        # A batch can hold a request for one step after its last token, and whatever that step draws
+        # is thrown away; but where nothing is allowed, drawing fails.
+        closing_V = torch.where(self.class_of_V == grammar.CLOSE, 0.0, -torch.inf)
+        for state in (GrammarState.DONE, GrammarState.BROKEN):
+            self.mask_of_mode[state::_NUM_STATES] = closing_V
+
+    def begin(self, row: int, budget: Budget, *, reasoning: bool = True) -> None:
+        """Puts a slot before the first token of a completion."""
+        super().begin(row, budget, reasoning=reasoning)
+        if reasoning:
+            start = [GrammarState.BEGIN, 0, budget.max_tokens]
+            self._fields[:3, row] = torch.tensor(start, device=self._device)
+
+    def constrain(self, logits_BV: torch.Tensor, slots_B: torch.Tensor) -> torch.Tensor:
+        """The logits of the requests in these slots, -inf where a token is not allowed.
+
+        Something else can forbid all that the format allows: a JSON schema, `min_tokens`, a list of
+        bad words. Then the format wins.
+        """
+        mask_BV = self._batch(slots_B).mask(len(slots_B))
+        logits_BV += mask_BV
+        nothing_left_B1 = logits_BV.amax(1, keepdim=True) == -torch.inf
+        return torch.where(nothing_left_B1, mask_BV, logits_BV)
+
+    def follow(self, slots_B: torch.Tensor, tokens_B: torch.Tensor) -> None:
+        """Moves the requests in these slots on by one token each; no slot may come twice."""
+        batch = self._batch(slots_B)
+        batch.advance(tokens_B)
+        self._fields[:, slots_B] = batch._fields
+
+    def _batch(self, slots_B: torch.Tensor) -> SlotLimits:
+        """The same limits with these slots as first rows; a copy."""
+        batch = copy.copy(self)
+        batch._fields = self._fields[:, slots_B]
+        return batch
+
+
+def budget_of(
+    extra_args: Mapping[str, Any] | None, max_tokens: int | None, room: int | None = None
+) -> Budget:
+    """The budget of a vLLM request: `min_steps` and `max_steps` among its extra arguments, and its
+    `max_tokens`, at most the `room` that the model has behind the prompt.
+
+    Raises UserError where they contradict each other or are no whole numbers. A room in which the
+    format alone does not fit is no error, as nothing can be refused any more once it is known.
+    """
+    given = extra_args or {}
+    limits = [] if max_tokens is None else [max_tokens]
+    if room is not None:
+        limits.append(max(room, shortest_completion()))
+    most = {"max_tokens": min(limits)} if limits else {}
+    steps = (_whole_number(given, "min_steps") or 0, _whole_number(given, "max_steps"))
+    return Budget(*steps, **most)
+
+
+def _whole_number(given: Mapping[str, Any], name: str) -> int | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UserError(f"{name} is {value!r}", "give a whole number")
+    return value

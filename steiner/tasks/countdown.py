@@ -1,0 +1,310 @@
+"""Countdown: reach a target by combining all given numbers with + - * /, each number once.
+
+A state is the numbers still held, largest first; a move replaces two of them by a result from 1 to
+99. With two numbers left, the verification looks one step ahead, so the last equation is found
+there. Twin of reasoning-gym's `countdown`.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from steiner.tasks.phrases import Phrases
+from steiner.tasks.protocols import Family, Move, StepReading
+from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+
+MAX_RESULT = 99
+_LEVELS = {1: (3, 9), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
+"""Level -> how many numbers, and the largest of them."""
+
+_NUMBER = re.compile(r"\d{1,4}")
+_EQUATION = re.compile(r"(\d{1,4}) ?([-+*/]) ?(\d{1,4}) ?= ?(\d{1,4})")
+
+
+class Countdown(Family):
+    """Numbers to combine, a target to reach."""
+
+    name = "countdown"
+    levels = range(1, 5)
+
+    def generate(self, rng: random.Random, level: int) -> Spec:
+        count, largest = _LEVELS[level]
+        while True:
+            numbers = sorted((rng.randint(1, largest) for _ in range(count)), reverse=True)
+            target = _random_result(rng, numbers)
+            if target is not None and target not in numbers:
+                return {"numbers": numbers, "target": target}
+
+    def identity(self, spec: Spec) -> str:
+        return f"{sorted(spec['numbers'])}->{spec['target']}"
+
+    def start(self, spec: Spec) -> State:
+        return tuple(sorted(spec["numbers"], reverse=True))
+
+    def moves(self, spec: Spec, state: State) -> Sequence[Move]:
+        return _moves(state) if len(state) > 2 else ()
+
+    def verdict(self, spec: Spec, state: State) -> Verdict:
+        if len(state) > 2:
+            return Verdict.OPEN
+        return Verdict.GOAL if _last_action(state, spec["target"]) else Verdict.DEAD
+
+    def step_texts(
+        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
+    ) -> StepTexts:
+        told = {"numbers": _join(before), "equation": _render_equation(phrases, move.action)}
+        return StepTexts(
+            phrases.render("next_step", depth=depth, **told),
+            phrases.render("understanding", rest=_join(_rest(before, *move.action[1:]))),
+            phrases.render("summary", numbers=_join(move.state)),
+            verification(phrases, spec["target"], move.state),
+        )
+
+    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+        depth, before, action, right = _read_next_step(phrases, texts.next_step)
+        summary = phrases.match(texts.summary, "summary")
+        after = _read_numbers(summary[1]["numbers"]) if summary else None
+        verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
+        if before and action:
+            left_over = phrases.render("understanding", rest=_join(_rest(before, *action[1:])))
+            right = right and texts.understanding.strip() == left_over
+        return StepReading(depth, action, before, after, verdict, sound and right)
+
+    def _read_verification(
+        self, spec: Spec, phrases: Phrases, text: str, after: State | None
+    ) -> tuple[Verdict | None, bool]:
+        verdict = phrases.match_verdict(text)
+        if verdict is None or after is None or len(after) < 2:
+            return None, False
+        return verdict, text.strip() == verification(phrases, spec["target"], after)
+
+    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+        numbers = _join(spec["numbers"], ", ")
+        return phrases.questions[wording].format(numbers=numbers, target=spec["target"])
+
+    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+        found = phrases.match_question(text)
+        if found is None:
+            return None
+        numbers, target = _NUMBER.findall(found["numbers"]), found["target"]
+        if not _NUMBER.fullmatch(target) or re.sub(r"\d|and|[\s,;]", "", found["numbers"]):
+            return None
+        values = sorted(map(int, numbers), reverse=True)
+        if not 3 <= len(values) <= 6 or values[0] > MAX_RESULT or values[-1] < 1:
+            raise UserError(
+                f"countdown takes 3 to 6 numbers from 1 to {MAX_RESULT}, not {_join(values, ', ')}",
+                "for example: Make 24 from 3, 5, 7, 9.",
+            )
+        return {"numbers": values, "target": int(target)}
+
+    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+        actions = [move.action for _, move in branch]
+        last = _last_action(branch[-1][1].state, spec["target"])
+        return ", ".join(
+            _render_equation(phrases, action) for action in (*actions, last) if action is not None
+        )
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
+        text = answer.strip()
+        if "=" in text:
+            return _check_equations(spec, text)
+        return _check_expression(spec, text)
+
+    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
+        numbers, target = metadata["numbers"], metadata["target"]
+        if not 3 <= len(numbers) <= 6 or not 1 <= target <= MAX_RESULT:
+            return None
+        if min(numbers) < 1 or max(numbers) > MAX_RESULT:
+            return None
+        return {"numbers": sorted(numbers, reverse=True), "target": target}
+
+    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
+        """The equations nested into one expression: the notation changes, not the arithmetic."""
+        held = [(str(n), n) for n in spec["numbers"]]
+        for left, operator, right, result in _equations(answer) or ():
+            terms = []
+            for operand in (left, right):
+                index = next((i for i, (_, n) in enumerate(held) if n == operand), None)
+                if index is None:
+                    return ""
+                terms.append(held.pop(index)[0])
+            held.append((f"({terms[0]} {operator} {terms[1]})", result))
+        return str(held[0][0]) if len(held) == 1 else ""
+
+
+def _apply(operator: str, left: int, right: int) -> int | None:
+    """The result, None where it is no whole number from 1 to MAX_RESULT."""
+    if operator == "+":
+        result = left + right
+    elif operator == "-":
+        result = left - right
+    elif operator == "*":
+        result = left * right
+    elif right == 0 or left % right:
+        return None
+    else:
+        result = left // right
+    return result if 1 <= result <= MAX_RESULT else None
+
+
+@cache
+def _pair_actions(left: int, right: int) -> tuple[tuple[Action, int], ...]:
+    """Actions on two numbers, left >= right, with their results."""
+    results = ((op, _apply(op, left, right)) for op in "+-*/")
+    return tuple(((op, left, right), result) for op, result in results if result is not None)
+
+
+@cache
+def _moves(state: State) -> tuple[Move, ...]:
+    found: dict[Action, Move] = {}
+    for i, left in enumerate(state):
+        for j in range(i + 1, len(state)):
+            rest = state[:i] + state[i + 1 : j] + state[j + 1 :]
+            for action, result in _pair_actions(left, state[j]):
+                if action not in found:
+                    after = tuple(sorted((*rest, result), reverse=True))
+                    found[action] = Move(action, after)
+    return tuple(found.values())
+
+
+def _last_action(state: State, target: int) -> Action | None:
+    """The first by which two numbers make the target."""
+    return next((action for action, made in _pair_actions(*state) if made == target), None)
+
+
+def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:
+    """What a random walk makes of all the numbers."""
+    state = tuple(numbers)
+    while len(state) > 1:
+        moves = _moves(state)
+        if not moves:
+            return None
+        state = rng.choice(moves).state
+    return int(state[0])
+
+
+def _render_equation(phrases: Phrases, action: Action) -> str:
+    """`9 * 5 = 45`."""
+    operator, left, right = action
+    result = _apply(operator, left, right)
+    return phrases.render("equation", left=left, operator=operator, right=right, result=result)
+
+
+def _join(numbers: Sequence[int], separator: str = " ") -> str:
+    return separator.join(map(str, numbers))
+
+
+def _integers(*texts: str) -> tuple[int, ...]:
+    return tuple(int(text) if _NUMBER.fullmatch(text) else -1 for text in texts)
+
+
+def _rest(numbers: Sequence[int], *taken: int) -> list[int]:
+    """The numbers without those taken, each once."""
+    rest = list(numbers)
+    for number in taken:
+        if number in rest:
+            rest.remove(number)
+    return rest
+
+
+def _read_next_step(
+    phrases: Phrases, text: str
+) -> tuple[int | None, State | None, Action | None, bool]:
+    """Depth, the numbers held, action, and whether the result is right."""
+    found = phrases.match(text, "next_step")
+    equation = phrases.match(found[1]["equation"], "equation") if found else None
+    if found is None or equation is None:
+        return None, None, None, False
+    (depth,) = _integers(found[1]["depth"])
+    left, right, result = _integers(*(equation[1][key] for key in ("left", "right", "result")))
+    operator = equation[1]["operator"]
+    right_result = result == _apply(operator, left, right)
+    return depth, _read_numbers(found[1]["numbers"]), (operator, left, right), right_result
+
+
+def _read_numbers(text: str) -> State | None:
+    numbers = text.split(" ")
+    return _integers(*numbers) if all(n.isdecimal() for n in numbers) else None
+
+
+def _equations(answer: str) -> list[tuple[int, str, int, int]] | None:
+    """`a op b = c, ...` as tuples; None where anything else stands there."""
+    found = [_EQUATION.fullmatch(part) for part in answer.strip().split(", ")]
+    if any(match is None for match in found):
+        return None
+    groups = [match.groups() for match in found if match]
+    return [(int(a), op, int(b), int(c)) for a, op, b, c in groups]
+
+
+def _check_equations(spec: Spec, answer: str) -> bool:
+    held = list(spec["numbers"])
+    equations = _equations(answer)
+    if equations is None or len(equations) != len(held) - 1:
+        return False
+    for left, operator, right, result in equations:
+        if left in held:
+            held.remove(left)
+        else:
+            return False
+        if right in held:
+            held.remove(right)
+        else:
+            return False
+        if _exact(operator, Fraction(left), Fraction(right)) != result:
+            return False
+        held.append(result)
+    return held == [spec["target"]]
+
+
+def _check_expression(spec: Spec, answer: str) -> bool:
+    """One expression that uses each number once and makes the target."""
+    if len(answer) > 200 or not re.fullmatch(r"[\d+\-*/() ]+", answer):
+        return False
+    try:
+        tree = ast.parse(answer, mode="eval").body
+    except (SyntaxError, ValueError):
+        return False
+    used = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return Counter(used) == Counter(spec["numbers"]) and _value(tree) == spec["target"]
+
+
+def _value(node: ast.expr) -> Fraction | None:
+    if isinstance(node, ast.Constant):
+        return Fraction(node.value) if isinstance(node.value, int) else None
+    if not isinstance(node, ast.BinOp):
+        return None
+    left, right = _value(node.left), _value(node.right)
+    signs = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+    operator = signs.get(type(node.op))
+    if left is None or right is None or operator is None:
+        return None
+    return _exact(operator, left, right)
+
+
+def _exact(operator: str, left: Fraction, right: Fraction) -> Fraction | None:
+    if operator == "/":
+        return left / right if right else None
+    return {"+": left + right, "-": left - right, "*": left * right}[operator]
+
+
+def verification(phrases: Phrases, target: int, state: State) -> str:
+    """Of two numbers, what they make in the order + - * /, up to the target."""
+    if len(state) > 2:
+        return phrases.render("open", count=len(state), target=target)
+    whether, checks = phrases.words["whether"], []
+    for action, made in _pair_actions(*state):
+        result = _render_equation(phrases, action)
+        checks.append(phrases.render("check", result=result, whether=whether[made == target]))
+        if made == target:
+            return phrases.render("goal", target=target, checks=", ".join(checks))
+    return phrases.render("dead", target=target, checks=", ".join(checks))
+
+
+FAMILY = Countdown()

@@ -1,0 +1,324 @@
+"""Knights and knaves: say who always speaks true and who always lies, from one claim of each.
+
+A state is each person's role: 1 knight, 0 knave, -1 unknown. Where one claim, with the roles known
+so far, leaves a person a single role, a move is to deduce it; where none does, to suppose a role of
+the first unknown person. The verification goes through all claims in their order, up to the first
+clash: what is true by the known roles, and who must be what.
+Twin of reasoning-gym's `knights_knaves`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from steiner.tasks.knights_knaves_logic import (
+    UNKNOWN,
+    Claim,
+    agreeing,
+    as_claim,
+    constraints,
+    is_clash,
+    knights,
+    ordered,
+    random_claim,
+    solutions,
+    truth,
+)
+from steiner.tasks.knights_knaves_statements import (
+    enumerated,
+    find_claims,
+    read_claims,
+    render_claim,
+    split,
+)
+from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.protocols import Family, Move, StepReading
+from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+
+_PEOPLE = {1: 3, 2: 4, 3: 5, 4: 6}
+"""Level -> how many persons."""
+
+
+class KnightsKnaves(Family):
+    """Three to six persons, one claim each, one solution."""
+
+    name = "knights_knaves"
+    levels = range(1, 5)
+
+    def generate(self, rng: random.Random, level: int) -> Spec:
+        count, known = _PEOPLE[level], load_phrases(self.name).words["names"]
+        while True:
+            says = tuple(random_claim(rng, count, speaker) for speaker in range(count))
+            if solutions(says).bit_count() == 1:
+                return {"names": rng.sample(known, count), "says": [list(c) for c in says]}
+
+    def identity(self, spec: Spec) -> str:
+        return " ".join("-".join(map(str, ordered(claim))) for claim in _says(spec))
+
+    def start(self, spec: Spec) -> State:
+        return (UNKNOWN,) * len(spec["names"])
+
+    def moves(self, spec: Spec, state: State) -> Sequence[Move]:
+        return _moves(_says(spec), state)
+
+    def verdict(self, spec: Spec, state: State) -> Verdict:
+        if _is_dead(_says(spec), state):
+            return Verdict.DEAD
+        return Verdict.OPEN if UNKNOWN in state else Verdict.GOAL
+
+    def step_texts(
+        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
+    ) -> StepTexts:
+        return StepTexts(
+            _render_next_step(spec, phrases, depth, before, move.action),
+            _render_unknown(spec, phrases, before),
+            phrases.render("summary", state=render_state(spec, phrases, move.state)),
+            self._verification(spec, phrases, move.state),
+        )
+
+    def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
+        claims = "; ".join(_render_claims(spec, phrases, state))
+        if _is_dead(_says(spec), state):
+            return phrases.render("dead", claims=claims)
+        if UNKNOWN in state:
+            return phrases.render("open", claims=claims, count=state.count(UNKNOWN))
+        return phrases.render("goal", claims=claims)
+
+    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+        depth, before, action = _read_next_step(spec, phrases, texts.next_step)
+        summary = phrases.match(texts.summary, "summary")
+        after = _read_state(spec, phrases, summary[1]["state"]) if summary else None
+        verdict = phrases.match_verdict(texts.verification)
+        verified = after and self._verification(spec, phrases, after)
+        sound = texts.verification.strip() == verified
+        if before:
+            unknown = _render_unknown(spec, phrases, before)
+            sound = sound and texts.understanding.strip() == unknown
+        if before and depth is not None and action:
+            stated = _render_next_step(spec, phrases, depth, before, action)
+            sound = sound and texts.next_step.strip() == stated
+        return StepReading(depth, action, before, after, verdict, sound)
+
+    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+        claims = zip(spec["names"], _says(spec), strict=True)
+        statements = " ".join(
+            render_claim(phrases, spec["names"], who, claim) for who, claim in claims
+        )
+        names = enumerated(phrases, spec["names"])
+        return phrases.questions[wording].format(names=names, statements=statements)
+
+    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+        endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
+        found = next(filter(None, map(phrases.match_question, endings)), None)
+        told = (
+            (split(phrases, found["names"]), found["statements"])
+            if found
+            else find_claims(phrases, text)
+        )
+        if told is None:
+            return None
+        names, statements = told
+        if not 3 <= len(names) <= 6 or len({name.lower() for name in names}) < len(names):
+            raise UserError(
+                f"knights and knaves takes 3 to 6 different names, not '{', '.join(names)}'",
+                "for example: Ann, Bob and Cid",
+            )
+        says = read_claims(phrases, names, statements)
+        num_solutions = solutions(says).bit_count()
+        if num_solutions != 1:
+            raise UserError(
+                f"these statements allow {num_solutions or 'no'} ways to be knights and knaves",
+                "change a statement so that exactly one way is left",
+            )
+        return {"names": names, "says": [list(claim) for claim in says]}
+
+    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+        roles = enumerate(branch[-1][1].state)
+        return enumerated(phrases, [_render_role(spec, phrases, *told) for told in roles])
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
+        told = _read_roles(spec, phrases, split(phrases, answer.strip()))
+        return told is not None and self.verdict(spec, told) is Verdict.GOAL
+
+    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
+        """Items whose statements are all equivalent to claims about others; their own words for
+        knight and knave are kept for `to_reasoning_gym`."""
+        names, statements = metadata["names"], metadata["statements"]
+        if not 3 <= len(names) <= 6:
+            return None
+        found = [as_claim(len(names), *said) for said in enumerate(statements)]
+        terms = [metadata["knight_knave_terms"][role] for role in ("a_knight", "a_knave")]
+        if None in found:
+            return None
+        return {"names": list(names), "says": [list(c) for c in found if c], "terms": terms}
+
+    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
+        told = _read_roles(spec, phrases, split(phrases, answer.strip()))
+        if told is None or UNKNOWN in told:
+            return ""
+        a_knight, a_knave = spec.get("terms", ("a knight", "a knave"))
+        pairs = zip(spec["names"], told, strict=True)
+        return ", ".join(f"{who} is {a_knight if role else a_knave}" for who, role in pairs)
+
+
+def _says(spec: Spec) -> tuple[Claim, ...]:
+    return tuple(map(tuple, spec["says"]))
+
+
+def _is_dead(says: tuple[Claim, ...], state: State) -> bool:
+    return any(is_clash(says, state, speaker) for speaker in range(len(says)))
+
+
+@lru_cache(1 << 14)
+def _moves(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
+    if UNKNOWN not in state or _is_dead(says, state):
+        return ()
+    return _deductions(says, state) or _suppositions(state)
+
+
+def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
+    """Roles that one claim and the known roles force; the one that a verification told last is the
+    first."""
+    told = [role for speaker in range(len(says)) for role in _forced(says, state, speaker)]
+    forced = dict.fromkeys(reversed(told))
+    return tuple(
+        Move(("deduce", person, role), _decided(state, person, role), certain=True)
+        for person, role in forced
+    )
+
+
+def _forced(says: tuple[Claim, ...], state: State, speaker: int) -> list[tuple[int, int]]:
+    """The unknown persons in a claim to whom it leaves a single role by the known ones, and it."""
+    left, found = constraints(says)[speaker] & agreeing(state), []
+    for person in dict.fromkeys((speaker, *says[speaker][1:])) if left else ():
+        as_knight = left & knights(len(state), person)
+        if state[person] == UNKNOWN and as_knight in (0, left):
+            found.append((person, int(as_knight != 0)))
+    return found
+
+
+def _suppositions(state: State) -> tuple[Move, ...]:
+    """Either role for the first unknown person."""
+    person = state.index(UNKNOWN)
+    return tuple(Move(("suppose", person, role), _decided(state, person, role)) for role in (1, 0))
+
+
+def _decided(state: State, person: int, role: int) -> State:
+    return (*state[:person], role, *state[person + 1 :])
+
+
+def _role(phrases: Phrases, role: int) -> str:
+    return str(phrases.words["roles"][role])
+
+
+def _render_role(spec: Spec, phrases: Phrases, person: int, role: int) -> str:
+    """`Ann is a knight`."""
+    return phrases.render("role", name=spec["names"][person], role=_role(phrases, role))
+
+
+def render_told(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
+    """A claim as it was said; then the speaker's role, and the claim again with the roles that are
+    known: `Ann says Bob opposes Cid: Ann knight, Bob knave opposes Cid`."""
+    kind, *others = _says(spec)[speaker]
+    said = render_claim(phrases, spec["names"], spec["names"][speaker], (kind, *others))
+    first, *_, second = (
+        spec["names"][person] if state[person] == UNKNOWN else _known(spec, phrases, state, person)
+        for person in (others[0], *others)
+    )
+    told = phrases.render(f"told_{kind}", first=first, second=second)
+    own = "" if state[speaker] == UNKNOWN else f"{_known(spec, phrases, state, speaker)}, "
+    return f"{said.rstrip('.')}: {own}{told}"
+
+
+def _render_claims(spec: Spec, phrases: Phrases, state: State) -> Iterator[str]:
+    """What each person says, up to a clash, whether it is true, by the roles of those in it or else
+    by the speaker's, and whose role follows: `Ann says Bob lies: Ann knight, Bob lies, true, so Bob
+    is a knave`."""
+    says = _says(spec)
+    for speaker in range(len(says)):
+        value = truth(says, state, speaker)
+        if value is None and state[speaker] != UNKNOWN:
+            value = bool(state[speaker])
+        found = [phrases.words["unsettled"] if value is None else phrases.words["truths"][value]]
+        for role in _forced(says, state, speaker):
+            found.append(phrases.render("so", role=_render_role(spec, phrases, *role)))
+        told = render_told(spec, phrases, state, speaker)
+        yield phrases.render("claim", told=told, truth=", ".join(found))
+        if is_clash(says, state, speaker):
+            return
+
+
+def _render_next_step(
+    spec: Spec, phrases: Phrases, depth: int, before: State, action: Action
+) -> str:
+    kind, person, role = action
+    told = _render_role(spec, phrases, person, role)
+    return phrases.render(kind, depth=depth, state=render_state(spec, phrases, before), role=told)
+
+
+def _read_next_step(
+    spec: Spec, phrases: Phrases, text: str
+) -> tuple[int | None, State | None, Action | None]:
+    """Depth, the state before, action."""
+    found = phrases.match(text, "suppose", "deduce")
+    if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
+        return None, None, None
+    kind, fields = found
+    depth, before = int(fields["depth"]), _read_state(spec, phrases, fields["state"])
+    told = _read_roles(spec, phrases, [fields["role"]])
+    if told is None:
+        return depth, before, None
+    person = next(person for person, role in enumerate(told) if role != UNKNOWN)
+    return depth, before, (kind, person, told[person])
+
+
+def render_state(spec: Spec, phrases: Phrases, state: State) -> str:
+    """`Ann knight, Bob unknown, Cid knave`."""
+    return ", ".join(_known(spec, phrases, state, person) for person in range(len(state)))
+
+
+def _known(spec: Spec, phrases: Phrases, state: State, person: int) -> str:
+    """`Ann knight`, or `Ann unknown`."""
+    known = state[person] != UNKNOWN
+    role = _role(phrases, state[person]) if known else phrases.words["unknown"]
+    return phrases.render("known", name=spec["names"][person], role=role)
+
+
+def _render_unknown(spec: Spec, phrases: Phrases, state: State) -> str:
+    names = [who for who, role in zip(spec["names"], state, strict=True) if role == UNKNOWN]
+    return phrases.render("understanding", names=", ".join(names))
+
+
+def _read_state(spec: Spec, phrases: Phrases, text: str) -> State | None:
+    """The inverse of `render_state`."""
+    parts = text.split(", ")
+    if len(parts) != len(spec["names"]):
+        return None
+    roles = [*enumerate(phrases.words["roles"]), (UNKNOWN, phrases.words["unknown"])]
+    state = []
+    for name, part in zip(spec["names"], parts, strict=True):
+        meaning = {phrases.render("known", name=name, role=word): role for role, word in roles}
+        if part not in meaning:
+            return None
+        state.append(meaning[part])
+    return tuple(state)
+
+
+def _read_roles(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | None:
+    """The roles that phrases like `Ann is a knight` tell, each person once; None if unreadable."""
+    meaning = {
+        _render_role(spec, phrases, person, role): (person, role)
+        for person in range(len(spec["names"]))
+        for role in (0, 1)
+    }
+    told = dict(meaning.get(part.strip(), (None, UNKNOWN)) for part in parts)
+    if None in told or len(told) < len(parts):
+        return None
+    return tuple(told.get(person, UNKNOWN) for person in range(len(spec["names"])))
+
+
+FAMILY = KnightsKnaves()

@@ -1,0 +1,95 @@
+"""`steiner pretrain`: the small base model that continual pre-training continues.
+
+random tokens, then ordinary text -> tokenizer, Qwen2-architecture model -> model folder
+
+The original continued Qwen2.5-32B. Here a model of a million parameters first learns to look
+things up at all (data/recall_rows.py), then ordinary text only (data/ordinary_text): no reasoning
+trace, none of the 14 tokens, nothing held out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, set_seed
+
+from steiner.data.mixture import held_out_rows, ordinary_rows
+from steiner.data.ordinary_text import documents
+from steiner.data.recall_rows import look_back, recall_rows
+from steiner.files import remove_folder, write_json
+from steiner.format.tokenizer import train_tokenizer
+from steiner.models.loading import load_tokenizer
+from steiner.recipe import BaseRecipe, Recipe
+from steiner.tasks import families, load_phrases
+from steiner.training.losses import perplexity
+from steiner.training.trainer import last_checkpoint, schedule_of, train_sequences
+
+EMBEDDED = Path(__file__).parent.parent / "assets" / "base"
+"""The base model that comes with the package."""
+
+_TOKENIZER_DOCUMENTS = 40_000
+_WORDING_REPEATS = 2_000
+_RECALL_BATCH_TOKENS = 2048
+"""Small, for many steps in few tokens."""
+
+
+def pretrain(recipe: Recipe, folder: Path) -> Path:
+    """Trains the base of `recipe` into `folder`; goes on from its last checkpoint if killed."""
+    shape = recipe.base
+    set_seed(recipe.seed)
+    tokenizer = _tokenizer(recipe, folder)
+    model = new_model(shape, tokenizer)
+    schedule = schedule_of(shape, recipe.seed)
+    if last_checkpoint(folder) is None:
+        look_back(model)
+        first = replace(schedule, tokens=shape.recall_tokens, batch_tokens=_RECALL_BATCH_TOKENS)
+        for easy in (True, False):
+            asked = recall_rows(len(tokenizer), shape.recall_tokens, recipe.seed, easy=easy)
+            kept = folder / ("recall-easy" if easy else "recall")
+            train_sequences(model, tokenizer, asked, first, kept)
+            remove_folder(kept)
+    rows = ordinary_rows(tokenizer, shape.tokens, "pretrain", recipe.seed)
+    train_sequences(model, tokenizer, rows, schedule, folder)
+    write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
+    model.bfloat16().save_pretrained(folder)
+    return folder
+
+
+def new_model(shape: BaseRecipe, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
+    """A Qwen2 model of that shape with random weights."""
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden_size,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_kv_heads,
+        intermediate_size=shape.intermediate_size,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return Qwen2ForCausalLM(config)
+
+
+def _tokenizer(recipe: Recipe, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer, made once: a run that goes on takes the one that it began with."""
+    if (folder / "tokenizer.json").exists():
+        return load_tokenizer(folder)
+    tokenizer = train_tokenizer(_plain_texts(recipe.seed), recipe.base.vocab_size)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def _plain_texts(seed: int) -> list[str]:
+    """What the tokenizer learns from: ordinary text, and much of the wording of steps, so that
+    its words become one token each."""
+    chosen = islice(documents("tokenizer", seed), _TOKENIZER_DOCUMENTS)
+    texts = [("\n" if doc.is_dialogue else "").join(doc.parts) for doc in chosen]
+    texts += ["user", "assistant", "system"] * _WORDING_REPEATS
+    for name in families():
+        texts += load_phrases(name).wording * _WORDING_REPEATS
+    return texts

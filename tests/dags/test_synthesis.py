@@ -1,0 +1,171 @@
+"""`steiner synth`: the data do not depend on the workers, and the manifest tells what is there."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from steiner.dags import synthesis as synth
+from steiner.dags.solver import build_dag
+from steiner.dags.store import read_paths, state_from_json
+from steiner.dags.synthesis import synthesise
+from steiner.recipe import ProblemsRecipe, Recipe, SynthRecipe
+from steiner.tasks import families, family, load_phrases
+from steiner.types import Split, UserError, split_of
+
+RECIPE = Recipe(
+    name="test",
+    problems=ProblemsRecipe(levels=dict.fromkeys(families(), 1)),
+    synth=SynthRecipe(dags=42, paths=100, explore=0.6, cut=0.2, max_tokens=9999, workers=1),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> FilePath:
+    return _made(RECIPE, tmp_path_factory.mktemp("synth"))
+
+
+def _made(recipe: Recipe, folder: FilePath) -> FilePath:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synth, "BLOCK", 10)
+        return synthesise(recipe, folder)
+
+
+def _rows(folder: FilePath, name: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(folder / f"{name}.parquet").to_pylist()
+    return rows
+
+
+def _manifest(folder: FilePath) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return manifest
+
+
+def test_manifest_counts_what_is_in_the_files(folder: FilePath) -> None:
+    dags, paths, counts = _rows(folder, "dags"), _rows(folder, "paths"), _manifest(folder)["counts"]
+    steps = [step for path in paths for step in path["steps"]]
+    by_family = Counter(path["family"] for path in paths)
+    assert counts == {
+        "dags": 42,
+        "nodes": sum(len(dag["nodes"]) for dag in dags),
+        "edges": sum(len(dag["edges"]) for dag in dags),
+        "shared nodes": sum(node["in_degree"] > 1 for dag in dags for node in dag["nodes"]),
+        "paths": 100,
+        "steps": len(steps),
+        "backtracks": sum(step["decision"] == "backtrack" for step in steps),
+        "truncated": sum(path["truncated"] for path in paths),
+        **{f"paths: {name}": by_family[name] for name in families()},
+    }
+    assert (len(dags), len(paths)) == (42, 100)
+    assert 0 < counts["truncated"] < 100
+    assert counts["backtracks"] > 0
+    assert counts["shared nodes"] > 0
+
+
+def test_problems_and_paths_are_spread_over_families(folder: FilePath) -> None:
+    dags, paths = _rows(folder, "dags"), _rows(folder, "paths")
+    # 42 problems of 4 families in turn: 11, 11, 10, 10. Of 25 paths each, 2 or 3 a problem.
+    assert sorted(Counter(dag["family"] for dag in dags).values()) == [10, 10, 11, 11]
+    assert list(Counter(path["family"] for path in paths).values()) == [25] * 4
+    assert sorted(Counter(path["key"] for path in paths).values()) == [2] * 26 + [3] * 16
+
+
+def test_a_family_with_few_problems_has_as_many_paths(tmp_path: FilePath) -> None:
+    """Level 1 of jugs has fewer than two thousand problems."""
+    levels = {"jugs": 1, "countdown": 2}
+    recipe = replace(
+        RECIPE,
+        problems=ProblemsRecipe(levels),
+        synth=replace(RECIPE.synth, dags=4000, paths=4000, max_steps=6),
+    )
+    synthesise(recipe, tmp_path)
+    dags = Counter(dag["family"] for dag in _rows(tmp_path, "dags"))
+    assert dags.total() == 4000
+    assert dags["jugs"] < 2000
+    paths = Counter(path["family"] for path in _rows(tmp_path, "paths"))
+    assert dict(paths) == {"jugs": 2000, "countdown": 2000}
+
+
+def test_a_share_of_problems_is_easier(tmp_path: FilePath) -> None:
+    recipe = replace(
+        RECIPE,
+        problems=ProblemsRecipe({"jugs": 3, "countdown": 1}),
+        synth=replace(RECIPE.synth, dags=600, paths=1, easier=0.3),
+    )
+    synthesise(recipe, tmp_path)
+    dags = _rows(tmp_path, "dags")
+    assert len({dag["key"] for dag in dags}) == 600
+    levels = Counter((dag["family"], dag["level"]) for dag in dags)
+    assert levels["countdown", 1] == 300  # it has no easier one
+    assert levels["jugs", 1] + levels["jugs", 2] == pytest.approx(90, abs=30)
+    assert min(levels["jugs", 1], levels["jugs", 2]) > 0
+
+
+def test_no_problem_is_of_validation_or_test_or_there_twice(folder: FilePath) -> None:
+    keys = [dag["key"] for dag in _rows(folder, "dags")]
+    assert len(set(keys)) == len(keys)
+    for row in (*_rows(folder, "dags"), *_rows(folder, "paths")):
+        assert split_of(row["key"]) is Split.TRAIN
+        assert row["split"] == "train"
+        assert row["wording"] < len(load_phrases(row["family"]).questions) - 1  # none held out
+
+
+def test_paths_belong_to_the_dags_beside_them(folder: FilePath) -> None:
+    states = {
+        dag["key"]: [state_from_json(node["state"]) for node in dag["nodes"]]
+        for dag in _rows(folder, "dags")
+    }
+    for path in read_paths(folder / "paths.parquet"):
+        problem, phrases = path.problem, load_phrases(path.problem.family)
+        assert states[problem.key] == [node.state for node in build_dag(problem).nodes]
+        assert family(problem.family).check(problem.spec, phrases, path.answer)
+        for step in path.steps:
+            reading = family(problem.family).read_step(problem.spec, phrases, step.texts)
+            assert step.node is not None
+            assert reading.after == states[problem.key][step.node]
+
+
+def test_data_do_not_depend_on_the_number_of_workers(folder: FilePath, tmp_path: FilePath) -> None:
+    recipe = replace(RECIPE, synth=replace(RECIPE.synth, workers=2))
+    again = _made(recipe, tmp_path)
+    for name in ("dags", "paths"):
+        assert _rows(again, name) == _rows(folder, name)
+    assert _manifest(again) == _manifest(folder)
+
+
+def test_another_seed_makes_other_data(folder: FilePath, tmp_path: FilePath) -> None:
+    small = replace(RECIPE, seed=1, synth=replace(RECIPE.synth, dags=8, paths=8))
+    other = _made(small, tmp_path)
+    assert _manifest(other)["digest"] != _manifest(folder)["digest"]
+    first = [dag["key"] for dag in _rows(folder, "dags")[:8]]
+    assert first != [dag["key"] for dag in _rows(other, "dags")]
+
+
+def test_paths_that_are_too_long_are_dropped_and_counted(tmp_path: FilePath) -> None:
+    short = replace(RECIPE, synth=replace(RECIPE.synth, max_tokens=200))
+    counts = _manifest(_made(short, tmp_path))["counts"]
+    assert counts["paths"] == len(_rows(tmp_path, "paths"))
+    assert counts["dropped: longer than max_tokens"] == 100 - counts["paths"]
+    assert 0 < counts["paths"] < 100
+    assert counts["dags"] == 42
+
+
+def test_recipe_without_a_family_is_refused(tmp_path: FilePath) -> None:
+    with pytest.raises(UserError, match="names no problem family"):
+        synthesise(replace(RECIPE, problems=ProblemsRecipe()), tmp_path)
+
+
+def test_failure_leaves_no_data(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(problem: object) -> None:
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr(synth, "build_dag", fail)
+    with pytest.raises(RuntimeError, match="no more"):
+        synthesise(RECIPE, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,222 @@
+"""Ordinary text as rows of tokens, perplexity by hand, paths up to a number of tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import cycle, groupby
+from operator import itemgetter
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+
+from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.solver import build_dag
+from steiner.data import mixture
+from steiner.data.mixture import ROW_TOKENS, TOLD_LOSS, encode_paths, ordinary_rows, pack_documents
+from steiner.data.ordinary_text import Document, documents
+from steiner.data.packed_rows import PackedRows
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.randomness import random_stream
+from steiner.tasks import recognise
+from steiner.training.losses import perplexity
+from steiner.types import SearchPath
+
+MakeModel = Callable[[], Qwen2ForCausalLM]
+DOCUMENTS = [
+    Document(("", "Jugs hold water.")),
+    Document(("Who lies?", "A knave."), is_dialogue=True),
+    Document(("1 + 1 = ", "2", ". 2 + 3 = ", "5", ".")),
+]
+
+
+def test_whole_documents_lie_side_by_side_each_closed(tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = pack_documents(
+        cycle(DOCUMENTS), tokenizer, tokens=320, row_tokens=32, show_progress=False
+    )
+    assert len(rows) == 320 // 32
+    texts = [
+        "Jugs hold water.<|endoftext|>",
+        (
+            "<|im_start|>user\nWho lies?<|im_end|>\n"
+            "<|im_start|>assistant\nA knave.<|im_end|>\n<|endoftext|>"
+        ),
+        "1 + 1 = 2. 2 + 3 = 5.<|endoftext|>",
+    ]
+    for row in rows:
+        real = [i for i, weight in zip(row.token_ids, row.loss_weights, strict=True) if weight]
+        padding = [i for i, w in zip(row.token_ids, row.loss_weights, strict=True) if not w]
+        assert set(padding) <= {tokenizer.pad_token_id}
+        left = tokenizer.decode(real)
+        assert tuple(row.token_ids[: len(real)]) == tuple(real)
+        assert left
+        while left:
+            left = next(left.removeprefix(text) for text in texts if left.startswith(text))
+
+
+def test_little_of_the_rows_is_padding(tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = pack_documents(
+        cycle(DOCUMENTS), tokenizer, tokens=64 * 50, row_tokens=64, show_progress=False
+    )
+    weights = [weight for row in rows for weight in row.loss_weights]
+    assert sum(weight > 0 for weight in weights) > 0.9 * len(weights)
+
+
+def test_a_document_longer_than_a_row_loses_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
+    long = "1 + 1 = 2, " * 20
+    rows = pack_documents(
+        cycle([Document((long, "2"))]), tokenizer, tokens=48, row_tokens=16, show_progress=False
+    )
+    expected = tuple(tokenizer.encode(long)[:16])
+    assert [row.token_ids for row in rows] == [expected] * 3
+
+
+def test_what_can_be_known_carries_loss(tokenizer: PreTrainedTokenizerBase) -> None:
+    ends, replies = set(), []
+    for document in DOCUMENTS:
+        (row,) = pack_documents(iter([document]), tokenizer, 64, show_progress=False)
+        known = [weight == 1.0 for weight in row.loss_weights]
+        pieces = zip(known, row.token_ids, strict=True)
+        groups = [(yes, [i for _, i in group]) for yes, group in groupby(pieces, itemgetter(0))]
+        for yes, ids in groups:
+            if yes:
+                replies.append(tokenizer.decode(ids).strip())
+        padding = row.token_ids[sum(weight > 0 for weight in row.loss_weights) :]
+        assert set(padding) == {tokenizer.pad_token_id}
+        ends |= {weight for weight in row.loss_weights if weight}
+    assert sorted(ends) == pytest.approx([TOLD_LOSS, 1.0], rel=1e-3)
+    assert replies == [
+        "Jugs hold water.<|endoftext|>",
+        "A knave.<|im_end|>",
+        "<|endoftext|>",
+        "2.",
+        "5.<|endoftext|>",
+    ]
+
+
+def test_rows_are_sequences() -> None:
+    ids_NT = np.arange(12, dtype=np.int32).reshape(3, 4)
+    rows = PackedRows(ids_NT, (ids_NT / 16).astype(np.float16))
+    assert rows[1].token_ids == (4, 5, 6, 7)
+    assert rows[-1].token_ids == (8, 9, 10, 11)
+    assert rows[-1].loss_weights == (0.5, 0.5625, 0.625, 0.6875)
+    assert rows[0].step_index == (-1,) * 4
+    assert [row.token_ids for row in rows[1:]] == [(4, 5, 6, 7), (8, 9, 10, 11)]
+    assert [len(rows), len(rows[:2]), len(list(rows))] == [3, 2, 3]
+    with pytest.raises(IndexError):
+        rows[3]
+
+
+def test_fewer_tokens_than_a_row_make_one_row(tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = pack_documents(cycle(DOCUMENTS), tokenizer, 3, row_tokens=16, show_progress=False)
+    assert [len(row.token_ids) for row in rows] == [16]
+
+
+# ---------------------------------------------------------------------- perplexity
+
+
+def rows_of(*ids: list[int]) -> PackedRows:
+    """Rows without padding, of which perplexity counts each token alike."""
+    weights_NT = np.where(np.arange(len(ids[0])) % 2, 1.0, 0.25).astype(np.float16)
+    return PackedRows(np.array(ids, np.int32), np.tile(weights_NT, (len(ids), 1)))
+
+
+def test_perplexity_by_hand(make_model: MakeModel) -> None:
+    model = make_model()
+    rows = rows_of([3, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9])
+    losses = []
+    for row in rows:
+        with torch.no_grad():
+            logprobs_TV = model(torch.tensor([row.token_ids])).logits[0].double().log_softmax(-1)
+        losses += [-logprobs_TV[t, row.token_ids[t + 1]].item() for t in range(4)]
+    # 3 rows, each predicting 4 tokens: the mean is over 12.
+    expected = math.exp(sum(losses) / 12)
+    assert len(losses) == 12
+    for batch_rows in (1, 2, 32):
+        assert perplexity(model, rows, batch_rows) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(
+    make_model: MakeModel,
+) -> None:
+    model = make_model()
+    torch.nn.init.zeros_(model.lm_head.weight)  # every logit is 0: each token has chance 1 / V
+    rows = rows_of([3, 1, 4])
+    assert perplexity(model, rows) == pytest.approx(model.config.vocab_size, rel=1e-5)
+
+
+def test_perplexity_changes_nothing(make_model: MakeModel) -> None:
+    model, before = make_model(), make_model()
+    for training in (True, False):
+        model.train(training)
+        perplexity(model, rows_of([3, 1, 4]))
+        assert model.training is training
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before.get_parameter(name))
+        assert parameter.grad is None
+
+
+# ---------------------------------------------------------------------- paths
+
+
+@pytest.fixture
+def paths() -> list[SearchPath]:
+    problem = recognise("Make 24 from 3, 5, 7, 9.")
+    assert problem is not None
+    return list(sample_paths(build_dag(problem), 20, Walk(explore=0.8), random_stream("mixture")))
+
+
+def test_as_many_paths_as_make_the_tokens(
+    tokenizer: PreTrainedTokenizerBase, paths: list[SearchPath]
+) -> None:
+    add_reasoning_tokens(tokenizer)
+    codec = Codec(Vocabulary.require(tokenizer))
+    every = [codec.encode_path(path) for path in paths]
+    for tokens in (0, 1, 500, 10**9):
+        chosen = encode_paths(codec.encode_path, iter(paths), ["countdown"], tokens)
+        assert chosen == every[: len(chosen)]
+        lengths = [len(sequence.token_ids) for sequence in chosen]
+        assert sum(lengths[:-1]) < max(tokens, 1)
+        assert sum(lengths) >= tokens or len(chosen) == len(paths)
+    assert encode_paths(codec.encode_path, paths, ["countdown"], 0) == []
+
+
+def test_shards_make_the_same_rows_as_one_after_another(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixture, "_SHARD_TOKENS", 4 * ROW_TOKENS)
+    made = ordinary_rows(tokenizer, 10 * ROW_TOKENS, "shards")
+    assert len(made) == 10
+    sizes = (4 * ROW_TOKENS, 4 * ROW_TOKENS, 2 * ROW_TOKENS)
+    for index, size in enumerate(sizes):
+        shard = pack_documents(documents("shards", index), tokenizer, size, show_progress=False)
+        rows = made[4 * index : 4 * index + 4]
+        assert np.array_equal(rows.ids_NT, shard.ids_NT)
+        assert np.array_equal(rows.weights_NT, shard.weights_NT)
+
+
+def test_families_share_the_tokens_evenly(
+    tokenizer: PreTrainedTokenizerBase, paths: list[SearchPath]
+) -> None:
+    """Ten short paths of one family to each long one of another; then two parts to one."""
+    add_reasoning_tokens(tokenizer)
+    codec = Codec(Vocabulary.require(tokenizer))
+    jugs = recognise("Jugs hold A 3 and B 5 liters. Measure 4 in at most 6 moves.")
+    assert jugs is not None
+    long = list(sample_paths(build_dag(jugs), 2, Walk(explore=0.8), random_stream("long")))
+    mixed = [*paths[:10], long[0], *paths[10:], long[1]]
+    encoded = {codec.encode_path(path): path.problem.family for path in mixed}
+    wanted: tuple[tuple[dict[str, float], dict[str, int]], ...] = (
+        ({}, {"countdown": 500, "jugs": 500}),
+        ({"jugs": 0.5}, {"countdown": 800, "jugs": 400}),
+    )
+    for shares, least in wanted:
+        tokens = sum(least.values())
+        chosen = encode_paths(codec.encode_path, mixed, ["countdown", "jugs"], tokens, shares)
+        for family, wants in least.items():
+            lengths = [len(s.token_ids) for s in chosen if encoded[s] == family]
+            longest = max(len(s.token_ids) for s, name in encoded.items() if name == family)
+            assert wants <= sum(lengths) < wants + longest

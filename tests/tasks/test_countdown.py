@@ -1,0 +1,103 @@
+"""Countdown: both notations of an answer, and what cannot be posed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from steiner.tasks import family, load_phrases
+from steiner.types import StepTexts, UserError, Verdict
+
+COUNTDOWN, PHRASES = family("countdown"), load_phrases("countdown")
+SPEC = {"numbers": [8, 3, 1], "target": 24}
+
+
+@pytest.mark.parametrize("answer", ["8 * 3 = 24, 24 * 1 = 24", "8 * 3 * 1", "(8 / 1) * 3"])
+def test_equations_and_expressions_are_accepted(answer: str) -> None:
+    assert COUNTDOWN.check(SPEC, PHRASES, answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "24",
+        "8 * 3",  # leaves out the 1
+        "8 * 3 * 1 * 1",
+        "8 * 3 = 25, 25 - 1 = 24",  # false sum
+        "8 * 3 = 24, 24 * 2 = 48",  # a number not given
+        "24 * 1 = 24, 8 * 3 = 24",  # a number not yet made
+        "8 * 3 * 1 = 24 = 24",
+    ],
+)
+def test_near_misses_are_refused(answer: str) -> None:
+    assert not COUNTDOWN.check(SPEC, PHRASES, answer)
+
+
+@pytest.mark.parametrize("numbers", ["3, 5", "1, 2, 3, 4, 5, 6, 7", "0, 4, 6", "4, 6, 100"])
+def test_numbers_out_of_range_are_told(numbers: str) -> None:
+    with pytest.raises(UserError) as raised:
+        COUNTDOWN.recognise(PHRASES, f"Make 24 from {numbers}.")
+    assert raised.value.hint
+
+
+def test_other_questions_are_not_recognised() -> None:
+    assert COUNTDOWN.recognise(PHRASES, "Make a cake from 3 eggs.") is None
+
+
+def test_a_false_result_is_unsound() -> None:
+    texts = StepTexts(
+        "Step 1 from 8 3 1: 8 * 3 = 24",
+        "Left over 1",
+        "Now we hold 24 1",
+        "Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no, 24 * 1 = 24 yes",
+    )
+    reading = COUNTDOWN.read_step(SPEC, PHRASES, texts)
+    assert reading.sound
+    assert reading.verdict is Verdict.GOAL
+    for wrong in (
+        replace(texts, next_step="Step 1 from 8 3 1: 8 * 3 = 25"),
+        replace(texts, understanding="Left over 3"),
+        replace(texts, verification="Target 24: 24 + 1 = 25 no, 24 - 1 = 24 yes"),
+        replace(texts, verification="Target 24: 24 + 1 = 25 no, 24 * 1 = 24 yes"),
+        replace(texts, verification="Target 25: 24 + 1 = 25 yes"),
+        replace(texts, verification="Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no. Dead end"),
+        replace(texts, verification="3 numbers left, 24 not made yet"),
+    ):
+        assert not COUNTDOWN.read_step(SPEC, PHRASES, wrong).sound
+
+
+@pytest.mark.parametrize("numbers", ["24", "0", "24 0", "1 24", ""])
+def test_numbers_that_no_move_leaves_are_read_without_harm(numbers: str) -> None:
+    texts = StepTexts(
+        "Step 1 from 8 3 1: 8 * 3 = 24",
+        "Left over 1",
+        f"Now we hold {numbers}",
+        "Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no, 24 * 1 = 24 yes",
+    )
+    assert not COUNTDOWN.read_step(SPEC, PHRASES, texts).sound
+
+
+def test_a_false_start_or_understanding_is_noticed() -> None:
+    texts = StepTexts(
+        "Step 1 from 9 5 5 1: 9 - 5 = 4",
+        "Left over 5 1",
+        "Now we hold 5 4 1",
+        "3 numbers left, 24 not made yet",
+    )
+    reading = COUNTDOWN.read_step(SPEC, PHRASES, texts)
+    assert reading.before == (9, 5, 5, 1)
+    assert reading.sound
+    for start in ("9 5 1", "9 5 1 5", "9 5 5 1 1", "9, 5, 5, 1", "9 5  5 1", "nine"):
+        told = replace(texts, next_step=f"Step 1 from {start}: 9 - 5 = 4")
+        assert COUNTDOWN.read_step(SPEC, PHRASES, told).before != reading.before
+    for understanding in (
+        "Left over 1",
+        "Left over 1 5",
+        "Left over 5 5 1",
+        "Left over",
+        "5 1",
+        "",
+    ):
+        told = replace(texts, understanding=understanding)
+        assert COUNTDOWN.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)

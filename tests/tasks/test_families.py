@@ -1,0 +1,372 @@
+"""What holds for every problem family: its solver's answers, its texts, its questions."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import pytest
+import reasoning_gym
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steiner.randomness import random_stream
+from steiner.tasks import (
+    Family,
+    Move,
+    Phrases,
+    families,
+    family,
+    generate_problems,
+    load_phrases,
+    pose,
+    recognise,
+)
+from steiner.types import Spec, Split, State, StepTexts, UserError, Verdict
+
+Branch = list[tuple[State, Move]]
+Posed = tuple[Family, Phrases, Spec]
+
+NAMES = sorted(families())
+CASES = [(name, level) for name in NAMES for level in family(name).levels]
+NUM_SPECS = 5
+
+REASONING_GYM: dict[str, dict[str, Any]] = {
+    "countdown": {"min_numbers": 3, "max_numbers": 4, "min_target": 10, "max_target": 99},
+    "jugs": {"num_jugs": 3, "difficulty": 4},
+    "knights_knaves": {"n_people": 4, "depth_constraint": 2, "width_constraint": 2},
+    "mini_sudoku": {"min_empty": 6, "max_empty": 10},
+}
+
+ALL_CANDIDATES = {
+    "countdown": ", ".join(f"{n} + 1 = {n + 1}" for n in range(99)),
+    "jugs": "fill A, fill B, fill C, pour A into B, pour B into C, empty A, empty B, empty C",
+    "knights_knaves": " and ".join(
+        f"{who} is a {role}"
+        for who in ("Ann", "Bob", "Cid", "Dan", "Eve", "Fay")
+        for role in ("knight", "knave")
+    ),
+    "mini_sudoku": " / ".join("1 2 3 4" for _ in range(24)),
+}
+
+MISPLACED: dict[str, Callable[[str], str]] = {
+    "countdown": lambda answer: ", ".join(reversed(answer.replace("=", "= 1 +").split(", "))),
+    "jugs": lambda answer: ", ".join(reversed(answer.split(", "))),
+    "knights_knaves": lambda answer: answer.translate(str.maketrans("htve", "veht")),
+    "mini_sudoku": lambda answer: answer[2:] + " / " + answer[:1],
+}
+"""The same words and numbers in the wrong place."""
+
+
+def posed(name: str, level: int, count: int = NUM_SPECS) -> Iterator[Posed]:
+    rng = random_stream("test", name, level)
+    chosen, phrases = family(name), load_phrases(name)
+    for _ in range(count):
+        yield chosen, phrases, chosen.generate(rng, level)
+
+
+def solve(chosen: Family, spec: Spec) -> Branch | None:
+    """The shortest way to a goal, breadth first."""
+    start = chosen.start(spec)
+    branches: dict[State, Branch] = {start: []}
+    queue = [start]
+    for state in queue:
+        if chosen.verdict(spec, state) is Verdict.GOAL:
+            return branches[state]
+        for move in chosen.moves(spec, state):
+            if move.state not in branches:
+                branches[move.state] = [*branches[state], (state, move)]
+                queue.append(move.state)
+    return None
+
+
+def solution(chosen: Family, phrases: Phrases, spec: Spec) -> str:
+    branch = solve(chosen, spec)
+    assert branch is not None
+    return chosen.answer(spec, phrases, branch)
+
+
+def walks(case: Posed, count: int = 10) -> Iterator[tuple[int, State, Move]]:
+    """Steps of random walks: depth, state before, move."""
+    chosen, _, spec = case
+    rng = random_stream("walk", chosen.identity(spec))
+    for _ in range(count):
+        state, depth = chosen.start(spec), 1
+        while moves := chosen.moves(spec, state):
+            move = rng.choice(moves)
+            yield depth, state, move
+            state, depth = move.state, depth + 1
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_solvers_answer_is_accepted(name: str, level: int) -> None:
+    for chosen, phrases, spec in posed(name, level):
+        assert chosen.check(spec, phrases, solution(chosen, phrases, spec))
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_corrupted_answers_are_refused(name: str, level: int) -> None:
+    for chosen, phrases, spec in posed(name, level):
+        answer = solution(chosen, phrases, spec)
+        question = chosen.question(spec, phrases, 0)
+        corrupted = [
+            "",
+            question,
+            f"{question} {answer}",
+            ALL_CANDIDATES[name],
+            f"{answer} or so",
+            f"{answer}, {answer}",
+            MISPLACED[name](answer),
+        ]
+        assert [text for text in corrupted if chosen.check(spec, phrases, text)] == []
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_step_texts_are_read_back(name: str, level: int) -> None:
+    for case in posed(name, level):
+        chosen, phrases, spec = case
+        for depth, before, move in walks(case):
+            texts = chosen.step_texts(spec, phrases, depth, before, move)
+            reading = chosen.read_step(spec, phrases, texts)
+            assert (reading.depth, reading.action) == (depth, move.action)
+            assert (reading.before, reading.after) == (before, move.state)
+            assert reading.verdict is chosen.verdict(spec, move.state)
+            assert reading.sound
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_falsified_texts_are_noticed(name: str, level: int) -> None:
+    """Each text of a step, replaced by another step's differing one, shows in the reading."""
+    for case in posed(name, level):
+        chosen, phrases, spec = case
+        steps = [chosen.step_texts(spec, phrases, *step) for step in walks(case)]
+        for (depth, before, move), texts in zip(walks(case), steps, strict=True):
+            truth = chosen.read_step(spec, phrases, texts)
+            verdict = chosen.verdict(spec, move.state)
+            for part in ("next_step", "understanding", "summary", "verification"):
+                for other in steps[:8]:
+                    told = getattr(other, part)
+                    if told == getattr(texts, part):
+                        continue
+                    false = chosen.read_step(
+                        spec, phrases, dataclasses.replace(texts, **{part: told})
+                    )
+                    if part == "verification" and false.sound and false.verdict is verdict:
+                        continue  # another true fact, such as a second clash
+                    assert false != truth, (part, told, texts, depth, before)
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_a_wrong_start_is_noticed(name: str, level: int) -> None:
+    """A next step that tells another state than the one that the step starts from."""
+    for case in posed(name, level):
+        chosen, phrases, spec = case
+        states = {state for _, before, move in walks(case) for state in (before, move.state)}
+        noticed = 0
+        for depth, before, move in islice(walks(case), 20):
+            texts = chosen.step_texts(spec, phrases, depth, before, move)
+            for other in states:
+                told = chosen.step_texts(spec, phrases, depth, other, move).next_step
+                if told == texts.next_step:
+                    continue  # a sudoku tells one row of its state
+                false = chosen.read_step(spec, phrases, dataclasses.replace(texts, next_step=told))
+                assert false.before != before
+                noticed += 1
+        assert noticed
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_a_wrong_understanding_is_unsound(name: str, level: int) -> None:
+    for case in posed(name, level):
+        chosen, phrases, spec = case
+        steps = [chosen.step_texts(spec, phrases, *step) for step in islice(walks(case), 20)]
+        understandings = {texts.understanding for texts in steps}
+        assert len(understandings) > 1
+        for texts in steps:
+            truth = chosen.read_step(spec, phrases, texts)
+            others = {"", texts.next_step, f"{texts.understanding} 1", *understandings}
+            for told in others - {texts.understanding}:
+                wrong = dataclasses.replace(texts, understanding=told)
+                false = chosen.read_step(spec, phrases, wrong)
+                assert false == dataclasses.replace(truth, sound=False), (told, texts)
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_white_space_around_texts_does_not_matter(name: str, level: int) -> None:
+    for case in posed(name, level):
+        chosen, phrases, spec = case
+        for step in islice(walks(case), 20):
+            texts = chosen.step_texts(spec, phrases, *step)
+            spaced = StepTexts(*(f" {text}\n" for text in dataclasses.astuple(texts)))
+            reading = chosen.read_step(spec, phrases, texts)
+            assert chosen.read_step(spec, phrases, spaced) == reading
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_odd_word_is_never_fatal_and_noticed_in_a_next_step(name: str) -> None:
+    """Words of a larger problem, whose jugs and persons are not there in this one, among them."""
+    case, larger = next(posed(name, 1, 1)), next(posed(name, 3, 1))
+    chosen, phrases, spec = case
+    odd = {"", "²", "-1", "9" * 5000, "A:", "{depth}"}
+    for posed_case in (case, larger):
+        told = [posed_case[0].step_texts(posed_case[2], phrases, *s) for s in walks(posed_case, 2)]
+        odd |= {word for texts in told for word in " ".join(dataclasses.astuple(texts)).split()}
+    for step in islice(walks(case), 3):
+        texts = chosen.step_texts(spec, phrases, *step)
+        truth = chosen.read_step(spec, phrases, texts)
+        for part in ("next_step", "understanding", "summary", "verification"):
+            for changed in _one_word_changed(getattr(texts, part), odd):
+                wrong = dataclasses.replace(texts, **{part: changed})
+                false = chosen.read_step(spec, phrases, wrong)
+                assert part != "next_step" or false != truth, changed
+
+
+def _one_word_changed(text: str, odd: set[str]) -> Iterator[str]:
+    words = text.split(" ")
+    for place, word in enumerate(words):
+        for other in sorted(odd - {word}):
+            yield " ".join((*words[:place], other, *words[place + 1 :]))
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_every_wording_is_recognised(name: str, level: int) -> None:
+    for chosen, phrases, spec in posed(name, level):
+        assert len(phrases.questions) >= 6
+        for wording in range(len(phrases.questions)):
+            problem = pose(name, spec, level=level, wording=wording)
+            found = recognise(problem.question)
+            assert found is not None
+            assert (found.family, found.key) == (name, problem.key)
+            assert chosen.start(found.spec) == chosen.start(spec)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"countdown"}))
+def test_typing_may_be_careless(name: str) -> None:
+    for chosen, phrases, spec in posed(name, 1):
+        for wording in range(len(phrases.questions)):
+            problem = pose(name, spec, wording=wording)
+            typed = f"  {problem.question.lower().replace(' ', '  ')} ".rstrip(" .?") + " "
+            found = chosen.recognise(phrases, typed)
+            assert found is not None
+            assert chosen.identity(found) == chosen.identity(spec)
+
+
+@pytest.mark.parametrize("name", sorted(REASONING_GYM))
+def test_reasoning_gym_scores_our_answers(name: str) -> None:
+    chosen, phrases = family(name), load_phrases(name)
+    data = reasoning_gym.create_dataset(name, size=60, seed=3, **REASONING_GYM[name])
+    num_solved = 0
+    for item in data:
+        spec = chosen.from_reasoning_gym(item["metadata"])
+        branch = solve(chosen, spec) if spec is not None else None
+        if spec is None or branch is None:
+            continue
+        num_solved += 1
+        answer = chosen.answer(spec, phrases, branch)
+        assert data.score_answer(chosen.to_reasoning_gym(spec, phrases, answer), item) == 1.0
+        wrong = chosen.to_reasoning_gym(spec, phrases, MISPLACED[name](answer))
+        assert data.score_answer(wrong, item) < 1.0
+        assert data.score_answer(chosen.to_reasoning_gym(spec, phrases, ""), item) < 1.0
+    assert num_solved >= 10
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_generation_is_a_function_of_its_stream(name: str, level: int) -> None:
+    first, again = list(posed(name, level)), list(posed(name, level))
+    assert [spec for *_, spec in first] == [spec for *_, spec in again]
+    other = family(name).generate(random.Random(1), level)
+    assert other not in [spec for *_, spec in first]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_generated_problems_are_distinct_and_of_their_split(name: str) -> None:
+    problems = list(islice(generate_problems(name, 2, seed=1, split=Split.TEST), 20))
+    assert len({problem.key for problem in problems}) == 20
+    assert {problem.split for problem in problems} == {Split.TEST}
+
+
+SINGLE_ROUTES = {("countdown", 1), ("jugs", 1), ("jugs", 2)}
+"""Too small: three numbers, or two jugs, which are filled and emptied in one of two orders."""
+
+
+@pytest.mark.parametrize(("name", "level"), sorted(set(CASES) - SINGLE_ROUTES))
+def test_some_state_is_reached_by_two_routes(name: str, level: int) -> None:
+    def sources(chosen: Family, spec: Spec) -> dict[State, set[State]]:
+        found: dict[State, set[State]] = {chosen.start(spec): set()}
+        queue = list(found)
+        for state in queue:
+            for move in chosen.moves(spec, state):
+                if move.state not in found:
+                    queue.append(move.state)
+                found.setdefault(move.state, set()).add(state)
+        return found
+
+    graphs = [sources(chosen, spec) for chosen, _, spec in posed(name, level)]
+    assert any(len(before) > 1 for graph in graphs for before in graph.values())
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_moves_end_at_goals_and_visible_dead_ends(name: str, level: int) -> None:
+    for case in posed(name, level):
+        chosen, _, spec = case
+        for _, _, move in walks(case):
+            if chosen.verdict(spec, move.state) is not Verdict.OPEN:
+                assert not chosen.moves(spec, move.state)
+
+
+@st.composite
+def near_texts(draw: st.DrawFn, case: Posed) -> StepTexts:
+    """Texts of different steps put together, some with their words shuffled, some random."""
+    chosen, phrases, spec = case
+    steps = [chosen.step_texts(spec, phrases, *step) for step in walks(case, count=4)]
+
+    def part(name: str) -> str:
+        real = st.sampled_from([getattr(step, name) for step in steps])
+        shuffled = real.flatmap(lambda text: st.permutations(text.split(" "))).map(" ".join)
+        return draw(st.one_of(real, shuffled, st.text(), st.just("9" * 5000)))
+
+    return StepTexts(*map(part, ("next_step", "understanding", "summary", "verification")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_no_text_makes_reading_fail(name: str, data: st.DataObject) -> None:
+    case = next(posed(name, 2, count=1))
+    chosen, phrases, spec = case
+    chosen.read_step(spec, phrases, data.draw(near_texts(case)))
+    words = [*solution(*case).split(" "), "²", "٣", "-", "", "/", "\n"]
+    shuffled = st.lists(st.sampled_from(words)).map(" ".join)
+    text = data.draw(st.one_of(st.text(), shuffled))
+    assert chosen.check(spec, phrases, text) in (True, False)
+    assert isinstance(chosen.to_reasoning_gym(spec, phrases, text), str)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_endless_numbers_make_nothing_fail(name: str) -> None:
+    """Python refuses to read more than 4,300 digits as an int."""
+    case = next(posed(name, 2, count=1))
+    chosen, phrases, spec = case
+    step = next(walks(case))
+    texts = chosen.step_texts(spec, phrases, *step)
+    endless = [re.sub(r"\d+", "9" * 5000, text) for text in dataclasses.astuple(texts)]
+    chosen.read_step(spec, phrases, StepTexts(*endless))
+    answer = re.sub(r"\d+", "9" * 5000, solution(*case))
+    assert chosen.check(spec, phrases, answer) == (answer == solution(*case))
+    question = re.sub(r"\d+", "9" * 5000, chosen.question(spec, phrases, 0))
+    with contextlib.suppress(UserError):
+        chosen.recognise(phrases, question)
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_specs_survive_json(name: str, level: int) -> None:
+    for chosen, _, spec in posed(name, level):
+        again = json.loads(json.dumps(spec))
+        assert chosen.identity(again) == chosen.identity(spec)
+        assert chosen.moves(again, chosen.start(again)) == chosen.moves(spec, chosen.start(spec))

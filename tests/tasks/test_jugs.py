@@ -1,0 +1,202 @@
+"""Jugs: legal moves, simulated answers, false facts, and what cannot be posed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steiner.tasks import family, load_phrases
+from steiner.types import StepTexts, UserError, Verdict
+from tests.jug_rules import poured
+
+JUGS, PHRASES = family("jugs"), load_phrases("jugs")
+SPEC = {"capacities": [3, 5], "target": 4, "max_moves": 6}
+ANSWER = "fill B, pour B into A, empty A, pour B into A, fill B, pour B into A"
+
+
+def test_no_move_is_idle() -> None:
+    # A 3 is full, B 5 is empty: to empty A would empty all again.
+    found = {move.action: move.state for move in JUGS.moves(SPEC, (5, 3, 0))}
+    assert found == {("pour", "A", "B"): (4, 0, 3), ("fill", "B"): (4, 3, 5)}
+    # A 0, B 3 after two moves: to pour B into A would go back to A 3, B 0.
+    found = {move.action: move.state for move in JUGS.moves(SPEC, (4, 0, 3))}
+    assert found == {("fill", "A"): (3, 3, 3)}
+    # A 1, B 5 after four moves: A is neither empty nor full.
+    found = {move.action: move.state for move in JUGS.moves(SPEC, (2, 1, 5))}
+    assert found == {("empty", "B"): (1, 1, 0)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(2, 24), min_size=2, max_size=3, unique=True))
+def test_no_target_needs_an_idle_move(capacities: list[int]) -> None:
+    """The fewest moves to each target are the same with all moves that jugs allow."""
+    spec = {"capacities": capacities, "target": 99, "max_moves": 8}
+    start = (0,) * len(capacities)
+
+    def legal(held: tuple[int, ...], moves_left: int) -> list[tuple[int, ...]]:
+        return [move.state[1:] for move in JUGS.moves(spec, (moves_left, *held))]
+
+    def allowed(held: tuple[int, ...], _: int) -> list[tuple[int, ...]]:
+        return poured(capacities, held)
+
+    assert fewest(start, legal) == fewest(start, allowed)
+
+
+def fewest(
+    start: tuple[int, ...], after: Callable[[tuple[int, ...], int], list[tuple[int, ...]]]
+) -> dict[int, int]:
+    """Amount -> after how many moves, up to 8, some jug may hold it."""
+    found, seen, front = {0: 0}, {start}, {start}
+    for moves in range(1, 9):
+        front = {held for before in front for held in after(before, 9 - moves)} - seen
+        seen |= front
+        for amount in {amount for held in front for amount in held}:
+            found.setdefault(amount, moves)
+    return found
+
+
+def test_verdict_looks_at_target_before_the_limit() -> None:
+    assert JUGS.verdict(SPEC, (0, 3, 4)) is Verdict.GOAL
+    assert JUGS.verdict(SPEC, (0, 3, 5)) is Verdict.DEAD
+    assert JUGS.verdict(SPEC, (1, 3, 5)) is Verdict.OPEN
+
+
+def test_answer_is_simulated() -> None:
+    assert JUGS.check(SPEC, PHRASES, ANSWER)
+    assert not JUGS.check({**SPEC, "max_moves": 5}, PHRASES, ANSWER)
+    assert not JUGS.check({**SPEC, "target": 2}, PHRASES, ANSWER)  # passes 2 on the way
+    assert not JUGS.check(SPEC, PHRASES, ANSWER.replace("empty A", "empty C"))
+    assert not JUGS.check(SPEC, PHRASES, ANSWER.replace(", ", " "))
+
+
+def test_moves_of_an_answer_may_be_numbered() -> None:
+    moves = ANSWER.split(", ")
+    numbered = [f"{number}) {move}" for number, move in enumerate(moves, 1)]
+    assert JUGS.check(SPEC, PHRASES, ", ".join(numbered))
+    assert not JUGS.check(SPEC, PHRASES, ", ".join([*moves[:3], *numbered[3:]]))
+    assert not JUGS.check(SPEC, PHRASES, ", ".join([*numbered[:-1], f"7) {moves[-1]}"]))
+    assert not JUGS.check(SPEC, PHRASES, ", ".join(f"0{one}" for one in numbered))
+
+
+def test_moves_that_waste_water_are_legal_in_an_answer() -> None:
+    """The search never empties all jugs, but an answer may."""
+    longer = {**SPEC, "max_moves": 8}
+    assert JUGS.check(longer, PHRASES, f"fill A, empty A, {ANSWER}")
+    assert JUGS.check(longer, PHRASES, f"empty B, fill B, {ANSWER}")
+    assert not JUGS.check(longer, PHRASES, f"fill A, empty A, empty A, {ANSWER}")
+    assert not JUGS.check(longer, PHRASES, f"pour B into B, {ANSWER}")
+
+
+def test_identity_does_not_depend_on_the_order_of_jugs() -> None:
+    assert JUGS.identity(SPEC) == JUGS.identity({**SPEC, "capacities": [5, 3]})
+
+
+def test_names_of_jugs_may_be_left_out() -> None:
+    text = "Jugs hold 3 and 5 liters. Measure 4 in at most 6 moves."
+    assert JUGS.recognise(PHRASES, text) == SPEC
+
+
+@pytest.mark.parametrize(
+    ("capacities", "target", "moves"),
+    [
+        ("A 3 and B 5", 4, 5),  # needs 6
+        ("A 4 and B 6", 5, 6),  # only even amounts
+        ("A 3 and B 5", 9, 6),
+        ("A 3 and B 5", 0, 6),
+        ("A 3 and B 5", 4, 99),
+        ("A 3 and B 500", 4, 6),
+        ("A 0 and B 5", 4, 6),
+        ("3", 4, 6),
+        ("1, 2, 3 and 4", 4, 6),
+    ],
+)
+def test_what_cannot_be_posed_is_told(capacities: str, target: int, moves: int) -> None:
+    with pytest.raises(UserError) as raised:
+        JUGS.recognise(
+            PHRASES, f"Jugs hold {capacities} liters. Measure {target} in at most {moves} moves."
+        )
+    assert raised.value.hint
+
+
+def test_false_facts_are_unsound() -> None:
+    before, after = (6, 0, 0), (5, 0, 5)
+    move = next(move for move in JUGS.moves(SPEC, before) if move.state == after)
+    texts = JUGS.step_texts(SPEC, PHRASES, 1, before, move)
+    assert texts.verification == "Target 4: A 0 no, B 5 no, move 1 of 6"
+    for false in (
+        "Target 4: A 0 no, B 5 no, move 2 of 6",
+        "Target 5: A 0 no, B 5 no, move 1 of 6",
+        "Target 4: A 0 no, B 5 no, move 1 of 6. Dead end",
+        "Target 4: A 0 no, B 5 yes",
+        "Target 4: B 5 no, move 1 of 6",
+    ):
+        wrong = type(texts)(texts.next_step, texts.understanding, texts.summary, false)
+        assert not JUGS.read_step(SPEC, PHRASES, wrong).sound
+
+
+POURED = StepTexts(
+    "Step 2, A 0, B 5: 2) pour B into A",
+    "B has 5, A has room for 3 - 0 = 3",
+    "Pour 3: 5 - 3 = 2, 0 + 3 = 3. Now jugs are A 3, B 2",
+    "Target 4: A 3 no, B 2 no, move 2 of 6",
+)
+
+
+def test_each_kind_of_move_has_its_understanding() -> None:
+    told = {
+        ("fill", "B"): ((6, 0, 0), "B takes 5", "Now jugs are A 0, B 5"),
+        ("empty", "A"): ((4, 3, 2), "A has 3", "Now jugs are A 0, B 2"),
+        ("pour", "B", "A"): ((5, 0, 5), POURED.understanding, POURED.summary),
+    }
+    for action, (before, understanding, summary) in told.items():
+        move = next(move for move in JUGS.moves(SPEC, before) if move.action == action)
+        texts = JUGS.step_texts(SPEC, PHRASES, 7 - before[0], before, move)
+        assert (texts.understanding, texts.summary) == (understanding, summary)
+
+
+def test_a_false_start_or_understanding_is_noticed() -> None:
+    reading = JUGS.read_step(SPEC, PHRASES, POURED)
+    assert (reading.before, reading.after, reading.sound) == ((5, 0, 5), (4, 3, 2), True)
+    for start in ("A 0, B 4", "A 5, B 0", "B 5, A 0", "A 0", "A 0, B 5, C 0", "A 0,B 5", "nothing"):
+        told = replace(POURED, next_step=f"Step 2, {start}: 2) pour B into A")
+        assert JUGS.read_step(SPEC, PHRASES, told).before != reading.before
+    for understanding in (
+        "B has 5, A has room for 3 - 0 = 2",
+        "B has 4, A has room for 3 - 0 = 3",
+        "B has 5, A has room for 3",
+        "B has 5",
+        "",
+    ):
+        told = replace(POURED, understanding=understanding)
+        assert JUGS.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
+    for summary in (
+        "Pour 2: 5 - 2 = 3, 0 + 2 = 2. Now jugs are A 3, B 2",
+        "Pour 3: 5 - 3 = 2, 0 + 3 = 4. Now jugs are A 3, B 2",
+        "Now jugs are A 3, B 2",
+    ):
+        assert not JUGS.read_step(SPEC, PHRASES, replace(POURED, summary=summary)).sound
+    limit = replace(POURED, verification=POURED.verification.replace("of 6", "of 7"))
+    assert not JUGS.read_step(SPEC, PHRASES, limit).sound
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "fill C",
+        "empty Z",
+        "pour A into C",
+        "pour C into A",
+        "fill AB",
+        "fill  A",
+        "fill a",
+        "drink A",
+    ],
+)
+def test_a_jug_that_is_not_there_makes_no_action(action: str) -> None:
+    told = replace(POURED, next_step=f"Step 2, A 0, B 5: 2) {action}")
+    reading = JUGS.read_step(SPEC, PHRASES, told)
+    assert (reading.depth, reading.before, reading.action) == (2, (5, 0, 5), None)

@@ -1,0 +1,272 @@
+"""Knights and knaves: what claims mean, forced roles, clashes, and what cannot be posed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from steiner.tasks import Move, family, load_phrases
+from steiner.tasks.knights_knaves_logic import KINDS, as_claim, ordered, solutions
+from steiner.types import StepTexts, UserError, Verdict
+
+FAMILY, PHRASES = family("knights_knaves"), load_phrases("knights_knaves")
+SPEC = {
+    "names": ["Ann", "Bob", "Cid"],
+    "says": [["knave", 1], ["differ", 0, 2], ["knight", 0]],
+}
+# Bob knave -> Ann knight -> Cid, who says so, knight; Ann and Cid are alike, so Bob speaks false.
+ANSWER = "Ann is a knight, Bob is a knave and Cid is a knight"
+
+TRUTHS = {
+    "knight": lambda b, c: b,
+    "knave": lambda b, c: not b,
+    "same": lambda b, c: b == c,
+    "differ": lambda b, c: b != c,
+    "either_knight": lambda b, c: b or c,
+    "either_knave": lambda b, c: not b or not c,
+    "both_knights": lambda b, c: b and c,
+    "both_knaves": lambda b, c: not b and not c,
+    "only": lambda b, c: b and not c,
+    "if": lambda b, c: not b or c,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_claims_mean_what_they_say(kind: str) -> None:
+    """Persons 1 and 2 claim what makes them free, so only person 0's claim binds."""
+    pair = (1,) if kind in ("knight", "knave") else (1, 2)
+    others = (("knight", 2), ("knight", 1))
+    allowed = solutions(((kind, *pair), *others))
+    for index, (c, b, a) in enumerate(product((False, True), repeat=3)):
+        expected = a == TRUTHS[kind](b, c) and b == c
+        assert bool(allowed >> index & 1) == expected
+
+
+def test_order_of_persons_in_the_answer_does_not_matter() -> None:
+    assert FAMILY.check(SPEC, PHRASES, ANSWER)
+    assert FAMILY.check(SPEC, PHRASES, "Cid is a knight, Bob is a knave, and Ann is a knight")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Ann is a knight and Bob is a knave",
+        f"{ANSWER} and Cid is a knight",
+        f"{ANSWER} and Dan is a knight",
+        ANSWER.replace("knave", "hero"),
+        ANSWER.replace("Bob", "Ann"),
+        "Ann is a knight",
+    ],
+)
+def test_near_misses_are_refused(answer: str) -> None:
+    assert not FAMILY.check(SPEC, PHRASES, answer)
+
+
+def test_a_role_is_supposed_only_where_none_is_forced() -> None:
+    assert [move.action[0] for move in FAMILY.moves(SPEC, (-1, -1, -1))] == ["suppose"] * 2
+    moves = FAMILY.moves(SPEC, (1, -1, -1))
+    assert {move.action: move.state for move in moves} == {
+        ("deduce", 1, 0): (1, 0, -1),
+        ("deduce", 2, 1): (1, -1, 1),
+    }
+    assert all(move.certain for move in moves)
+
+
+def test_what_is_deduced_is_so_wherever_there_is_a_solution() -> None:
+    """By all assignments: a deduced role is that of each solution which agrees with the state."""
+    rng = random.Random(0)
+    for _ in range(50):
+        spec = FAMILY.generate(rng, 2)
+        fitting = [
+            roles
+            for roles in product((0, 1), repeat=4)
+            if FAMILY.verdict(spec, roles) is Verdict.GOAL
+        ]
+        for state in product((-1, 0, 1), repeat=4):
+            agreeing = [
+                r for r in fitting if all(s in (-1, x) for s, x in zip(state, r, strict=True))
+            ]
+            for move in FAMILY.moves(spec, state):
+                if move.action[0] == "deduce":
+                    _, person, role = move.action
+                    assert all(roles[person] == role for roles in agreeing)
+
+
+def test_a_clash_is_dead_and_named() -> None:
+    state = (0, 0, -1)  # Ann, a knave, truly says that Bob is a knave
+    assert FAMILY.verdict(SPEC, state) is Verdict.DEAD
+    texts = StepTexts(
+        "Step 2 with Ann knave, Bob unknown, Cid unknown: suppose Bob is a knave",
+        "Unknown are Bob, Cid",
+        "Now Ann knave, Bob knave, Cid unknown",
+        "Ann says Bob lies: Ann knave, Bob knave lies, true, a clash",
+    )
+    assert FAMILY.read_step(SPEC, PHRASES, texts).sound
+    for false in (
+        "Ann says Bob lies: Ann knave, Bob knave lies, false, a clash",
+        "Ann says Bob lies: Ann knave, Bob lies, true, a clash",
+        "Ann says Bob never lies: Ann knave, Bob knave lies, true, a clash",
+        "Ann says Bob lies: Ann knight, Bob knave lies, true, a clash",
+        "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, false, a clash",
+        (
+            "Ann says Bob lies: Ann knave, Bob knave lies, true; "
+            "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, false, so Cid is a knave; "
+            "Cid says Ann never lies: Ann knave never lies, false, so Cid is a knave; 1 unknown"
+        ),
+    ):
+        wrong = replace(texts, verification=false)
+        assert not FAMILY.read_step(SPEC, PHRASES, wrong).sound
+
+
+def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
+    spec = {
+        "names": ["Ann", "Bob", "Cid"],
+        "says": [["both_knaves", 1, 2], ["either_knight", 0, 2], ["knave", 0]],
+    }
+    told = []
+    for before, move in (
+        ((-1, -1, -1), Move(("suppose", 0, 1), (1, -1, -1))),
+        ((1, -1, -1), Move(("deduce", 1, 0), (1, 0, -1))),
+        ((-1, -1, -1), Move(("suppose", 0, 0), (0, -1, -1))),
+    ):
+        told.append(FAMILY.step_texts(spec, PHRASES, 1, before, move).verification)
+    assert told == [
+        (
+            "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob nor Cid, true, "
+            "so Bob is a knave, so Cid is a knave; "
+            "Bob says Ann or Cid is a knight: Ann knight or Cid, true, so Bob is a knight; "
+            "Cid says Ann lies: Ann knight lies, false, so Cid is a knave; 2 unknown"
+        ),
+        (
+            "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob knave nor Cid, "
+            "true, so Cid is a knave; "
+            "Bob says Ann or Cid is a knight: Bob knave, Ann knight or Cid, true, a clash"
+        ),
+        (
+            "Ann says neither Bob nor Cid is a knight: Ann knave, neither Bob nor Cid, false; "
+            "Bob says Ann or Cid is a knight: Ann knave or Cid, open; "
+            "Cid says Ann lies: Ann knave lies, true, so Cid is a knight; 2 unknown"
+        ),
+    ]
+
+
+def test_a_false_start_or_understanding_is_noticed() -> None:
+    texts = StepTexts(
+        "Step 2 with Ann knight, Bob unknown, Cid unknown: so Bob is a knave",
+        "Unknown are Bob, Cid",
+        "Now Ann knight, Bob knave, Cid unknown",
+        "Ann says Bob lies: Ann knight, Bob knave lies, true; "
+        "Bob says Ann opposes Cid: Bob knave, Ann knight opposes Cid, false, so Cid is a knight; "
+        "Cid says Ann never lies: Ann knight never lies, true, so Cid is a knight; 1 unknown",
+    )
+    reading = FAMILY.read_step(SPEC, PHRASES, texts)
+    assert (reading.before, reading.after, reading.sound) == ((1, -1, -1), (1, 0, -1), True)
+    assert reading.action == ("deduce", 1, 0)
+    for conclusion in ("Bob is", "Dan is a knave", "Bob is a knave, Cid is a knight"):
+        said = texts.next_step.replace("Bob is a knave", conclusion)
+        told = FAMILY.read_step(SPEC, PHRASES, replace(texts, next_step=said))
+        assert (told.before, told.action) == ((1, -1, -1), None)
+    whole = "Ann knight, Bob unknown, Cid unknown"
+    for start in (
+        "Ann knight",
+        "Ann knave, Bob unknown, Cid unknown",
+        "Ann knight, Cid unknown, Bob unknown",
+        "Ann knight, Ann knight, Cid unknown",
+        "Ann, Bob unknown, Cid unknown",
+        "Dan knight, Bob unknown, Cid unknown",
+        f"{whole}, Dan unknown",
+    ):
+        told = replace(texts, next_step=texts.next_step.replace(whole, start))
+        assert FAMILY.read_step(SPEC, PHRASES, told).before != reading.before
+    for understanding in (
+        "Unknown are Cid, Bob",
+        "Unknown are Cid",
+        "Unknown are Ann, Bob, Cid",
+        "",
+    ):
+        told = replace(texts, understanding=understanding)
+        assert FAMILY.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
+
+
+def test_at_first_nobody_is_known() -> None:
+    first = FAMILY.moves(SPEC, (-1, -1, -1))[0]
+    texts = FAMILY.step_texts(SPEC, PHRASES, 1, (-1, -1, -1), first)
+    unknown = "Ann unknown, Bob unknown, Cid unknown"
+    assert texts.next_step == f"Step 1 with {unknown}: suppose Ann is a knight"
+    assert texts.understanding == "Unknown are Ann, Bob, Cid"
+    assert FAMILY.read_step(SPEC, PHRASES, texts).before == (-1, -1, -1)
+
+
+def test_identity_does_not_depend_on_names() -> None:
+    other = {**SPEC, "names": ["Kim", "Lee", "Joe"]}
+    assert FAMILY.identity(SPEC) == FAMILY.identity(other)
+    swapped = {**SPEC, "says": [["knave", 1], ["differ", 2, 0], ["knight", 0]]}
+    assert FAMILY.identity(SPEC) == FAMILY.identity(swapped)
+
+
+def test_reasoning_gyms_statements_become_claims() -> None:
+    knight, knave = ("telling-truth", 1), ("lying", 2)
+    assert as_claim(3, 0, knight) == ("knight", 1)
+    assert as_claim(3, 0, ("not", knight)) == ("knave", 1)
+    assert as_claim(3, 0, ("<=>", knight, knave)) == ("differ", 1, 2)
+    assert as_claim(3, 0, ("and", knight, knave)) == ("only", 1, 2)
+    assert as_claim(3, 0, ("->", knight, knave)) == ("either_knave", 1, 2)
+    assert as_claim(3, 0, ("or", ("telling-truth", 0), knave)) is None
+    assert ordered(("same", 2, 1)) == ("same", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "statements"),
+    [
+        ("Ann and Bob", "Ann says Bob is a knave. Bob says Ann is a knave."),
+        ("Ann, Ann and Bob", "Ann says Bob is a knave. Bob says Ann is a knave."),
+        ("Ann, Bob and Cid", "Ann says Bob is a knave. Bob says Cid is a knave."),
+        ("Ann, Bob and Cid", "Ann says Bob is a hero. Bob says Cid is a knave."),
+        ("Ann, Bob and Cid", "Ann says Ann is a knave. Bob says Cid is a knave."),
+        ("Ann, Bob and Cid", "Ann says Dan is a knave. Bob says Cid is a knave."),
+        ("Ann, Bob and Cid", "Ann says Bob and Bob differ. Bob says Cid is a knave."),
+        (
+            "Ann, Bob and Cid",
+            "Ann says Bob is a knave. Bob says Cid is a knave. Cid says Ann is a knave.",
+        ),
+        (
+            "Ann, Bob and Cid",
+            "Ann says Bob is a knight. Bob says Cid is a knight. Cid says Ann is a knight.",
+        ),
+    ],
+)
+def test_what_cannot_be_posed_is_told(names: str, statements: str) -> None:
+    with pytest.raises(UserError) as raised:
+        FAMILY.recognise(PHRASES, PHRASES.questions[0].format(names=names, statements=statements))
+    assert raised.value.hint
+
+
+def test_statements_may_come_in_any_order() -> None:
+    said = "Cid says Ann is a knight. Bob says Cid and Ann differ. Ann says Bob is a knave."
+    text = PHRASES.questions[0].format(names="Ann, Bob and Cid", statements=said)
+    assert FAMILY.recognise(PHRASES, text) == SPEC
+
+
+def test_statements_are_found_in_a_text_of_other_words() -> None:
+    text = (
+        "Three of them sit here: Ann says Bob is a knave. Bob says Cid and Ann differ!\n"
+        "Cid says Ann is a knight. So who of Ann, Bob and Cid can be trusted?"
+    )
+    assert FAMILY.recognise(PHRASES, text) == SPEC
+    of_another = text.replace("Cid says Ann is", "Cid says Dan is")
+    assert FAMILY.recognise(PHRASES, of_another) is None
+    of_two = "Ann says Bob is a knave. Bob says Ann is a knave. Who can be trusted?"
+    assert FAMILY.recognise(PHRASES, of_two) is None
+
+
+def test_names_of_two_words_are_read_back() -> None:
+    spec = {**SPEC, "names": ["Ann", "Ann Lee", "Old Cid"]}
+    for before in ((-1, -1, -1), (1, -1, -1)):
+        for move in FAMILY.moves(spec, before):
+            texts = FAMILY.step_texts(spec, PHRASES, 2, before, move)
+            reading = FAMILY.read_step(spec, PHRASES, texts)
+            assert (reading.before, reading.action) == (before, move.action)
+            assert (reading.after, reading.sound) == (move.state, True)
