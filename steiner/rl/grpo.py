@@ -73,7 +73,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
 def build_trainer(
     recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out_dir: Path
 ) -> StepGRPOTrainer:
-    """The trainer, ready to run; RolloutGroupSource draws the problems, the data set only counts."""
+    """The trainer, ready to run; RolloutGroupSource draws the problems."""
     vocabulary = Vocabulary.require(tokenizer)
     use_fast_attention(model, bf16=wants_bf16(recipe.rl.precision))
     max_length = int(model.config.max_position_embeddings)

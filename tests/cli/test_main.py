@@ -15,7 +15,7 @@ import pytest
 
 from steiner.cli.main import main as cli
 from steiner.files import locked
-from steiner.pipeline.runs import runs as pipeline
+from steiner.pipeline import runs as pipeline
 from steiner.types import RunError
 
 STEINER = Path(sys.executable).with_name("steiner")

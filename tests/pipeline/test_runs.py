@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from steiner.pipeline.runs import runs as pipeline
+from steiner.pipeline import runs as pipeline
 from steiner.pipeline.stage import Stage, duration, read_stamp
 from steiner.recipe import Recipe, SftRecipe, SynthRecipe
 from steiner.types import RunError, UserError
