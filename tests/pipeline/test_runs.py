@@ -107,7 +107,7 @@ def test_damaged_output_is_made_again(damage: str, tmp_path: Path) -> None:
 
 def _run_apart(run_dir: Path, **environment: str) -> int:
     """The same pipeline in a process of its own, which may be killed."""
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_pipeline as t; t.main()"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_runs as t; t.main()"
     arguments = [sys.executable, "-c", code, str(Path(__file__).parent), str(run_dir)]
     return subprocess.run(arguments, env=os.environ | environment, check=False).returncode
 
