@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from steiner.tasks.canonical import canonical_jugs
 from steiner.tasks.phrases import Phrases
 from steiner.tasks.protocols import Family, Move, StepReading
 from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
@@ -22,9 +23,10 @@ from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 JUGS = "ABC"
 MAX_CAPACITY = 99
 MAX_MOVES = 12
-_LEVELS = {1: (2, 40, 4, 6), 2: (2, 40, 6, 10), 3: (3, 24, 3, 5), 4: (3, 24, 5, 8)}
+_LEVELS = {1: (2, 60, 4, 6), 2: (2, 60, 6, 10), 3: (3, 24, 3, 5), 4: (3, 24, 5, 8)}
 """Level -> how many jugs, the largest of them, and the fewest and most moves of the shortest
-solution. With smaller jugs there are too few problems."""
+solution. With jugs up to 40, levels 1 and 2 would have 60 and 84 test problems; with 60 they have
+154 and 208."""
 
 Contents = tuple[int, ...]
 
@@ -46,7 +48,8 @@ class Jugs(Family):
                 return {"capacities": capacities, "target": target, "max_moves": moves[target]}
 
     def identity(self, spec: Spec) -> str:
-        return f"{sorted(spec['capacities'])}->{spec['target']} in {spec['max_moves']}"
+        capacities, target = canonical_jugs(spec["capacities"], spec["target"])
+        return f"{list(capacities)}->{target} in {spec['max_moves']}"
 
     def start(self, spec: Spec) -> State:
         return (spec["max_moves"], *(0 for _ in spec["capacities"]))

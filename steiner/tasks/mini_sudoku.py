@@ -16,12 +16,14 @@ from itertools import permutations
 from operator import itemgetter
 from typing import Any
 
+from steiner.tasks.canonical import canonical_grid
 from steiner.tasks.phrases import Phrases
 from steiner.tasks.protocols import Family, Move, StepReading
 from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 
-_LEVELS = {1: (6, 8), 2: (8, 10), 3: (10, 12)}
-"""Level -> the fewest and the most empty cells."""
+_LEVELS = {1: (6, 8), 2: (8, 10), 3: (9, 12)}
+"""Level -> the fewest and the most empty cells. Up to symmetry, 2,808, 2,125 and about
+1,200 such grids have one solution; 124, 103 and 62 of them are in the test split."""
 
 _FEW = 2
 """Empty cells of a row that is filled before others."""
@@ -50,7 +52,7 @@ class MiniSudoku(Family):
                 return {"grid": grid}
 
     def identity(self, spec: Spec) -> str:
-        return "".join(map(str, spec["grid"]))
+        return "".join(map(str, canonical_grid(tuple(spec["grid"]))))
 
     def start(self, spec: Spec) -> State:
         return tuple(spec["grid"])
