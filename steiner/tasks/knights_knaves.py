@@ -40,7 +40,7 @@ from steiner.tasks.protocols import Family, Move, StepReading
 from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
 
 _PEOPLE = {1: 3, 2: 4, 3: 5, 4: 6}
-"""Level -> how many persons. With three there are only 224 problems up to renaming; 16 of them are in
+"""Level -> how many persons. With three there are only 224 problems up to renaming; 16 are in
 the test split."""
 
 
