@@ -2,6 +2,7 @@
 # make test   all tests
 # make check  ruff, formatting, mypy --strict
 # make bench  all figures of docs/results.md, or one of them: make bench FIGURE=name
+# make docs   the documentation as a site in site/
 # make base   pre-train the embedded base model anew (ten minutes on an accelerator, many hours without)
 # make test-vllm      vLLM with our plugins against the embedded engine, on the CPU
 # make test-harness   lm-evaluation-harness and Inspect against a served model: MODEL=runs/tiny/rl
@@ -19,7 +20,7 @@ HARNESS := .venv-harness
 VLLM := .venv-vllm
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench base test-vllm test-harness clean
+.PHONY: run test check bench docs base test-vllm test-harness clean
 
 run: $(INSTALLED)
 	$(VENV)/bin/steiner run $(ARGS)
@@ -35,6 +36,11 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(VENV)/bin/python -m benchmarks.run $(FIGURE)
+
+# Fails on any warning, such as a link that leads nowhere. The variable turns off an advertisement.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 base: $(INSTALLED)
 	$(VENV)/bin/steiner pretrain --out steiner/assets $(ARGS)

@@ -93,7 +93,7 @@ def _transitions() -> tuple[tuple[int, ...], ...]:
 
 
 TRANSITIONS = _transitions()
-"""TRANSITIONS[state][token class] is the next state; BROKEN where the class is not allowed."""
+"""`TRANSITIONS[state][token class]` is the next state; BROKEN where the class is not allowed."""
 
 DECISION_CLASSES = {
     SPECIAL_TOKENS.index(PROCEED): Decision.PROCEED,

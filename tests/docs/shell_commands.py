@@ -1,0 +1,154 @@
+"""Checks shell commands of the documentation against the real command line and Makefile.
+
+a command's words -> AssertionError, or nothing
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from steiner.cli.main import _parser
+from steiner.recipe_file import load_recipe
+from tests.docs.markdown_pages import ROOT
+
+EXTERNAL = {
+    *(".", "cat", "cd", "cp", "curl", "echo", "export", "git", "head", "jq", "ls", "mkdir"),
+    *("apt-get", "docker", "hf", "inspect", "lm_eval", "pip", "python3", "sudo", "tensorboard"),
+    *("torchrun", "accelerate", "uv", "vllm"),
+}
+"""Programs that are not ours; only paths and modules in their arguments are checked."""
+
+REPOSITORY_FOLDERS = {
+    path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")
+} - {"runs", "site", "build", "dist"}
+
+_OPERATORS = {"|", "||", "&&", ";", "&", ">", ">>", "<", "2>"}
+_MODULE = re.compile(r"\bsteiner(?:\.[a-z_][a-z_0-9]*)+(?::\w+)?")
+
+
+def commands(text: str, *, prompted: bool) -> Iterator[str]:
+    """The commands of a block, continuation lines joined.
+
+    In a `console` block (`prompted`) a command begins with `$ `, and all other lines are output.
+    """
+    joined = re.sub(r"\\\n\s*", " ", text)
+    joined = re.sub(
+        r"('[^'\n]*(?:\n[^'\n]*)*')", lambda quoted: quoted[1].replace("\n", " "), joined
+    )
+    for line in joined.splitlines():
+        if prompted and not line.startswith("$ "):
+            continue
+        command = line.removeprefix("$ ").strip()
+        if command and not command.startswith("#"):
+            yield command
+
+
+def check_command(line: str) -> None:
+    """Raises AssertionError or UserError where a command of the line would not work."""
+    for words in _simple_commands(line):
+        _check_words(words)
+    for module in _MODULE.findall(line):
+        check_module(module)
+
+
+def _simple_commands(line: str) -> Iterator[list[str]]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.commenters = "#"
+    lexer.wordchars += ":,@[]{}%+^"
+    words: list[str] = []
+    skip_next = False
+    for word in lexer:
+        if skip_next:
+            skip_next = False
+        elif word in _OPERATORS:
+            skip_next = word in {">", ">>", "<", "2>"}
+            if not skip_next:
+                yield words
+                words = []
+        else:
+            words.append(word)
+    yield words
+
+
+def _check_words(words: list[str]) -> None:
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):  # VARIABLE=value before a command
+        words = words[1:]
+    if not words:
+        return
+    program = Path(words[0]).name if words[0] != "." else "."
+    if program == "steiner":
+        check_steiner(words[1:])
+    elif program == "make":
+        check_make(words[1:])
+    elif program == "python" and "-m" in words:
+        module = words[words.index("-m") + 1]
+        assert importlib.util.find_spec(module.partition(".")[0]), f"no module {module}"
+        if module.partition(".")[0] in REPOSITORY_FOLDERS:
+            assert importlib.util.find_spec(module), f"no module {module}"
+    else:
+        assert program in EXTERNAL | {"python"}, f"unknown program {program}"
+    for word in words[1:]:
+        check_path(word)
+
+
+def check_steiner(arguments: list[str]) -> None:
+    """Parses them with the command's own parser, and reads the recipe that they ask for."""
+    if set(arguments) & {"--help", "--version"}:
+        return
+    options = _parser().parse_args(arguments)
+    recipe = getattr(options, "recipe", None)
+    if recipe and not str(recipe).endswith(".toml"):
+        load_recipe(recipe, getattr(options, "overrides", ()))
+
+
+def help_of(subcommand: list[str]) -> str:
+    """The text of `steiner [SUBCOMMAND] --help`."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        _parser().parse_args([*subcommand, "--help"])
+    return shown.getvalue()
+
+
+def check_make(arguments: list[str]) -> None:
+    """Every target and variable is in the Makefile; figures are known to the benchmarks."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for argument in arguments:
+        variable, equals, value = argument.partition("=")
+        if not equals:
+            assert re.search(rf"^{re.escape(argument)}:", makefile, re.M), f"no target {argument}"
+            continue
+        assert re.search(rf"^{re.escape(variable)} \?=", makefile, re.M), f"no variable {variable}"
+        if variable == "FIGURE":
+            from benchmarks.run import FIGURES
+
+            names = re.findall(r"(?:^|(?<= ))[a-z][a-z-]*", re.sub(r"--\S+ \S+", "", value))
+            unknown = [name for name in names if name not in {*FIGURES, "name"}]
+            assert not unknown, f"no figures {unknown}"
+
+
+def check_path(word: str) -> None:
+    """A path into one of the repository's folders exists; other words pass."""
+    path = word.partition("::")[0].rstrip("/,.")
+    first, slash, _ = path.partition("/")
+    if slash and first in REPOSITORY_FOLDERS and not re.search(r"[<>*{}…]", path):
+        assert (ROOT / path).exists(), f"no file {path}"
+
+
+def check_module(dotted: str) -> None:
+    """`steiner.module`, `steiner.module.name` or `steiner.module:name` exists."""
+    module, _, attribute = dotted.partition(":")
+    parts = module.split(".")
+    path = ROOT.joinpath(*parts)
+    if not (path.is_dir() or path.with_suffix(".py").exists()):
+        path, attribute = ROOT.joinpath(*parts[:-1]), parts[-1]
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    assert source.exists(), f"no module {module}"
+    if attribute:
+        defined = re.search(rf"\b{attribute}\b", source.read_text(encoding="utf-8"))
+        assert defined, f"no {attribute} in {source.relative_to(ROOT)}"
