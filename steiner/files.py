@@ -1,8 +1,8 @@
-"""Files that are whole or absent: written beside their place, then renamed into it.
+"""Atomic writes: a file is written under a temporary name, then renamed.
 
 text, records, folders -> files under a run folder
 
-A full disk ends in one clear line, and what stood there before stays.
+A full disk raises one clear error, and the previous file stays.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NO_ROOM_BYTES = 1_000_000
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write a file to; it takes the place of `path` if the block succeeds.
+    """Yields a temporary path to write to; it replaces `path` if the block succeeds.
 
-    Raises RunError where the disk is full.
+    Raises RunError if the disk is full.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -52,7 +52,7 @@ def write_json(path: Path, record: Any) -> None:
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
-    """The JSON object in `path`. Raises RunError where it is no whole JSON object."""
+    """Reads the JSON object in `path`. Raises RunError if the file is anything else."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -63,7 +63,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Put the folder `source` in the place of `target`, which may exist.
+    """Replace the folder `target`, which may exist, with the folder `source`.
 
     Killed halfway, it leaves `source` whole and `target` absent, never a mixture.
     """
@@ -76,20 +76,20 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder and all in it; nothing happens where there is none."""
+    """Remove a folder and its contents, if it exists."""
     if path.exists():
         shutil.rmtree(path)
 
 
 def file_sizes(folder: Path) -> dict[str, int]:
-    """Bytes of each file under `folder`, by its path relative to it, in a fixed order."""
+    """Size in bytes of each file under `folder`, by relative path, in a fixed order."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` (made if absent) against a second process. Raises UserError if it is held."""
+    """Lock `folder` (made if absent) against other processes. Raises UserError if it is locked."""
     with clear_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -104,7 +104,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def clear_disk_errors(path: Path) -> Iterator[None]:
-    """Turn what a library raises when the disk is full into a RunError that names `path`."""
+    """Turn a library's error about a full disk into a RunError that names `path`."""
     try:
         yield
     except SteinerError:
@@ -116,9 +116,9 @@ def clear_disk_errors(path: Path) -> Iterator[None]:
 
 
 def is_disk_full(error: Exception, path: Path) -> bool:
-    """True where `error` says so, or where the disk of `path` has next to no room left.
+    """True if `error` reports a full disk, or if the disk of `path` has almost no space.
 
-    torch says "file write failed" and no more; safetensors passes on the system's words only.
+    torch reports only "file write failed"; safetensors reports only the system's message.
     """
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return True
@@ -131,8 +131,8 @@ def _bytes_free(path: Path) -> int:
 
 
 def disk_full_error(path: Path) -> RunError:
-    """The one line about a full disk."""
-    hint = "free some, then run the same command again: it goes on where it stopped"
+    """The error for a full disk."""
+    hint = "free some space, then run the same command again: it continues where it stopped"
     return RunError(f"no space left on the disk of {path}", hint)
 
 

@@ -1,4 +1,4 @@
-"""Named random streams: each use of randomness has its own stream, named by what it is for."""
+"""Named random streams: each use of randomness has its own stream."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import random
 
 
 def random_stream(*names: object) -> random.Random:
-    """A random stream named by what it is for: streams of different names are independent."""
+    """A random stream named after its purpose. Streams with different names are independent."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return random.Random(int.from_bytes(digest[:16], "big"))

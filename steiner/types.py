@@ -1,6 +1,6 @@
-"""The project's nouns, as frozen records that every other module passes along.
+"""The project's nouns: frozen records that all other modules exchange, and errors for users.
 
-Legend of dimension suffixes, used wherever shapes matter:
+Dimension suffixes in names such as `reward_GS`:
 P problems, G rollouts per problem, S steps, B rows, T tokens, V vocabulary, D width.
 
 Data flows one way: Problem -> ReasoningDag -> SearchPath -> TokenSequence -> model -> Rollout.
@@ -18,17 +18,17 @@ State = tuple[Any, ...]
 """A position in a problem's search space: nested tuples of int and str, hashable and JSON-able."""
 
 Action = tuple[Any, ...]
-"""One legal move, in the family's own terms; hashable and JSON-able."""
+"""A legal move, in the task's own terms; hashable and JSON-able."""
 
 Spec = Mapping[str, Any]
-"""What a family's solver and checker need to know of one problem; JSON-able."""
+"""The content of one problem, as its solver and grader need it; JSON-able."""
 
 
 class SteinerError(Exception):
-    """Base of all errors meant for a user: one line, and a hint that says what to do.
+    """Base of all errors for users: one line, and a hint on how to fix it.
 
     SteinerError
-    ├── UserError     the input is at fault     (exit code 2)
+    ├── UserError     the input is wrong        (exit code 2)
     └── RunError      the run failed            (exit code 1)
     """
 
@@ -40,19 +40,19 @@ class SteinerError(Exception):
 
 
 class UserError(SteinerError):
-    """What the user gave cannot be used: an unknown key, a bad file, a problem without solution."""
+    """The input cannot be used: an unknown key, a bad file, a problem without a solution."""
 
     exit_code = 2
 
 
 class RunError(SteinerError):
-    """The run could not go on: disk full, a checkpoint cut short, a server gone."""
+    """The run cannot continue: the disk is full, a checkpoint is cut, a server is down."""
 
     exit_code = 1
 
 
 class Split(StrEnum):
-    """Which part of the data a problem belongs to; a function of its content alone."""
+    """Part of the data that a problem belongs to; it depends on the problem's key alone."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -60,7 +60,7 @@ class Split(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a step decides once it is verified."""
+    """The decision after a step's verification."""
 
     PROCEED = "proceed"
     BACKTRACK = "backtrack"
@@ -68,7 +68,7 @@ class Decision(StrEnum):
 
 
 class Status(StrEnum):
-    """What a node is: a goal, live (a goal can be reached from it) or dead."""
+    """Kind of a node: a goal, live (a goal can be reached from it) or dead."""
 
     GOAL = "goal"
     LIVE = "live"
@@ -76,10 +76,10 @@ class Status(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a step's verification says of the state that it reached.
+    """Result of a step's verification of the state that it reached.
 
-    GOAL and DEAD are visible from the state itself; OPEN says neither, even of a state that a
-    longer search would show to be dead.
+    GOAL and DEAD are visible from the state itself. OPEN is everything else, including states that
+    only a longer search would show to be dead.
     """
 
     GOAL = "goal"
@@ -137,7 +137,7 @@ def split_of(key: str) -> Split:
 
 @dataclass(frozen=True, slots=True)
 class StepTexts:
-    """The four components of a step, in the order in which they are written."""
+    """The four components of a step, in written order."""
 
     next_step: str
     understanding: str
@@ -147,7 +147,7 @@ class StepTexts:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A state in a ReasoningDag, shared by every route that reaches it."""
+    """A state in a ReasoningDag. All routes that reach the state share the node."""
 
     state: State
     status: Status
@@ -166,12 +166,12 @@ class Edge:
     target: int
     action: Action
     certain: bool = False
-    """It follows from the source: where the target is dead, so is the source."""
+    """The move is forced: if the target is dead, so is the source."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDag:
-    """All states that legal steps can reach from a problem's start (node 0), and those steps."""
+    """All states that legal moves can reach from a problem's start (node 0), and these moves."""
 
     problem: Problem
     nodes: tuple[Node, ...]
@@ -182,10 +182,10 @@ class ReasoningDag:
 class Step:
     """One step of a SearchPath or of a model's reasoning.
 
-    `depth` is 1 for a step taken from the question itself; after a backtrack, a step of depth d
-    starts from the state that the branch had at depth d - 1. `node` indexes the DAG's nodes, and
-    is None where the step reached no node of it. `wrong_turn` marks a step that was chosen (and
-    not the next in order) and left a live node for a dead one.
+    `depth` is 1 for a step taken from the question itself. After a backtrack, a step of depth d
+    starts from the state that the branch had at depth d - 1. `node` indexes the DAG's nodes; it is
+    None if the step reached no node of the DAG. `wrong_turn` marks a step that the walker chose
+    freely (it was not the next in order) and that led from a live node to a dead one.
     """
 
     texts: StepTexts
@@ -197,23 +197,23 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SearchPath:
-    """A linear walk through a ReasoningDag, dead ends and backtracking included, and its answer."""
+    """A linear walk through a ReasoningDag, with dead ends and backtracking, and its answer."""
 
     problem: Problem
     steps: tuple[Step, ...]
     answer: str
     truncated: bool = False
-    """True where the walk was cut at a limit, so that the end was not the walker's own choice."""
+    """True if the walk was cut at a limit, so the walker did not choose to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSequence:
-    """A tokenised SearchPath; all three have length T."""
+    """A tokenised SearchPath; all three fields have length T."""
 
     token_ids: tuple[int, ...]
     loss_weights: tuple[float, ...]
     step_index: tuple[int, ...]
-    """Index of the step that a token belongs to (its decision token included); -1 for none."""
+    """Index of each token's step, decision tokens included; -1 outside steps."""
 
 
 class StopReason(StrEnum):

@@ -1,4 +1,4 @@
-"""A tiny model that knows one search by heart, so that tests see a real one from end to end."""
+"""A tiny model that has memorised one search, so that tests use a real model end to end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from steiner.training.pretrain import new_model
 from steiner.types import Decision, SearchPath, TokenSequence
 from tests.small_model import small_qwen2
 
-# How long an example takes says how busy the machine is, not whether the code is right.
+# The time of an example depends on how busy the machine is, not on the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
@@ -31,7 +31,7 @@ QUESTION = "Use each of 8, 4, 3 once to reach 15."
 
 @pytest.fixture(scope="session")
 def known_path() -> SearchPath:
-    """The search that the model knows: it backtracks twice."""
+    """The search that the model has memorised; it backtracks twice."""
     problem = recognise(QUESTION)
     assert problem is not None
     paths = sample_paths(build_dag(problem), 50, Walk(explore=0.6, cut=0), random_stream("known"))
@@ -44,7 +44,7 @@ def _num_backtracks(path: SearchPath) -> int:
 
 @pytest.fixture(scope="session")
 def model_dir(known_path: SearchPath, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its folder."""
+    """Folder of a model that writes this search."""
     tokenizer = train_tokenizer(load_phrases("countdown").wording * 20, 700)
     add_reasoning_tokens(tokenizer)
     sequence = Codec(Vocabulary.require(tokenizer)).encode_path(known_path)
@@ -68,7 +68,7 @@ def learn_by_heart(model: Qwen2ForCausalLM, sequence: TokenSequence) -> None:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    pytest.fail(f"the search was not learnt: loss {loss}")
+    pytest.fail(f"the search was not learned: loss {loss}")
 
 
 TINY = BaseRecipe(
@@ -83,20 +83,20 @@ TINY = BaseRecipe(
 
 @pytest.fixture(scope="session")
 def base_tokenizer() -> PreTrainedTokenizerBase:
-    """A base's, without the 14 tokens; not to be changed."""
+    """A base model's tokenizer without the 14 tokens; tests must not change it."""
     words = [text for name in families() for text in load_phrases(name).wording]
     return train_tokenizer(words * 5, 600)
 
 
 @pytest.fixture
 def tokenizer(base_tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """A copy that tokens may be added to."""
+    """A copy of it that tests may add tokens to."""
     return deepcopy(base_tokenizer)
 
 
 @pytest.fixture(scope="session")
 def make_model(base_tokenizer: PreTrainedTokenizerBase) -> Callable[[], Qwen2ForCausalLM]:
-    """Makes the same model each time."""
+    """A function that makes the same model each time."""
 
     def make() -> Qwen2ForCausalLM:
         torch.manual_seed(0)

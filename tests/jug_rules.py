@@ -1,4 +1,4 @@
-"""What jugs allow, written apart from the family's own rules."""
+"""The rules of water jugs, written independently of the task's own code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def moved(capacities: Sequence[int], held: Sequence[int], action: str) -> tuple[
 
 
 def poured(capacities: Sequence[int], held: Sequence[int]) -> list[tuple[int, ...]]:
-    """All contents that filling, emptying and pouring make of `held`."""
+    """All contents after one filling, emptying or pouring."""
     jugs = JUGS[: len(capacities)]
     actions = [f"{name} {jug}" for name in ("fill", "empty") for jug in jugs]
     actions += [f"pour {jug} into {into}" for jug in jugs for into in jugs if into != jug]

@@ -8,8 +8,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 
 def small_qwen2(vocab_size: int, hidden_size: int = 32, **changes: Any) -> Qwen2ForCausalLM:
-    """A model from the present random state: two layers, four heads on two KV heads, tied
-    embeddings, unless `changes` to its Qwen2Config say otherwise."""
+    """A model from torch's current random state: two layers, four heads on two KV heads, tied
+    embeddings. `changes` replace fields of its Qwen2Config."""
     shape: dict[str, Any] = {
         "num_hidden_layers": 2,
         "num_attention_heads": 4,

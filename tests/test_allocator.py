@@ -22,14 +22,14 @@ print(kept, faults())
 
 
 def _run(keep: bool) -> tuple[str, int]:
-    """What keep_freed_memory says, and the page faults of allocating the same blocks again."""
+    """Result of keep_freed_memory, and the page faults of allocating the same blocks again."""
     code = CODE.replace("KEEP", str(keep))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     kept, faults = done.stdout.split()
     return kept, int(faults)
 
 
-def test_what_is_freed_is_used_again_without_page_faults() -> None:
+def test_freed_memory_is_used_again_without_page_faults() -> None:
     _, returned = _run(keep=False)
     kept, reused = _run(keep=True)
     assert kept == str(sys.platform == "linux")

@@ -1,4 +1,4 @@
-"""Files are whole or absent, whatever goes wrong while they are written."""
+"""A file is complete or absent, even if writing it fails."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _names(folder: Path) -> set[str]:
 # ---------------------------------------------------------------------- one file
 
 
-def test_file_is_written_whole_and_its_folder_made(tmp_path: Path) -> None:
+def test_write_text_makes_the_folder_and_replaces_the_file(tmp_path: Path) -> None:
     file = tmp_path / "a" / "b" / "note.txt"
     write_text(file, "größer\n")
     assert file.read_text(encoding="utf-8") == "größer\n"
@@ -51,7 +51,7 @@ def test_file_is_written_whole_and_its_folder_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [ValueError("no"), KeyboardInterrupt(), SystemExit(1)])
-def test_failure_leaves_the_old_file_and_no_rubbish(tmp_path: Path, failure: BaseException) -> None:
+def test_failure_keeps_the_old_file(tmp_path: Path, failure: BaseException) -> None:
     def write_half() -> None:
         with replacing(tmp_path / "note.txt") as partial:
             partial.write_text("half")
@@ -67,7 +67,7 @@ def test_failure_leaves_the_old_file_and_no_rubbish(tmp_path: Path, failure: Bas
     assert _names(tmp_path) == {"note.txt"}
 
 
-def test_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     write_text(tmp_path / "note.txt", "old")
     with replacing(tmp_path / "note.txt") as partial:
         partial.write_text("new")
@@ -77,13 +77,13 @@ def test_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
 
 @settings(max_examples=30)
 @given(record=st.dictionaries(st.text(), JSON, max_size=4))
-def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, record: object) -> None:
+def test_json_round_trips(tmp_path_factory: pytest.TempPathFactory, record: object) -> None:
     file = tmp_path_factory.mktemp("json") / "record.json"
     write_json(file, record)
     assert read_json(file) == record
 
 
-def test_json_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
+def test_unwritable_json_keeps_the_old_file(tmp_path: Path) -> None:
     write_json(tmp_path / "record.json", {"a": 1})
     with pytest.raises(TypeError):
         write_json(tmp_path / "record.json", {"a": object()})
@@ -92,7 +92,7 @@ def test_json_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"a": ', b"[1]", b"12", b"\xff\xfe{}"])
-def test_damaged_json_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+def test_damaged_json_raises_one_clear_line(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "record.json"
     file.write_bytes(content)
     with pytest.raises(RunError, match="cannot read") as caught:
@@ -102,7 +102,7 @@ def test_damaged_json_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     assert caught.value.hint
 
 
-def test_absent_json_is_one_clear_line(tmp_path: Path) -> None:
+def test_missing_json_raises_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot read"):
         read_json(tmp_path / "record.json")
 
@@ -110,11 +110,11 @@ def test_absent_json_is_one_clear_line(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- a full disk
 
 
-def test_full_disk_is_one_clear_line_and_the_old_file_stays(tmp_path: Path) -> None:
+def test_full_disk_raises_one_clear_line_and_keeps_the_old_file(tmp_path: Path) -> None:
     def write_half() -> None:
         with replacing(tmp_path / "note.txt") as partial:
             partial.write_text("half")
-            Path("/dev/full").write_text("the rest")  # a real one: it never has room
+            Path("/dev/full").write_text("the rest")  # a real device that is always full
 
     write_text(tmp_path / "note.txt", "old")
     with pytest.raises(RunError, match=r"no space left on the disk of .*note\.txt") as caught:
@@ -124,7 +124,7 @@ def test_full_disk_is_one_clear_line_and_the_old_file_stays(tmp_path: Path) -> N
     assert _names(tmp_path) == {"note.txt"}
 
 
-def test_disk_that_fills_while_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_while_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(descriptor: int) -> None:
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
@@ -134,10 +134,10 @@ def test_disk_that_fills_while_flushing(tmp_path: Path, monkeypatch: pytest.Monk
     assert _names(tmp_path) == set()
 
 
-def test_libraries_that_do_not_say_that_the_disk_is_full(
+def test_full_disk_is_recognised_in_errors_of_libraries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "not" / "yet"  # room is asked for where the folder would be
+    folder = tmp_path / "not" / "yet"  # free space is checked at the nearest existing folder
     with pytest.raises(RuntimeError, match="file write failed"), clear_disk_errors(folder):
         raise RuntimeError("file write failed")
     with pytest.raises(RunError, match="no space left"), clear_disk_errors(folder):
@@ -147,9 +147,7 @@ def test_libraries_that_do_not_say_that_the_disk_is_full(
         raise RuntimeError("file write failed")
 
 
-def test_errors_meant_for_a_user_are_passed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_for_users_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_NO_ROOM_BYTES", 2**80)
     with pytest.raises(UserError, match="unknown key"), clear_disk_errors(tmp_path):
         raise UserError("unknown key")
@@ -163,7 +161,7 @@ def _folder(path: Path, content: str) -> Path:
     return path
 
 
-def test_folder_takes_the_place_of_another(tmp_path: Path) -> None:
+def test_folder_replaces_another(tmp_path: Path) -> None:
     source, target = tmp_path / "sft.partial", tmp_path / "sft"
     for content in ("first", "second"):
         replace_folder(_folder(source, content), target)
@@ -171,7 +169,7 @@ def test_folder_takes_the_place_of_another(tmp_path: Path) -> None:
         assert _names(tmp_path) == {"sft"}
 
 
-def test_killed_halfway_the_source_is_whole_and_can_be_put_again(
+def test_replacing_a_folder_can_be_repeated_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = _folder(tmp_path / "sft.partial", "new"), _folder(tmp_path / "sft", "old")
@@ -193,13 +191,13 @@ def test_killed_halfway_the_source_is_whole_and_can_be_put_again(
     assert _names(tmp_path) == {"sft"}
 
 
-def test_removing_a_folder_that_is_not_there_does_nothing(tmp_path: Path) -> None:
+def test_removing_a_missing_folder_does_nothing(tmp_path: Path) -> None:
     remove_folder(tmp_path / "none")
     remove_folder(_folder(tmp_path / "some", "text"))
     assert _names(tmp_path) == set()
 
 
-def test_sizes_of_all_files_in_a_fixed_order(tmp_path: Path) -> None:
+def test_file_sizes_come_in_a_fixed_order(tmp_path: Path) -> None:
     for name in ("b.txt", "a/c.txt", "a/b/d.txt"):
         write_text(tmp_path / name, name)
     assert list(file_sizes(tmp_path).items()) == [("a/b/d.txt", 9), ("a/c.txt", 7), ("b.txt", 5)]
@@ -214,7 +212,7 @@ def _try(folder: Path) -> None:
         pass
 
 
-def test_folder_is_held_by_one_alone(tmp_path: Path) -> None:
+def test_locked_folder_refuses_a_second_lock(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with locked(folder), pytest.raises(UserError, match="another steiner is at work in"):
         _try(folder)
@@ -224,7 +222,7 @@ def test_folder_is_held_by_one_alone(tmp_path: Path) -> None:
     _try(folder)
 
 
-def test_lock_of_a_killed_process_is_free_again(tmp_path: Path) -> None:
+def test_lock_of_a_killed_process_is_released(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib, steiner.files as files\n"
         "with files.locked(pathlib.Path(sys.argv[1])):\n"

@@ -1,4 +1,4 @@
-"""Imports go one way, and nothing slow is imported before it is needed."""
+"""Imports go one way, and slow libraries are imported only when needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-"""Lowest first; a module imports from its own layer and from those below it."""
+"""Lowest first. A module imports from its own layer and from lower ones."""
 
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -48,7 +48,7 @@ def _file_layer(path: Path) -> str:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Every module of the package that a file imports, inside functions too."""
+    """Modules of the package that a file imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if _is_ours(alias.name))
@@ -65,7 +65,7 @@ def _is_ours(dotted: str) -> bool:
 
 
 def _submodule(name: str) -> str:
-    """What `from steiner import name` imports: a module, or a constant of steiner/__init__.py."""
+    """The target of `from steiner import name`: a module, or a name in steiner/__init__.py."""
     return f"steiner.{name}" if name in RANK else "steiner"
 
 
@@ -73,14 +73,14 @@ def _submodule(name: str) -> str:
 def test_imports_go_downwards(path: Path) -> None:
     own = _file_layer(path)
     if own == "__init__":
-        return  # the front door: names of upper layers, imported when asked for
+        return  # the package re-exports names of upper layers, imported on first use
     assert own in RANK, f"{own} is in no layer: name it in LAYERS"
     upwards = [name for name in _imports(path) if RANK[_layer(name)] > RANK[own]]
     assert not upwards, f"{own} may not import {upwards}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_module_has_a_docstring_and_a_telling_name(path: Path) -> None:
+def test_module_has_a_docstring_and_a_specific_name(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     assert path.stem not in {"utils", "helpers", "common"}
 
@@ -88,7 +88,7 @@ def test_module_has_a_docstring_and_a_telling_name(path: Path) -> None:
 @pytest.mark.parametrize(
     "module", ["steiner", "steiner.cli.main", "steiner.pipeline.runs", "steiner.types"]
 )
-def test_import_brings_in_no_torch(module: str) -> None:
+def test_import_loads_no_torch(module: str) -> None:
     heavy = {"torch", "transformers", "trl", "datasets", "pyarrow", "numpy"}
     code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

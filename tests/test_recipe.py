@@ -1,4 +1,4 @@
-"""Recipes: every shipped one reads, round-trips, and nothing unknown or ill-typed gets through."""
+"""Recipes: shipped ones load and round-trip; unknown or ill-typed keys are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from steiner.recipe_file import load_recipe, recipe_toml, shipped_recipes
 from steiner.types import UserError
 
 
-def test_shipped_recipes_are_those_documented() -> None:
+def test_shipped_recipes() -> None:
     assert shipped_recipes() == ["small", "smoke", "tiny"]
 
 
@@ -93,7 +93,7 @@ def test_bad_file_is_refused(text: bytes, tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
-def test_absent_recipes_are_refused(tmp_path: Path) -> None:
+def test_missing_recipes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown recipe 'tniy'") as caught:
         load_recipe("tniy")
     assert caught.value.hint == "did you mean 'tiny'?"
@@ -109,13 +109,13 @@ def test_digest_follows_the_named_sections_only() -> None:
     assert recipe.digest("base.model") != load_recipe("small").digest("base.model")
 
 
-def test_digest_ignores_what_does_not_change_the_result() -> None:
+def test_digest_ignores_operational_fields() -> None:
     recipe = load_recipe("tiny")
     faster = replace(recipe, synth=replace(recipe.synth, workers=7))
     assert faster.digest("synth") == recipe.digest("synth")
 
 
-def test_every_section_is_a_record() -> None:
+def test_sections_of_a_recipe() -> None:
     sections = {spec.name for spec in fields(Recipe)} - {"name", "seed", "language"}
     expected = {"problems", "synth", "base", "sampling", "cpt", "sft", "rl", "eval"}
     assert sections == expected
