@@ -21,6 +21,8 @@ _MARK_COLOURS = {
     Mark.BACKTRACKED: "dim",
     Mark.DEAD_END: "red",
     Mark.GOAL: "green",
+    Mark.UNVERIFIED: "yellow",
+    Mark.REJECTED: "red",
     Mark.STOPPED: "yellow",
 }
 _DECISIONS = {
@@ -45,7 +47,7 @@ class Style:
         terminal = stream.isatty() and environment.get("TERM") != "dumb"
         width = shutil.get_terminal_size().columns if terminal else 100
         colour = terminal and not environment.get("NO_COLOR")
-        return cls(colour, _can_write(stream, "├●★✗↩→…·"), width)
+        return cls(colour, _can_write(stream, "├●★◆▲✗↩→…·"), width)
 
     def paint(self, text: str, *names: str) -> str:
         """The text in the named colours or weights."""

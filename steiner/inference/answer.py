@@ -69,18 +69,36 @@ def build_answer(
     """The Answer that the rollouts of one question give together."""
     votes = tally(rollouts) if len(rollouts) > 1 else ()
     chosen = rollouts[votes[0].sample] if votes else max(rollouts, key=mean_logprob)
-    steps, tree = build_tree(chosen.steps, problem, whole=chosen.well_formed)
+    search = read_search(chosen, problem)
     return Answer(
         text=chosen.answer,
-        steps=steps,
-        tree=tree,
+        steps=search.steps,
+        tree=search.tree,
         usage=_usage(rollouts, vocabulary),
         stop_reason=chosen.stop_reason,
         problem=problem,
-        accepted=accepts(problem, chosen.answer),
+        accepted=search.accepted,
         rollouts=tuple(rollouts),
         votes=votes,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The search of one rollout: its steps with their depths, its tree, its answer's grade."""
+
+    steps: tuple[Step, ...]
+    tree: Tree
+    accepted: bool | None
+    """The grade of the answer; None if nothing can grade it."""
+
+
+def read_search(rollout: Rollout, problem: Problem | None) -> Search:
+    """Grades a rollout's answer, then builds the tree, whose last mark depends on the grade."""
+    accepted = accepts(problem, rollout.answer)
+    stopped = not rollout.well_formed or rollout.stop_reason is not StopReason.END
+    steps, tree = build_tree(rollout.steps, problem, accepted=accepted, stopped=stopped)
+    return Search(steps, tree, accepted)
 
 
 def posed(messages: Sequence[Message], language: str = "en") -> Problem | None:

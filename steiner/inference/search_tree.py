@@ -28,9 +28,13 @@ class Mark(StrEnum):
     DEAD_END = "dead_end"
     """It turned back at once."""
     GOAL = "goal"
-    """The search ended here with an answer."""
+    """The search ended here, and a grader accepted its answer."""
+    UNVERIFIED = "unverified"
+    """The search ended here with an answer that nothing has graded."""
+    REJECTED = "rejected"
+    """The search ended here with an answer that a grader found wrong."""
     STOPPED = "stopped"
-    """The search ended here without having reached a goal, by its own words or by a limit."""
+    """The search ended here without a goal: by a limit, a repetition or its own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,16 @@ class Tree:
 
 
 def build_tree(
-    steps: Sequence[Step], problem: Problem | None = None, *, whole: bool = True
+    steps: Sequence[Step],
+    problem: Problem | None = None,
+    *,
+    accepted: bool | None = None,
+    stopped: bool = False,
 ) -> tuple[tuple[Step, ...], Tree]:
-    """The steps with their depths set, and their tree.
+    """Returns the steps with their depths set, and their tree.
 
-    `whole` is False where the last step was cut short by a limit, so that its end is no goal.
+    `accepted` is the grade of the answer, None if nothing graded it; `stopped` says that a limit
+    ended the search. Both decide the mark of the last step.
     """
     branch = Branch()
     places: list[Place] = []
@@ -77,7 +86,9 @@ def build_tree(
         places.append(branch.place(stated_depth(problem, step.texts), before))
         before = step.decision
     kept = set(branch.steps)
-    marks = [_mark(step, index in kept, problem, whole) for index, step in enumerate(steps)]
+    marks = [_mark(step, index in kept) for index, step in enumerate(steps)]
+    if steps and steps[-1].decision is Decision.END:
+        marks[-1] = _end_mark(_read(problem, steps[-1].texts), accepted, stopped)
     nodes = (TreeNode(p.depth, p.parent, mark) for p, mark in zip(places, marks, strict=True))
     placed = (replace(s, depth=p.depth) for s, p in zip(steps, places, strict=True))
     return tuple(placed), Tree(tuple(nodes))
@@ -126,14 +137,21 @@ def _read(problem: Problem | None, texts: StepTexts) -> StepReading | None:
     return family(problem.family).read_step(problem.spec, phrases, texts)
 
 
-def _mark(step: Step, kept: bool, problem: Problem | None, whole: bool) -> Mark:
+def _mark(step: Step, kept: bool) -> Mark:
     if step.decision is Decision.BACKTRACK:
         return Mark.DEAD_END
     if step.decision is Decision.PROCEED:
         return Mark.PROCEED if kept else Mark.BACKTRACKED
-    reading = _read(problem, step.texts)
-    reached = reading is None or reading.verdict is Verdict.GOAL
-    return Mark.GOAL if whole and reached else Mark.STOPPED
+    return Mark.STOPPED
+
+
+def _end_mark(reading: StepReading | None, accepted: bool | None, stopped: bool) -> Mark:
+    """The mark of the last step, which ended the search."""
+    if accepted:
+        return Mark.GOAL
+    if stopped or (reading is not None and reading.verdict is not Verdict.GOAL):
+        return Mark.STOPPED
+    return Mark.UNVERIFIED if accepted is None else Mark.REJECTED
 
 
 # ---------------------------------------------------------------------- drawing
@@ -156,6 +174,8 @@ UNICODE = Glyphs(
         Mark.BACKTRACKED: "○",
         Mark.DEAD_END: "✗",
         Mark.GOAL: "★",
+        Mark.UNVERIFIED: "◆",
+        Mark.REJECTED: "▲",
         Mark.STOPPED: "■",
     },
     fork="├─",
@@ -169,6 +189,8 @@ ASCII = Glyphs(
         Mark.BACKTRACKED: "-",
         Mark.DEAD_END: "x",
         Mark.GOAL: "*",
+        Mark.UNVERIFIED: "?",
+        Mark.REJECTED: "!",
         Mark.STOPPED: "#",
     },
     fork="|-",
@@ -180,10 +202,12 @@ MEANINGS = {
     Mark.PROCEED: "went on",
     Mark.BACKTRACKED: "went on, came back",
     Mark.DEAD_END: "dead end, went back",
-    Mark.GOAL: "goal",
-    Mark.STOPPED: "stopped",
+    Mark.GOAL: "goal: the answer is right",
+    Mark.UNVERIFIED: "answer, not checked",
+    Mark.REJECTED: "answer, wrong",
+    Mark.STOPPED: "stopped before a goal",
 }
-"""What the marks of a drawing mean, in the words of its legend."""
+"""The legend: the meaning of each mark, in the words that every display uses."""
 
 _SHORTEST_TITLE = 24
 

@@ -44,7 +44,7 @@ class StepObject(TypedDict):
     parent: int | None
     """Which step, counted from 0, it goes on from; null for the question."""
     mark: str
-    """proceed, backtracked, dead_end, goal or stopped; in a stream, as far as it is known then."""
+    """A Mark of the search tree; in a stream, no answer is graded yet."""
 
 
 @dataclass(slots=True)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.answer import reasoning_tokens
-from steiner.inference.search_tree import build_tree
+from steiner.inference.answer import read_search, reasoning_tokens
 from steiner.serving.completion import Completion
 from steiner.serving.formatting import (
     Content,
@@ -89,14 +88,14 @@ async def sayings(
 def _account(
     rollout: Rollout, completion: Completion, vocabulary: Vocabulary, stops: Sequence[str]
 ) -> Account:
-    steps, tree = build_tree(rollout.steps, completion.problem, whole=rollout.well_formed)
+    search = read_search(rollout, completion.problem)
     content = Content(stops)
     text = content.add(rollout.answer) + content.rest()
     return Account(
-        reasoning=reasoning_text(steps),
+        reasoning=reasoning_text(search.steps),
         steps=[
             step_object(index, step, node)
-            for index, (step, node) in enumerate(zip(steps, tree.nodes, strict=True))
+            for index, (step, node) in enumerate(zip(search.steps, search.tree.nodes, strict=True))
         ],
         content=text,
         ending=_ending(rollout, completion, vocabulary, content.stopped_at),

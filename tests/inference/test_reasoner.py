@@ -20,6 +20,7 @@ from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine, Request
 from steiner.inference.reasoner import EFFORT_STEPS, samplings, step_limit
 from steiner.inference.sampling import own_sampling
+from steiner.inference.search_tree import Mark
 from steiner.inference.step_events import (
     AnswerDelta,
     Component,
@@ -78,6 +79,7 @@ def test_question_that_fits_no_family_is_answered_unchecked(reasoner: Reasoner) 
     answer = reasoner.solve("Who are you?", effort="low", max_tokens=300)
     assert answer.problem is None
     assert answer.accepted is None
+    assert Mark.GOAL not in {node.mark for node in answer.tree.nodes}
 
 
 # ---------------------------------------------------------------------- events

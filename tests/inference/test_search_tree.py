@@ -76,7 +76,7 @@ def test_tree_of_a_sampled_path_is_the_walk_that_was_sampled(name: str) -> None:
     for path in sample_paths(build_dag(problem), 20, walk, random_stream("tree", name)):
         steps, tree = build_tree(path.steps, problem)
         assert [step.depth for step in steps] == [step.depth for step in path.steps]
-        assert tree.nodes[-1].mark is Mark.GOAL
+        assert tree.nodes[-1].mark is Mark.UNVERIFIED
         assert [node.mark is Mark.DEAD_END for node in tree.nodes] == [
             step.decision is BACKTRACK for step in path.steps
         ]
@@ -90,9 +90,24 @@ def test_marks_tell_what_became_of_a_step() -> None:
         Mark.PROCEED,
         Mark.DEAD_END,
         Mark.PROCEED,
-        Mark.GOAL,
+        Mark.UNVERIFIED,
     ]
-    assert build_tree(branch_again, whole=False)[1].nodes[-1].mark is Mark.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("accepted", "stopped", "mark"),
+    [
+        (True, False, Mark.GOAL),
+        (False, False, Mark.REJECTED),
+        (None, False, Mark.UNVERIFIED),
+        (None, True, Mark.STOPPED),
+        (False, True, Mark.STOPPED),
+        (True, True, Mark.GOAL),
+    ],
+)
+def test_the_last_mark_follows_the_grade(accepted: bool | None, stopped: bool, mark: Mark) -> None:
+    tree = build_tree(SEARCH, accepted=accepted, stopped=stopped)[1]
+    assert tree.nodes[-1].mark is mark
 
 
 def test_end_that_says_it_is_no_goal_is_marked_as_stopped() -> None:
@@ -119,7 +134,7 @@ def test_step_that_was_come_back_past_is_told_from_a_dead_end() -> None:
 
 
 def test_drawing() -> None:
-    steps, tree = build_tree(SEARCH)
+    steps, tree = build_tree(SEARCH, accepted=True)
     assert draw(tree, steps) == [
         "question",
         "└─ ● 1  try a",
@@ -128,7 +143,7 @@ def test_drawing() -> None:
         "    ├─ ✗ 4  or d",
         "    └─ ★ 5  or e",
     ]
-    assert legend(tree) == "● went on   ✗ dead end, went back   ★ goal"
+    assert legend(tree) == "● went on   ✗ dead end, went back   ★ goal: the answer is right"
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])

@@ -9,7 +9,10 @@ export const COMPONENTS = [
   ["verification", "Verification"],
 ];
 
-const KINDS = { proceed: "proceed", dead_end: "dead", goal: "goal", stopped: "end" };
+const KINDS = {
+  proceed: "proceed", dead_end: "dead", goal: "goal", unverified: "goal", rejected: "end",
+  stopped: "end",
+};
 
 export class Search {
   answer = "";
@@ -46,7 +49,7 @@ export class Search {
 
   #told(step, index) {
     const last = index === this.#done.length - 1;
-    const cut = this.ended && !this.whole && last && step.mark === "goal";
+    const cut = this.ended && !this.whole && last && step.mark === "unverified";
     const kind = cut ? "end" : KINDS[step.mark] ?? "proceed";
     return { texts: step, kind, parent: step.parent, decision: step.decision, draft: false };
   }
