@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.results import Measured
-from steiner.pipeline.runs import runs as pipeline
+from steiner.pipeline import runs as pipeline
 from steiner.pipeline.stage import Stage, Stamp, read_stamp, run_stage, stage_digest
 from steiner.recipe import Recipe
 
