@@ -1,6 +1,6 @@
 """Checks shell commands of the documentation against the real command line and Makefile.
 
-a command's words -> AssertionError, or nothing
+the parts of a command -> AssertionError, or nothing
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def commands(text: str, *, prompted: bool) -> Iterator[str]:
 
     In a `console` block (`prompted`) a command begins with `$ `, and all other lines are output.
     """
-    joined = re.sub(r"\\\n\s*", " ", text)
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
     joined = re.sub(
         r"('[^'\n]*(?:\n[^'\n]*)*')", lambda quoted: quoted[1].replace("\n", " "), joined
     )
@@ -51,8 +51,8 @@ def commands(text: str, *, prompted: bool) -> Iterator[str]:
 
 def check_command(line: str) -> None:
     """Raises AssertionError or UserError where a command of the line would not work."""
-    for words in _simple_commands(line):
-        _check_words(words)
+    for parts in _simple_commands(line):
+        _check_parts(parts)
     for module in _MODULE.findall(line):
         check_module(module)
 
@@ -61,40 +61,40 @@ def _simple_commands(line: str) -> Iterator[list[str]]:
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.commenters = "#"
     lexer.wordchars += ":,@[]{}%+^"
-    words: list[str] = []
+    parts: list[str] = []
     skip_next = False
-    for word in lexer:
+    for part in lexer:
         if skip_next:
             skip_next = False
-        elif word in _OPERATORS:
-            skip_next = word in {">", ">>", "<", "2>"}
+        elif part in _OPERATORS:
+            skip_next = part in {">", ">>", "<", "2>"}
             if not skip_next:
-                yield words
-                words = []
+                yield parts
+                parts = []
         else:
-            words.append(word)
-    yield words
+            parts.append(part)
+    yield parts
 
 
-def _check_words(words: list[str]) -> None:
-    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):  # VARIABLE=value before a command
-        words = words[1:]
-    if not words:
+def _check_parts(parts: list[str]) -> None:
+    while parts and re.fullmatch(r"[A-Z_]+=.*", parts[0]):  # VARIABLE=value before a command
+        parts = parts[1:]
+    if not parts:
         return
-    program = Path(words[0]).name if words[0] != "." else "."
+    program = Path(parts[0]).name if parts[0] != "." else "."
     if program == "steiner":
-        check_steiner(words[1:])
+        check_steiner(parts[1:])
     elif program == "make":
-        check_make(words[1:])
-    elif program == "python" and "-m" in words:
-        module = words[words.index("-m") + 1]
+        check_make(parts[1:])
+    elif program == "python" and "-m" in parts:
+        module = parts[parts.index("-m") + 1]
         assert importlib.util.find_spec(module.partition(".")[0]), f"no module {module}"
         if module.partition(".")[0] in REPOSITORY_FOLDERS:
             assert importlib.util.find_spec(module), f"no module {module}"
     else:
         assert program in EXTERNAL | {"python"}, f"unknown program {program}"
-    for word in words[1:]:
-        check_path(word)
+    for part in parts[1:]:
+        check_path(part)
 
 
 def check_steiner(arguments: list[str]) -> None:
@@ -132,9 +132,9 @@ def check_make(arguments: list[str]) -> None:
             assert not unknown, f"no figures {unknown}"
 
 
-def check_path(word: str) -> None:
-    """A path into one of the repository's folders exists; other words pass."""
-    path = word.partition("::")[0].rstrip("/,.")
+def check_path(part: str) -> None:
+    """A path into one of the repository's folders exists; everything else passes."""
+    path = part.partition("::")[0].rstrip("/,.")
     first, slash, _ = path.partition("/")
     if slash and first in REPOSITORY_FOLDERS and not re.search(r"[<>*{}…]", path):
         assert (ROOT / path).exists(), f"no file {path}"

@@ -114,26 +114,26 @@ def test_inline_code_names_what_exists(page: Page) -> None:
 
 
 def _check_inline(code: str, *, is_log: bool) -> None:
-    words = code.split()
-    if words[0] in {"steiner", ".venv/bin/steiner"} and len(words) > 1:
-        check_inline_steiner(words[1:])
-    elif words[0] == "make":
+    parts = code.split()
+    if parts[0] in {"steiner", ".venv/bin/steiner"} and len(parts) > 1:
+        check_inline_steiner(parts[1:])
+    elif parts[0] == "make":
         shell_commands.check_make(shlex.split(code)[1:])
-    elif not is_log and _RECIPE_KEY.fullmatch(words[0].rstrip("=")):
-        assert words[0] in _keys(Recipe, ""), "no such key in a recipe"
+    elif not is_log and _RECIPE_KEY.fullmatch(parts[0].rstrip("=")):
+        assert parts[0] in _keys(Recipe, ""), "no such key in a recipe"
     elif re.fullmatch(r"steiner(\.[a-z_]\w*)+(:\w+)?", code):
         shell_commands.check_module(code)
     else:
-        shell_commands.check_path(words[0])
+        shell_commands.check_path(parts[0])
 
 
 _RECIPE_KEY = re.compile(rf"(?:{'|'.join(RECIPE_SECTIONS)})\.(?!py\b|toml\b|md\b|json\b)[a-z_]+")
 
 
-def check_inline_steiner(words: list[str]) -> None:
+def check_inline_steiner(parts: list[str]) -> None:
     """A command that may lack its arguments: subcommand and options exist."""
-    subcommand = [word for word in words if not word.startswith("-")][:1]
+    subcommand = [part for part in parts if not part.startswith("-")][:1]
     help_text = shell_commands.help_of(subcommand)
-    for word in words:
-        if word.startswith("--"):
-            assert word.partition("=")[0] in help_text, f"no option {word}"
+    for part in parts:
+        if part.startswith("--"):
+            assert part.partition("=")[0] in help_text, f"no option {part}"
