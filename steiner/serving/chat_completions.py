@@ -22,6 +22,7 @@ from steiner.serving.results import Account, Ending, Saying, accounts, sayings
 from steiner.serving.schemas import ChatBody
 from steiner.serving.service import Ask, Service
 from steiner.serving.streaming import EventStream, described, event
+from steiner.serving.usage import ChatUsage, chat_usage
 
 FinishReason = Literal["stop", "length"]
 
@@ -45,28 +46,6 @@ class Choice(TypedDict):
     logprobs: None
     finish_reason: FinishReason
     stop_reason: str | None
-
-
-class PromptDetails(TypedDict):
-    """Of the prompt's tokens."""
-
-    cached_tokens: int
-
-
-class CompletionDetails(TypedDict):
-    """Of the completions' tokens."""
-
-    reasoning_tokens: int
-
-
-class ChatUsage(TypedDict):
-    """Tokens; the prompt counts once, completions count together."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptDetails
-    completion_tokens_details: CompletionDetails
 
 
 class ChatCompletion(TypedDict):
@@ -124,7 +103,7 @@ def _whole(body: ChatBody, completion: Completion, told: Sequence[Account]) -> C
         created=completion.created_s,
         model=body.model,
         choices=[_choice(index, account) for index, account in enumerate(told)],
-        usage=_usage([account.ending for account in told]),
+        usage=chat_usage([account.ending for account in told]),
     )
 
 
@@ -150,19 +129,6 @@ def _finish_reason(ending: Ending) -> FinishReason:
     return "stop" if ending.whole else "length"
 
 
-def _usage(endings: Sequence[Ending]) -> ChatUsage:
-    num_prompt = endings[0].num_prompt
-    num_written = sum(ending.num_written for ending in endings)
-    num_reasoning = sum(ending.num_reasoning for ending in endings)
-    return ChatUsage(
-        prompt_tokens=num_prompt,
-        completion_tokens=num_written,
-        total_tokens=num_prompt + num_written,
-        prompt_tokens_details=PromptDetails(cached_tokens=0),
-        completion_tokens_details=CompletionDetails(reasoning_tokens=num_reasoning),
-    )
-
-
 # ---------------------------------------------------------------------- bit by bit
 
 
@@ -184,7 +150,7 @@ async def _chunks(
             endings.append(saying.ending)
             yield _chunk(body, completion, [_part(saying.choice, {}, saying.ending)])
     if body.stream_options and body.stream_options.include_usage:
-        yield _chunk(body, completion, [], _usage(endings))
+        yield _chunk(body, completion, [], chat_usage(endings))
     yield b"data: [DONE]\n\n"
 
 

@@ -14,6 +14,7 @@ from steiner.serving.completion import Completion
 from steiner.serving.formatting import StepObject
 from steiner.serving.results import TIME_LIMIT, Ending
 from steiner.serving.schemas import ResponsesBody
+from steiner.serving.usage import ResponseUsage, response_usage
 
 Status = Literal["in_progress", "completed", "incomplete"]
 
@@ -63,28 +64,6 @@ class MessageItem(TypedDict):
 
 
 Item = ReasoningItem | MessageItem
-
-
-class InputDetails(TypedDict):
-    """Of the prompt's tokens."""
-
-    cached_tokens: int
-
-
-class OutputDetails(TypedDict):
-    """Of the tokens written."""
-
-    reasoning_tokens: int
-
-
-class ResponseUsage(TypedDict):
-    """Tokens."""
-
-    input_tokens: int
-    input_tokens_details: InputDetails
-    output_tokens: int
-    output_tokens_details: OutputDetails
-    total_tokens: int
 
 
 class Incomplete(TypedDict):
@@ -159,7 +138,7 @@ def response_object(
         tools=[],
         top_p=body.top_p,
         truncation="disabled",
-        usage=_usage(endings) if endings else None,
+        usage=response_usage(endings) if endings else None,
     )
 
 
@@ -209,16 +188,3 @@ def output_text(text: str) -> OutputText:
 def _incomplete(ending: Ending) -> Incomplete:
     detail = ending.stop_reason if ending.stop_reason == TIME_LIMIT else None
     return Incomplete(reason="max_output_tokens", detail=detail)
-
-
-def _usage(endings: Sequence[Ending]) -> ResponseUsage:
-    num_prompt = endings[0].num_prompt
-    num_written = sum(ending.num_written for ending in endings)
-    num_reasoning = sum(ending.num_reasoning for ending in endings)
-    return ResponseUsage(
-        input_tokens=num_prompt,
-        input_tokens_details=InputDetails(cached_tokens=0),
-        output_tokens=num_written,
-        output_tokens_details=OutputDetails(reasoning_tokens=num_reasoning),
-        total_tokens=num_prompt + num_written,
-    )

@@ -1,0 +1,92 @@
+"""Token usage of a request, as both APIs report it.
+
+Endings of a request's choices -> the `usage` object of a chat completion or a response
+
+The prompt counts once, and the tokens of all choices count together. Reasoning tokens are part of
+the completion, as in OpenAI's API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from typing_extensions import TypedDict
+
+from steiner.serving.results import Ending
+
+
+class PromptDetails(TypedDict):
+    """Details of the prompt's tokens in a chat completion."""
+
+    cached_tokens: int
+
+
+class CompletionDetails(TypedDict):
+    """Details of the completion's tokens in a chat completion."""
+
+    reasoning_tokens: int
+
+
+class ChatUsage(TypedDict):
+    """Usage of a chat completion."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails
+
+
+class InputDetails(TypedDict):
+    """Details of the input's tokens in a response."""
+
+    cached_tokens: int
+
+
+class OutputDetails(TypedDict):
+    """Details of the output's tokens in a response."""
+
+    reasoning_tokens: int
+
+
+class ResponseUsage(TypedDict):
+    """Usage of a response."""
+
+    input_tokens: int
+    input_tokens_details: InputDetails
+    output_tokens: int
+    output_tokens_details: OutputDetails
+    total_tokens: int
+
+
+def chat_usage(endings: Sequence[Ending]) -> ChatUsage:
+    """Usage of a chat completion with one ending per choice."""
+    num_prompt, num_written, num_reasoning = _totals(endings)
+    return ChatUsage(
+        prompt_tokens=num_prompt,
+        completion_tokens=num_written,
+        total_tokens=num_prompt + num_written,
+        prompt_tokens_details=PromptDetails(cached_tokens=0),
+        completion_tokens_details=CompletionDetails(reasoning_tokens=num_reasoning),
+    )
+
+
+def response_usage(endings: Sequence[Ending]) -> ResponseUsage:
+    """Usage of a response with one ending per choice."""
+    num_prompt, num_written, num_reasoning = _totals(endings)
+    return ResponseUsage(
+        input_tokens=num_prompt,
+        input_tokens_details=InputDetails(cached_tokens=0),
+        output_tokens=num_written,
+        output_tokens_details=OutputDetails(reasoning_tokens=num_reasoning),
+        total_tokens=num_prompt + num_written,
+    )
+
+
+def _totals(endings: Sequence[Ending]) -> tuple[int, int, int]:
+    """Tokens of the prompt, of all choices, and of their reasoning."""
+    return (
+        endings[0].num_prompt,
+        sum(ending.num_written for ending in endings),
+        sum(ending.num_reasoning for ending in endings),
+    )
