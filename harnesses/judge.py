@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from steiner.tasks import family, load_phrases
+from steiner.tasks import Grade, grade, make_problem
 
 
 def is_right(record: Mapping[str, str], answer: str) -> bool:
     """Whether `answer` solves the line's problem, and nothing else stands in it."""
-    name = record["family"]
-    phrases = load_phrases(name, record["language"])
-    return family(name).check(json.loads(record["spec"]), phrases, answer)
+    problem = make_problem(
+        record["family"], json.loads(record["spec"]), language=record["language"]
+    )
+    return grade(problem, answer) is Grade.RIGHT
 
 
 def process_results(doc: Mapping[str, str], results: Sequence[str]) -> dict[str, float]:

@@ -22,7 +22,7 @@ from steiner.dags.solver import build_dag
 from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.randomness import random_stream
-from steiner.tasks import families, load_phrases, recognise
+from steiner.tasks import load_phrases, recognise, tasks
 from steiner.types import RunError, SearchPath
 
 _ENOUGH_LOSS = 0.03
@@ -34,10 +34,10 @@ _UNSCORED = -100
 def write_known_model(records: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """Trains the model, for some 15 s of one core. Raises RunError where it does not learn.
 
-    `records` are an even number of turns through all families, so that a problem's neighbour of
-    the same family is as many lines on as there are families.
+    `records` are an even number of turns through all tasks, so that a problem's neighbour of
+    the same family is as many lines on as there are tasks.
     """
-    tokenizer = train_tokenizer([text for name in families() for text in _wording(name)] * 20, 900)
+    tokenizer = train_tokenizer([text for name in tasks() for text in _wording(name)] * 20, 900)
     add_reasoning_tokens(tokenizer)
     codec = Codec(Vocabulary.require(tokenizer))
     rows = [codec.encode_path(path) for path in _paths(records)]

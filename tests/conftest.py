@@ -17,7 +17,7 @@ from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe
-from steiner.tasks import families, load_phrases, recognise
+from steiner.tasks import load_phrases, recognise, tasks
 from steiner.training.pretrain import new_model
 from steiner.types import Decision, SearchPath, TokenSequence
 from tests.small_model import small_qwen2
@@ -84,7 +84,7 @@ TINY = BaseRecipe(
 @pytest.fixture(scope="session")
 def base_tokenizer() -> PreTrainedTokenizerBase:
     """A base model's tokenizer without the 14 tokens; tests must not change it."""
-    words = [text for name in families() for text in load_phrases(name).wording]
+    words = [text for name in tasks() for text in load_phrases(name).wording]
     return train_tokenizer(words * 5, 600)
 
 

@@ -298,14 +298,14 @@ def _run_stage(options: argparse.Namespace, name: str) -> None:
 def _recipe(options: argparse.Namespace) -> Recipe:
     """The recipe that the options name, its families and levels checked."""
     from steiner.recipe_file import load_recipe
-    from steiner.tasks import family
+    from steiner.tasks import task
 
     recipe = load_recipe(options.recipe, options.overrides)
     if not recipe.problems.levels:
         hint = "give each its level: [problems.levels] countdown = 1"
         raise UserError(f"recipe {recipe.name} names no problem family", hint)
     for name, level in recipe.problems.levels.items():
-        levels = family(name).levels
+        levels = task(name).generator.levels
         if level not in levels:
             hint = f"levels of {name}: {levels.start} to {levels.stop - 1}"
             raise UserError(f"problems.levels.{name} is {level}", hint)

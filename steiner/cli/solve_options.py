@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from steiner.tasks import family, recognise
+from steiner.tasks import recognise, task
 from steiner.types import Message, Problem, UserError, Verdict
 
 if TYPE_CHECKING:
@@ -75,14 +75,16 @@ def refuse_unsolvable(question: str, language: str) -> None:
 
 def _is_unsolvable(problem: Problem) -> bool:
     """Whether no legal steps lead to a goal: depth first, as goals lie deep."""
-    chosen = family(problem.family)
-    waiting = [chosen.start(problem.spec)]
+    space = task(problem.family).state_space
+    if space is None:
+        return False
+    waiting = [space.start(problem.spec)]
     seen = set(waiting)
     while waiting and len(seen) < _MAX_STATES:
         state = waiting.pop()
-        if chosen.verdict(problem.spec, state) is Verdict.GOAL:
+        if space.verdict(problem.spec, state) is Verdict.GOAL:
             return False
-        fresh = {move.state for move in chosen.moves(problem.spec, state)} - seen
+        fresh = {move.state for move in space.moves(problem.spec, state)} - seen
         waiting += fresh
         seen |= fresh
     return not waiting

@@ -16,7 +16,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from steiner.tasks import Family, Move, Phrases, family, load_phrases
+from steiner.tasks import Move, Phrases, load_phrases, task
 from steiner.types import Decision, Edge, ReasoningDag, SearchPath, State, Status, Step, UserError
 
 
@@ -70,7 +70,7 @@ class _Walker:
         self, dag: ReasoningDag, walk: Walk, rng: random.Random, *, shortest: bool = False
     ) -> None:
         self.dag, self.walk, self.rng, self.shortest = dag, walk, rng, shortest
-        self.family: Family = family(dag.problem.family)
+        self.writer = task(dag.problem.family).require_step_writer()
         self.phrases: Phrases = load_phrases(dag.problem.family, dag.problem.language)
         self.out: list[list[Edge]] = [[] for _ in dag.nodes]
         for edge in dag.edges:
@@ -162,7 +162,7 @@ class _Walker:
     def _step(self, edge: Edge, depth: int, *, chosen: bool) -> Step:
         before = self.dag.nodes[edge.source]
         after = self.dag.nodes[edge.target]
-        texts = self.family.step_texts(
+        texts = self.writer.step_texts(
             self.dag.problem.spec,
             self.phrases,
             depth,
@@ -178,7 +178,7 @@ class _Walker:
             (nodes[edge.source].state, Move(edge.action, nodes[edge.target].state))
             for edge in branch
         ]
-        return self.family.answer(self.dag.problem.spec, self.phrases, moves)
+        return self.writer.answer(self.dag.problem.spec, self.phrases, moves)
 
 
 def _decided(step: Step, decision: Decision) -> Step:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from steiner.tasks import family
+from steiner.tasks import task
 from steiner.types import (
     Edge,
     Node,
@@ -58,12 +58,12 @@ def build_dag(problem: Problem) -> ReasoningDag:
 
 
 def _explore(problem: Problem) -> tuple[list[State], tuple[Edge, ...]]:
-    chosen = family(problem.family)
-    states = [chosen.start(problem.spec)]
+    space = task(problem.family).require_state_space()
+    states = [space.start(problem.spec)]
     index_of = {states[0]: 0}
     edges: list[Edge] = []
     for source, state in enumerate(states):  # grows while it is read: breadth first
-        for move in chosen.moves(problem.spec, state):
+        for move in space.moves(problem.spec, state):
             target = index_of.setdefault(move.state, len(states))
             if target == len(states):
                 states.append(move.state)
@@ -77,11 +77,11 @@ def _explore(problem: Problem) -> tuple[list[State], tuple[Edge, ...]]:
 
 
 def _goals(problem: Problem, states: Sequence[State]) -> set[int]:
-    chosen = family(problem.family)
+    space = task(problem.family).require_state_space()
     return {
         index
         for index, state in enumerate(states)
-        if chosen.verdict(problem.spec, state) is Verdict.GOAL
+        if space.verdict(problem.spec, state) is Verdict.GOAL
     }
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steiner.tasks import Move, family, load_phrases
+from steiner.tasks import Move, load_phrases, task
 from steiner.types import (
     Decision,
     Message,
@@ -136,14 +136,14 @@ def _dag_row(dag: ReasoningDag) -> dict[str, Any]:
 
 
 def _first_texts(dag: ReasoningDag) -> dict[int, StepTexts]:
-    chosen = family(dag.problem.family)
+    writer = task(dag.problem.family).require_step_writer()
     phrases = load_phrases(dag.problem.family, dag.problem.language)
     texts: dict[int, StepTexts] = {}
     for edge in dag.edges:
         if edge.target not in texts:
             before, after = dag.nodes[edge.source], dag.nodes[edge.target]
             move = Move(edge.action, after.state)
-            texts[edge.target] = chosen.step_texts(
+            texts[edge.target] = writer.step_texts(
                 dag.problem.spec, phrases, before.distance_start + 1, before.state, move
             )
     return texts

@@ -31,7 +31,7 @@ from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SynthRecipe
-from steiner.tasks import family, generate_problems
+from steiner.tasks import generate_problems, task
 from steiner.types import Problem, SearchPath, Split, UserError
 
 BLOCK = 250
@@ -123,7 +123,7 @@ def _levels(recipe: Recipe, name: str, level: int) -> Iterator[Problem]:
         each: generate_problems(
             name, each, seed=recipe.seed, split=Split.TRAIN, language=recipe.language
         )
-        for each in family(name).levels
+        for each in task(name).generator.levels
         if each <= level
     }
     seen: set[str] = set()  # levels may share problems

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from steiner.tasks import Move, StepReading, family, load_phrases
+from steiner.tasks import Move, StepReading, load_phrases, task
 from steiner.types import Decision, ReasoningDag, Status, Step, StepTexts, Verdict
 
 
@@ -60,7 +60,10 @@ class Tracer:
 
     def __init__(self, dag: ReasoningDag) -> None:
         self.dag = dag
-        self.family = family(dag.problem.family)
+        known = task(dag.problem.family)
+        self.state_space = known.require_state_space()
+        self.step_writer = known.require_step_writer()
+        self.step_reader = known.require_step_reader()
         self.phrases = load_phrases(dag.problem.family, dag.problem.language)
         self.node_of = {node.state: index for index, node in enumerate(dag.nodes)}
 
@@ -71,7 +74,7 @@ class Tracer:
         traced: list[TracedStep] = []
         decision: Decision | None = None
         for step in steps:
-            reading = self.family.read_step(self.dag.problem.spec, self.phrases, step.texts)
+            reading = self.step_reader.read_step(self.dag.problem.spec, self.phrases, step.texts)
             found = self._follow(branch, visited, reading, step, decision)
             traced.append(found)
             if found.depth is not None and 1 <= found.depth <= len(branch):
@@ -87,8 +90,8 @@ class Tracer:
         spec = self.dag.problem.spec
         for depth, node in step.starts:
             before = self.dag.nodes[node].state
-            for move in self.family.moves(spec, before):
-                yield self.family.step_texts(spec, self.phrases, depth, before, move)
+            for move in self.state_space.moves(spec, before):
+                yield self.step_writer.step_texts(spec, self.phrases, depth, before, move)
 
     def _follow(
         self,
@@ -124,7 +127,7 @@ class Tracer:
     def _move(self, parent: int | None, reading: StepReading) -> Move | None:
         if parent is None or reading.action is None:
             return None
-        moves = self.family.moves(self.dag.problem.spec, self.dag.nodes[parent].state)
+        moves = self.state_space.moves(self.dag.problem.spec, self.dag.nodes[parent].state)
         return next((move for move in moves if move.action == reading.action), None)
 
     def _knows(self, parent: int | None, reading: StepReading) -> bool:
@@ -132,7 +135,7 @@ class Tracer:
         return parent is not None and reading.before == self.dag.nodes[parent].state
 
     def _verdict(self, node: int) -> Verdict:
-        return self.family.verdict(self.dag.problem.spec, self.dag.nodes[node].state)
+        return self.state_space.verdict(self.dag.problem.spec, self.dag.nodes[node].state)
 
 
 def _allowed_depths(branch: Sequence[int | None], before: Decision | None) -> range:

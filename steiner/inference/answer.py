@@ -13,7 +13,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.search_tree import Tree, build_tree
 from steiner.inference.step_events import StepEvent
 from steiner.inference.voting import Vote, mean_logprob, tally
-from steiner.tasks import family, load_phrases, recognise
+from steiner.tasks import Grade, grade, recognise
 from steiner.types import Message, Problem, Rollout, Step, StopReason
 
 
@@ -113,8 +113,7 @@ def accepts(problem: Problem | None, answer: str) -> bool | None:
     """Whether the problem's checker accepts the answer; None without a problem."""
     if problem is None:
         return None
-    phrases = load_phrases(problem.family, problem.language)
-    return family(problem.family).check(problem.spec, phrases, answer)
+    return grade(problem, answer) is Grade.RIGHT
 
 
 def _usage(rollouts: Sequence[Rollout], vocabulary: Vocabulary) -> Usage:

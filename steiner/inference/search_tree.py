@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from steiner.tasks import StepReading, family, load_phrases
+from steiner.tasks import StepReading, load_phrases, task
 from steiner.types import Decision, Problem, Step, StepTexts, Verdict
 
 
@@ -131,10 +131,11 @@ def stated_depth(problem: Problem | None, texts: StepTexts) -> int | None:
 
 
 def _read(problem: Problem | None, texts: StepTexts) -> StepReading | None:
-    if problem is None:
+    reader = None if problem is None else task(problem.family).step_reader
+    if problem is None or reader is None:
         return None
     phrases = load_phrases(problem.family, problem.language)
-    return family(problem.family).read_step(problem.spec, phrases, texts)
+    return reader.read_step(problem.spec, phrases, texts)
 
 
 def _mark(step: Step, kept: bool) -> Mark:

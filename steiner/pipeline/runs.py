@@ -18,7 +18,7 @@ from pathlib import Path
 from steiner.files import locked, write_json
 from steiner.pipeline.stage import Stage, read_stamp, run_stage, versions
 from steiner.recipe import Recipe
-from steiner.tasks import family
+from steiner.tasks import task
 from steiner.types import UserError
 
 
@@ -38,7 +38,7 @@ def run(
     known = STAGES if stages is None else tuple(stages)
     chosen = known if only is None else (stage_named(only, known),)
     for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
-        family(name)  # raises UserError for one unknown
+        task(name)  # raises UserError for one unknown
     with locked(run_dir):
         for stage in chosen:
             run_stage(stage, recipe, run_dir, force=force)

@@ -29,7 +29,7 @@ from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.rl.credit_assignment import Place, locate
 from steiner.rl.rewards import Score, score, term_weights
-from steiner.tasks import family, generate_problems, load_phrases
+from steiner.tasks import Grade, generate_problems, grade
 from steiner.types import Decision, Problem, ReasoningDag, Rollout, Split, StopReason, UserError
 
 _POOL_SIZE = 1000
@@ -111,13 +111,12 @@ class RolloutGroupSource:
 
     def _score(self, dag: ReasoningDag, rollout: Rollout, trace: Trace) -> Score:
         problem = dag.problem
-        phrases = load_phrases(problem.family, problem.language)
         return score(
             rollout,
             trace,
             dag,
             self.weights,
-            right=family(problem.family).check(problem.spec, phrases, rollout.answer),
+            right=grade(problem, rollout.answer) is Grade.RIGHT,
             max_tokens=self.budget.max_tokens,
             forced_end=self._forced_end(rollout),
         )

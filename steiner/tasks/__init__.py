@@ -1,6 +1,6 @@
-"""Problem families, and the way from a seed or a typed question to a Problem.
+"""Tasks by name, and the way from a seed or a typed question to a Problem.
 
-(family, level, random stream) -> Problem;  text -> Problem | None
+(task name, level, random stream) -> Problem;  text -> Problem | None;  (Problem, answer) -> Grade
 """
 
 from __future__ import annotations
@@ -12,43 +12,68 @@ from difflib import get_close_matches
 from functools import cache
 
 from steiner.randomness import random_stream
-from steiner.tasks.phrases import Phrases, load_phrases
-from steiner.tasks.protocols import Family, Move, StepReading
+from steiner.tasks.phrases import Phrases, has_phrases, load_phrases
+from steiner.tasks.protocols import Grade, Grader, Move, StepReading, Task
 from steiner.types import Message, Problem, Spec, Split, UserError, problem_key
 
 __all__ = [
-    "Family",
+    "Grade",
+    "Grader",
     "Move",
     "Phrases",
     "StepReading",
-    "families",
-    "family",
+    "Task",
     "generate_problems",
+    "grade",
     "load_phrases",
-    "pose",
+    "make_problem",
+    "problem_key_of",
     "recognise",
+    "register",
+    "task",
+    "tasks",
 ]
+
+_MAX_MISSES = 10_000
+"""Draws in a row without a new problem, after which a level counts as used up."""
+
+_registered: dict[str, Task] = {}
+
+
+def tasks() -> dict[str, Task]:
+    """Every task by name: the built-in ones, and those added by `register`."""
+    return {**_built_in(), **_registered}
+
+
+def task(name: str) -> Task:
+    """The task of that name. Raises UserError with the nearest name."""
+    known = tasks()
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(known)}"
+        raise UserError(f"unknown task '{name}'", hint)
+    return known[name]
+
+
+def register(added: Task) -> None:
+    """Add a task under its name, in this process. Replaces a task of the same name."""
+    _registered[added.name] = added
 
 
 @cache
-def families() -> dict[str, Family]:
-    """Every family by name: each module of this package that defines FAMILY."""
+def _built_in() -> dict[str, Task]:
+    """Each module of this package that defines TASK."""
     found = {}
     for info in pkgutil.iter_modules(__path__):
-        instance = getattr(importlib.import_module(f"{__name__}.{info.name}"), "FAMILY", None)
-        if isinstance(instance, Family):
+        instance = getattr(importlib.import_module(f"{__name__}.{info.name}"), "TASK", None)
+        if isinstance(instance, Task):
             found[instance.name] = instance
     return found
 
 
-def family(name: str) -> Family:
-    """The family of that name. Raises UserError with the nearest name."""
-    known = families()
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(known)}"
-        raise UserError(f"unknown family '{name}'", hint)
-    return known[name]
+def grade(problem: Problem, answer: str) -> Grade:
+    """The grade of `answer` by the grader of the problem's task."""
+    return task(problem.family).grader.grade(problem, answer)
 
 
 def generate_problems(
@@ -60,19 +85,20 @@ def generate_problems(
     language: str = "en",
     held_out_wording: bool = False,
 ) -> Iterator[Problem]:
-    """Distinct problems of one family, level and split, without end unless they run out.
+    """Problems of one task, level and split that differ in their keys, until there are no more.
 
-    The wording is drawn from those that training may see, or is the one kept out of it.
+    Wordings are drawn from those that training may see; `held_out_wording` takes the one that is
+    kept out of training.
     """
     rng = random_stream("problems", seed, name, level, split, held_out_wording)
-    chosen, phrases = family(name), load_phrases(name, language)
+    generator = task(name).generator
+    last = generator.num_wordings(language) - 1
     seen: set[str] = set()
     misses = 0
-    while misses < 10_000:
-        spec = chosen.generate(rng, level)
-        last = len(phrases.questions) - 1
-        wording = last if held_out_wording else rng.randrange(last)
-        problem = pose(name, spec, level=level, language=language, wording=wording)
+    while misses < _MAX_MISSES:
+        spec = generator.generate(rng, level)
+        wording = last if held_out_wording else rng.randrange(max(1, last))
+        problem = make_problem(name, spec, level=level, language=language, wording=wording)
         if problem.key in seen or problem.split != split:
             misses += 1
             continue
@@ -81,27 +107,39 @@ def generate_problems(
         yield problem
 
 
-def pose(
+def make_problem(
     name: str, spec: Spec, *, level: int = 0, language: str = "en", wording: int = 0
 ) -> Problem:
     """The Problem of a Spec, asked in one turn in the given wording."""
-    chosen, phrases = family(name), load_phrases(name, language)
+    question = task(name).generator.question(spec, language, wording)
     return Problem(
         family=name,
-        key=problem_key(name, chosen.identity(spec)),
+        key=problem_key_of(name, spec),
         level=level,
         language=language,
         wording=wording,
-        messages=(Message("user", chosen.question(spec, phrases, wording)),),
+        messages=(Message("user", question),),
         spec=spec,
     )
 
 
+def problem_key_of(name: str, spec: Spec) -> str:
+    """The canonical key of a Spec: equal for isomorphic problems."""
+    return problem_key(name, task(name).generator.canonical_text(spec))
+
+
 def recognise(text: str, language: str = "en") -> Problem | None:
-    """The problem that `text` poses, kept in the words in which it was typed; None if none fits."""
-    for name, chosen in families().items():
-        spec = chosen.recognise(load_phrases(name, language), text)
+    """The problem that `text` states, kept in the words in which it was typed; None if it is of no
+    known task.
+
+    A task without wording in `language` is skipped. Raises UserError if the question is of a known
+    task but cannot be solved as typed.
+    """
+    for name, known in tasks().items():
+        if known.recognizer is None or not has_phrases(name, language):
+            continue
+        spec = known.recognizer.recognise(load_phrases(name, language), text)
         if spec is not None:
-            key = problem_key(name, chosen.identity(spec))
-            return Problem(name, key, 0, language, 0, (Message("user", text),), spec)
+            message = Message("user", text)
+            return Problem(name, problem_key_of(name, spec), 0, language, 0, (message,), spec)
     return None

@@ -14,14 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Any
 
-from steiner.tasks.phrases import Phrases
-from steiner.tasks.protocols import Family, Move, StepReading
-from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
+from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
 MAX_RESULT = 99
-_LEVELS = {1: (3, 12), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
+LEVELS = {1: (3, 12), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
 """Level -> how many numbers, and the largest of them. Level 1 has 4,305 problems, of which
 207 are in the test split; with numbers up to 9 it would have 1,925 and 96."""
 
@@ -29,21 +28,21 @@ _NUMBER = re.compile(r"\d{1,4}")
 _EQUATION = re.compile(r"(\d{1,4}) ?([-+*/]) ?(\d{1,4}) ?= ?(\d{1,4})")
 
 
-class Countdown(Family):
+class Countdown:
     """Numbers to combine, a target to reach."""
 
     name = "countdown"
     levels = range(1, 5)
 
     def generate(self, rng: random.Random, level: int) -> Spec:
-        count, largest = _LEVELS[level]
+        count, largest = LEVELS[level]
         while True:
             numbers = sorted((rng.randint(1, largest) for _ in range(count)), reverse=True)
             target = _random_result(rng, numbers)
             if target is not None and target not in numbers:
                 return {"numbers": numbers, "target": target}
 
-    def identity(self, spec: Spec) -> str:
+    def canonical_text(self, spec: Spec) -> str:
         return f"{sorted(spec['numbers'])}->{spec['target']}"
 
     def start(self, spec: Spec) -> State:
@@ -86,7 +85,11 @@ class Countdown(Family):
             return None, False
         return verdict, text.strip() == verification(phrases, spec["target"], after)
 
-    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+    def num_wordings(self, language: str) -> int:
+        return len(load_phrases(self.name, language).questions)
+
+    def question(self, spec: Spec, language: str, wording: int) -> str:
+        phrases = load_phrases(self.name, language)
         numbers = _join(spec["numbers"], ", ")
         return phrases.questions[wording].format(numbers=numbers, target=spec["target"])
 
@@ -112,32 +115,16 @@ class Countdown(Family):
             _render_equation(phrases, action) for action in (*actions, last) if action is not None
         )
 
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        phrases = load_phrases(self.name, problem.language)
+        return grade_of(self.check(problem.spec, phrases, answer))
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool | None:
+        """Whether equations or one expression reach the target; None if `answer` is neither."""
         text = answer.strip()
         if "=" in text:
             return _check_equations(spec, text)
         return _check_expression(spec, text)
-
-    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
-        numbers, target = metadata["numbers"], metadata["target"]
-        if not 3 <= len(numbers) <= 6 or not 1 <= target <= MAX_RESULT:
-            return None
-        if min(numbers) < 1 or max(numbers) > MAX_RESULT:
-            return None
-        return {"numbers": sorted(numbers, reverse=True), "target": target}
-
-    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
-        """The equations nested into one expression: the notation changes, not the arithmetic."""
-        held = [(str(n), n) for n in spec["numbers"]]
-        for left, operator, right, result in _equations(answer) or ():
-            terms = []
-            for operand in (left, right):
-                index = next((i for i, (_, n) in enumerate(held) if n == operand), None)
-                if index is None:
-                    return ""
-                terms.append(held.pop(index)[0])
-            held.append((f"({terms[0]} {operator} {terms[1]})", result))
-        return str(held[0][0]) if len(held) == 1 else ""
 
 
 def _apply(operator: str, left: int, right: int) -> int | None:
@@ -235,7 +222,7 @@ def _read_numbers(text: str) -> State | None:
     return _integers(*numbers) if all(n.isdecimal() for n in numbers) else None
 
 
-def _equations(answer: str) -> list[tuple[int, str, int, int]] | None:
+def read_equations(answer: str) -> list[tuple[int, str, int, int]] | None:
     """`a op b = c, ...` as tuples; None where anything else stands there."""
     found = [_EQUATION.fullmatch(part) for part in answer.strip().split(", ")]
     if any(match is None for match in found):
@@ -244,10 +231,12 @@ def _equations(answer: str) -> list[tuple[int, str, int, int]] | None:
     return [(int(a), op, int(b), int(c)) for a, op, b, c in groups]
 
 
-def _check_equations(spec: Spec, answer: str) -> bool:
+def _check_equations(spec: Spec, answer: str) -> bool | None:
     held = list(spec["numbers"])
-    equations = _equations(answer)
-    if equations is None or len(equations) != len(held) - 1:
+    equations = read_equations(answer)
+    if equations is None:
+        return None
+    if len(equations) != len(held) - 1:
         return False
     for left, operator, right, result in equations:
         if left in held:
@@ -264,14 +253,14 @@ def _check_equations(spec: Spec, answer: str) -> bool:
     return held == [spec["target"]]
 
 
-def _check_expression(spec: Spec, answer: str) -> bool:
-    """One expression that uses each number once and makes the target."""
+def _check_expression(spec: Spec, answer: str) -> bool | None:
+    """Whether one expression uses each number once and reaches the target; None if it is none."""
     if len(answer) > 200 or not re.fullmatch(r"[\d+\-*/() ]+", answer):
-        return False
+        return None
     try:
         tree = ast.parse(answer, mode="eval").body
     except (SyntaxError, ValueError):
-        return False
+        return None
     used = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     return Counter(used) == Counter(spec["numbers"]) and _value(tree) == spec["target"]
 
@@ -308,4 +297,4 @@ def verification(phrases: Phrases, target: int, state: State) -> str:
     return phrases.render("dead", target=target, checks=", ".join(checks))
 
 
-FAMILY = Countdown()
+TASK = Task.of_family(Countdown())

@@ -8,22 +8,20 @@ be had in fewer moves, so it never goes back. No target needs other moves to be 
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 from steiner.tasks.canonical import canonical_jugs
-from steiner.tasks.phrases import Phrases
-from steiner.tasks.protocols import Family, Move, StepReading
-from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
+from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
 JUGS = "ABC"
 MAX_CAPACITY = 99
 MAX_MOVES = 12
-_LEVELS = {1: (2, 60, 4, 6), 2: (2, 60, 6, 10), 3: (3, 24, 3, 5), 4: (3, 24, 5, 8)}
+LEVELS = {1: (2, 60, 4, 6), 2: (2, 60, 6, 10), 3: (3, 24, 3, 5), 4: (3, 24, 5, 8)}
 """Level -> how many jugs, the largest of them, and the fewest and most moves of the shortest
 solution. With jugs up to 40, levels 1 and 2 would have 60 and 84 test problems; with 60 they have
 154 and 208."""
@@ -31,14 +29,14 @@ solution. With jugs up to 40, levels 1 and 2 would have 60 and 84 test problems;
 Contents = tuple[int, ...]
 
 
-class Jugs(Family):
+class Jugs:
     """Jugs A, B and C, of whole liters."""
 
     name = "jugs"
     levels = range(1, 5)
 
     def generate(self, rng: random.Random, level: int) -> Spec:
-        count, largest, fewest, most = _LEVELS[level]
+        count, largest, fewest, most = LEVELS[level]
         while True:
             capacities = rng.sample(range(2, largest + 1), count)
             moves = _shortest(tuple(sorted(capacities)), most)
@@ -47,7 +45,7 @@ class Jugs(Family):
                 target = rng.choice(targets)
                 return {"capacities": capacities, "target": target, "max_moves": moves[target]}
 
-    def identity(self, spec: Spec) -> str:
+    def canonical_text(self, spec: Spec) -> str:
         capacities, target = canonical_jugs(spec["capacities"], spec["target"])
         return f"{list(capacities)}->{target} in {spec['max_moves']}"
 
@@ -104,7 +102,11 @@ class Jugs(Family):
             return None, False
         return verdict, text.strip() == _render_verification(spec, phrases, after)
 
-    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+    def num_wordings(self, language: str) -> int:
+        return len(load_phrases(self.name, language).questions)
+
+    def question(self, spec: Spec, language: str, wording: int) -> str:
+        phrases = load_phrases(self.name, language)
         *sizes, last = (
             f"{jug} {size}" for jug, size in zip(JUGS, spec["capacities"], strict=False)
         )
@@ -130,27 +132,23 @@ class Jugs(Family):
         """The moves by number: which step to copy from is then said before it is copied."""
         return numbered_moves(phrases, (_render_action(phrases, m.action) for _, m in branch))
 
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
-        """Whether the target is there at the end; a move that wastes water counts as any other."""
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        phrases = load_phrases(self.name, problem.language)
+        return grade_of(self.check(problem.spec, phrases, answer))
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool | None:
+        """Whether the moves end with the target in a jug; None if `answer` is no list of moves.
+
+        A move that wastes water counts as any other.
+        """
         contents: Contents | None = (0,) * len(spec["capacities"])
-        actions = _read_actions(phrases, answer)
+        actions = read_actions(phrases, answer)
+        if None in actions:
+            return None
         for action in actions:
             contents = contents and _after(spec["capacities"], contents, action)
         reached = contents is not None and spec["target"] in contents
         return reached and len(actions) <= spec["max_moves"]
-
-    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
-        puzzle = metadata["puzzle"]
-        capacities, max_moves = puzzle["jug_capacities"], puzzle["min_moves"]
-        if not 2 <= len(capacities) <= len(JUGS) or max_moves > MAX_MOVES:
-            return None
-        return {"capacities": capacities, "target": puzzle["target"], "max_moves": max_moves}
-
-    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
-        actions = _read_actions(phrases, answer)
-        if None in actions:
-            return ""
-        return json.dumps([f"{name} {'->'.join(jugs)}" for name, *jugs in filter(None, actions)])
 
 
 @lru_cache(1 << 16)
@@ -275,7 +273,7 @@ def _read_action(phrases: Phrases, text: str) -> Action | None:
     return (found[0], *found[1].values())
 
 
-def _read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
+def read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
     """The moves of an answer, in their order; all are numbered, or none."""
     parts = answer.strip().split(", ")
     numbered = [phrases.match(part, "move") for part in parts]
@@ -376,4 +374,4 @@ def _read_capacities(phrases: Phrases, text: str) -> list[int] | None:
     return sizes
 
 
-FAMILY = Jugs()
+TASK = Task.of_family(Jugs())

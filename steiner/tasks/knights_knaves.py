@@ -13,14 +13,12 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 from steiner.tasks.canonical import canonical_claims
 from steiner.tasks.knights_knaves_logic import (
     UNKNOWN,
     Claim,
     agreeing,
-    as_claim,
     constraints,
     is_clash,
     knights,
@@ -36,28 +34,28 @@ from steiner.tasks.knights_knaves_statements import (
     split,
 )
 from steiner.tasks.phrases import Phrases, load_phrases
-from steiner.tasks.protocols import Family, Move, StepReading
-from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
+from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
-_PEOPLE = {1: 3, 2: 4, 3: 5, 4: 6}
+LEVELS = {1: 3, 2: 4, 3: 5, 4: 6}
 """Level -> how many persons. With three there are only 224 problems up to renaming; 16 are in
 the test split."""
 
 
-class KnightsKnaves(Family):
+class KnightsKnaves:
     """Three to six persons, one claim each, one solution."""
 
     name = "knights_knaves"
     levels = range(1, 5)
 
     def generate(self, rng: random.Random, level: int) -> Spec:
-        count, known = _PEOPLE[level], load_phrases(self.name).words["names"]
+        count, known = LEVELS[level], load_phrases(self.name).words["names"]
         while True:
             says = tuple(random_claim(rng, count, speaker) for speaker in range(count))
             if solutions(says).bit_count() == 1:
                 return {"names": rng.sample(known, count), "says": [list(c) for c in says]}
 
-    def identity(self, spec: Spec) -> str:
+    def canonical_text(self, spec: Spec) -> str:
         claims = canonical_claims(_says(spec))
         return " ".join("-".join(map(str, claim)) for claim in claims)
 
@@ -105,7 +103,11 @@ class KnightsKnaves(Family):
             sound = sound and texts.next_step.strip() == stated
         return StepReading(depth, action, before, after, verdict, sound)
 
-    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+    def num_wordings(self, language: str) -> int:
+        return len(load_phrases(self.name, language).questions)
+
+    def question(self, spec: Spec, language: str, wording: int) -> str:
+        phrases = load_phrases(self.name, language)
         claims = zip(spec["names"], _says(spec), strict=True)
         statements = " ".join(
             render_claim(phrases, spec["names"], who, claim) for who, claim in claims
@@ -142,29 +144,14 @@ class KnightsKnaves(Family):
         roles = enumerate(branch[-1][1].state)
         return enumerated(phrases, [_render_role(spec, phrases, *told) for told in roles])
 
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
-        told = _read_roles(spec, phrases, split(phrases, answer.strip()))
-        return told is not None and self.verdict(spec, told) is Verdict.GOAL
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        phrases = load_phrases(self.name, problem.language)
+        return grade_of(self.check(problem.spec, phrases, answer))
 
-    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
-        """Items whose statements are all equivalent to claims about others; their own words for
-        knight and knave are kept for `to_reasoning_gym`."""
-        names, statements = metadata["names"], metadata["statements"]
-        if not 3 <= len(names) <= 6:
-            return None
-        found = [as_claim(len(names), *said) for said in enumerate(statements)]
-        terms = [metadata["knight_knave_terms"][role] for role in ("a_knight", "a_knave")]
-        if None in found:
-            return None
-        return {"names": list(names), "says": [list(c) for c in found if c], "terms": terms}
-
-    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
-        told = _read_roles(spec, phrases, split(phrases, answer.strip()))
-        if told is None or UNKNOWN in told:
-            return ""
-        a_knight, a_knave = spec.get("terms", ("a knight", "a knave"))
-        pairs = zip(spec["names"], told, strict=True)
-        return ", ".join(f"{who} is {a_knight if role else a_knave}" for who, role in pairs)
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool | None:
+        """Whether each person's role is right; None if `answer` is no list of roles."""
+        roles = read_roles(spec, phrases, split(phrases, answer.strip()))
+        return None if roles is None else self.verdict(spec, roles) is Verdict.GOAL
 
 
 def _says(spec: Spec) -> tuple[Claim, ...]:
@@ -271,7 +258,7 @@ def _read_next_step(
         return None, None, None
     kind, fields = found
     depth, before = int(fields["depth"]), _read_state(spec, phrases, fields["state"])
-    told = _read_roles(spec, phrases, [fields["role"]])
+    told = read_roles(spec, phrases, [fields["role"]])
     if told is None:
         return depth, before, None
     person = next(person for person, role in enumerate(told) if role != UNKNOWN)
@@ -310,7 +297,7 @@ def _read_state(spec: Spec, phrases: Phrases, text: str) -> State | None:
     return tuple(state)
 
 
-def _read_roles(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | None:
+def read_roles(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | None:
     """The roles that phrases like `Ann is a knight` tell, each person once; None if unreadable."""
     meaning = {
         _render_role(spec, phrases, person, role): (person, role)
@@ -323,4 +310,4 @@ def _read_roles(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | N
     return tuple(told.get(person, UNKNOWN) for person in range(len(spec["names"])))
 
 
-FAMILY = KnightsKnaves()
+TASK = Task.of_family(KnightsKnaves())

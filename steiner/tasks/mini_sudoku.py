@@ -14,14 +14,13 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import permutations
 from operator import itemgetter
-from typing import Any
 
 from steiner.tasks.canonical import canonical_grid
-from steiner.tasks.phrases import Phrases
-from steiner.tasks.protocols import Family, Move, StepReading
-from steiner.types import Action, Spec, State, StepTexts, UserError, Verdict
+from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
+from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
-_LEVELS = {1: (6, 8), 2: (8, 10), 3: (9, 12)}
+LEVELS = {1: (6, 8), 2: (8, 10), 3: (9, 12)}
 """Level -> the fewest and the most empty cells. Up to symmetry, 2,808, 2,125 and about
 1,200 such grids have one solution; 124, 103 and 62 of them are in the test split."""
 
@@ -38,20 +37,20 @@ Clash = tuple[str, int, int]
 """column or box, its number from 1, and the digit that it has twice."""
 
 
-class MiniSudoku(Family):
+class MiniSudoku:
     """Grids with exactly one solution."""
 
     name = "mini_sudoku"
     levels = range(1, 4)
 
     def generate(self, rng: random.Random, level: int) -> Spec:
-        num_empty = rng.randint(*_LEVELS[level])
+        num_empty = rng.randint(*LEVELS[level])
         while True:
             grid = _emptied(rng, rng.choice(_full_grids()), num_empty)
             if grid.count(0) == num_empty:
                 return {"grid": grid}
 
-    def identity(self, spec: Spec) -> str:
+    def canonical_text(self, spec: Spec) -> str:
         return "".join(map(str, canonical_grid(tuple(spec["grid"]))))
 
     def start(self, spec: Spec) -> State:
@@ -69,7 +68,7 @@ class MiniSudoku(Family):
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
         _, row, *digits = move.action
-        old, letter = _rows(before)[row - 1], _letter(phrases, row)
+        old, letter = rows_of(before)[row - 1], _letter(phrases, row)
         told = {"rows": render_grid(phrases, before), "row": letter, "cells": render_row(old)}
         return StepTexts(
             phrases.render("next_step", depth=depth, **told, digits=render_row(digits)),
@@ -83,12 +82,16 @@ class MiniSudoku(Family):
         after = _read_summary(phrases, texts.summary)
         verdict, sound = _read_verification(phrases, texts.verification, after)
         if action and before:
-            there = _rows(before)[action[1] - 1]
+            there = rows_of(before)[action[1] - 1]
             lacking = _render_lacking(phrases, action[1], there)
             sound = sound and old == there and texts.understanding.strip() == lacking
         return StepReading(depth, action, before, after, verdict, sound)
 
-    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
+    def num_wordings(self, language: str) -> int:
+        return len(load_phrases(self.name, language).questions)
+
+    def question(self, spec: Spec, language: str, wording: int) -> str:
+        phrases = load_phrases(self.name, language)
         rows, grid = render_grid(phrases, spec["grid"]), _render_plain(spec["grid"])
         return phrases.questions[wording].format(rows=rows, grid=grid)
 
@@ -112,19 +115,18 @@ class MiniSudoku(Family):
     def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
         return render_grid(phrases, branch[-1][1].state)
 
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
-        grid = _read_grid(_unlabelled(phrases, answer.strip().replace("\n", " / ")))
-        if grid is None or grid not in _full_grids():
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        phrases = load_phrases(self.name, problem.language)
+        return grade_of(self.check(problem.spec, phrases, answer))
+
+    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool | None:
+        """Whether `answer` is the full grid; None if it is no grid."""
+        grid = read_grid(phrases, answer.strip().replace("\n", " / "))
+        if grid is None:
+            return None
+        if grid not in _full_grids():
             return False
         return all(given in (0, cell) for given, cell in zip(spec["grid"], grid, strict=True))
-
-    def from_reasoning_gym(self, metadata: dict[str, Any]) -> Spec | None:
-        grid = [cell for row in metadata["puzzle"] for cell in row]
-        return {"grid": grid} if 0 in grid and _fitting(grid).bit_count() == 1 else None
-
-    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
-        grid = _read_grid(_unlabelled(phrases, answer.strip()))
-        return "\n".join(map(render_row, _rows(grid))) if grid else ""
 
 
 def verification(phrases: Phrases, grid: State) -> str:
@@ -147,7 +149,8 @@ def verification(phrases: Phrases, grid: State) -> str:
     )
 
 
-def _rows(grid: Sequence[int]) -> list[Row]:
+def rows_of(grid: Sequence[int]) -> list[Row]:
+    """The four rows."""
     return [tuple(grid[i : i + 4]) for i in range(0, 16, 4)]
 
 
@@ -190,11 +193,16 @@ def _fitting(grid: Sequence[int]) -> int:
     return left
 
 
+def num_solutions(grid: Sequence[int]) -> int:
+    """How many full grids agree with `grid`."""
+    return _fitting(grid).bit_count()
+
+
 def _require_one_solution(grid: Sequence[int]) -> None:
     """Raises UserError where the grid is full, or has no solution or several."""
     if 0 not in grid:
         raise UserError("the grid has no empty cell", "write _ for each cell to fill")
-    solutions = _fitting(grid).bit_count()
+    solutions = num_solutions(grid)
     if solutions != 1:
         hint = "give more digits" if solutions else "look for a digit twice in a row, column or box"
         raise UserError(f"the grid has {solutions or 'no'} solutions, not one", hint)
@@ -220,7 +228,7 @@ def _clash(state: State) -> Clash | None:
 def _moves(state: State) -> tuple[Move, ...]:
     if 0 not in state or _clash(state) is not None:
         return ()
-    rows = _rows(state)
+    rows = rows_of(state)
     open_rows = [i for i in range(4) if 0 in rows[i]]
     nearly_full = [i for i in open_rows if rows[i].count(0) <= _FEW]
     return tuple(
@@ -245,7 +253,7 @@ def _letter(phrases: Phrases, number: int) -> str:
 
 def _open_rows(phrases: Phrases, state: State) -> str:
     """The letters of the rows with a gap: `A C D`."""
-    return " ".join(_letter(phrases, n) for n, row in enumerate(_rows(state), 1) if 0 in row)
+    return " ".join(_letter(phrases, n) for n, row in enumerate(rows_of(state), 1) if 0 in row)
 
 
 def render_row(row: Sequence[int]) -> str:
@@ -255,12 +263,12 @@ def render_row(row: Sequence[int]) -> str:
 
 def render_grid(phrases: Phrases, grid: Sequence[int]) -> str:
     """`A 1 _ 3 4 / B ...`."""
-    rows = enumerate(_rows(grid), 1)
+    rows = enumerate(rows_of(grid), 1)
     return " / ".join(f"{_letter(phrases, number)} {render_row(row)}" for number, row in rows)
 
 
 def _render_plain(grid: Sequence[int]) -> str:
-    return " / ".join(map(render_row, _rows(grid)))
+    return " / ".join(map(render_row, rows_of(grid)))
 
 
 def _find_grid(phrases: Phrases, text: str) -> str:
@@ -280,6 +288,11 @@ def _unlabelled(phrases: Phrases, text: str) -> str:
         "".join(rf"{letter} +([^A-Za-z]*)" for letter in letters), text, re.IGNORECASE
     )
     return "".join(found.groups()) if found else text
+
+
+def read_grid(phrases: Phrases, text: str) -> State | None:
+    """The 16 cells of a grid with or without row letters; None if `text` is no grid."""
+    return _read_grid(_unlabelled(phrases, text))
 
 
 def _read_row(text: str) -> Row | None:
@@ -337,4 +350,4 @@ def _read_verification(
     return verdict, text.strip() == verification(phrases, after)
 
 
-FAMILY = MiniSudoku()
+TASK = Task.of_family(MiniSudoku())

@@ -1,4 +1,4 @@
-"""Wording as data: templates from text/<language>.toml, rendered to text and read back.
+"""Wording as data: templates from wording/<language>/<task>.toml, rendered to text and parsed.
 
 (phrase name, fields) <-> text
 
@@ -14,12 +14,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from steiner.types import UserError, Verdict
 
 _VERDICTS = {"dead": Verdict.DEAD, "open": Verdict.OPEN, "goal": Verdict.GOAL}
 """In this order: a family's `goal` may be where its `dead` begins."""
+_WORDING = resources.files("steiner.tasks") / "wording"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -80,29 +82,32 @@ class Phrases:
         return None
 
 
-@cache
-def load_phrases(family: str, language: str = "en") -> Phrases:
-    """The phrases of `family` in `language`. Raises UserError where there are none."""
-    table = _load_language(language)
-    if family not in table:
-        raise UserError(
-            f"no wording for family '{family}' in language '{language}'",
-            f"add a [{family}] table to steiner/tasks/wording/{language}.toml",
-        )
-    return Phrases(family, language, table[family])
+def has_phrases(task: str, language: str) -> bool:
+    """Whether `task` has a wording in `language`."""
+    return _wording_file(task, language).is_file()
 
 
 @cache
-def _load_language(language: str) -> dict[str, Any]:
-    file = resources.files("steiner.tasks") / "wording" / f"{language}.toml"
+def load_phrases(task: str, language: str = "en") -> Phrases:
+    """The phrases of `task` in `language`. Raises UserError if there are none."""
+    file = _wording_file(task, language)
     if not file.is_file():
-        known = sorted(
-            entry.name.removesuffix(".toml")
-            for entry in (resources.files("steiner.tasks") / "wording").iterdir()
-            if entry.name.endswith(".toml")
-        )
-        raise UserError(f"no language '{language}'", f"one of: {', '.join(known)}")
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+        raise _missing_wording(task, language)
+    return Phrases(task, language, tomllib.loads(file.read_text(encoding="utf-8")))
+
+
+def _wording_file(task: str, language: str) -> Traversable:
+    return _WORDING / language / f"{task}.toml"
+
+
+def _missing_wording(task: str, language: str) -> UserError:
+    languages = sorted(entry.name for entry in _WORDING.iterdir() if entry.is_dir())
+    if language not in languages:
+        return UserError(f"no language '{language}'", f"one of: {', '.join(languages)}")
+    return UserError(
+        f"no wording for task '{task}' in language '{language}'",
+        f"add steiner/tasks/wording/{language}/{task}.toml",
+    )
 
 
 @cache

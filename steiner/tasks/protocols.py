@@ -1,27 +1,41 @@
-"""What a problem family is: a generator, its legal moves, a strict checker, and its wording.
+"""Protocols of a task: small interfaces, and the Task that puts their implementations together.
 
-random stream, level -> Spec -> states and moves -> step texts, question, answer
+random stream, level -> Spec -> states and moves -> step texts, question, answer, grade
 
-A new family is one new module in this package that ends in `FAMILY = ...`, one table in
-text/<language>.toml, and one test; `problems.families()` finds it by itself.
+A generator and a grader make a task: it can be evaluated, and trained with outcome reward. Exact
+DAGs, exact step rewards and search paths need a state space, a step writer and a step reader.
+All methods are pure functions of their arguments.
 """
 
 from __future__ import annotations
 
 import random
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from steiner.tasks.phrases import Phrases
-from steiner.types import Action, Spec, State, StepTexts, Verdict
+from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
+
+T = TypeVar("T")
+
+
+class Grade(StrEnum):
+    """A grader's result for one answer."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNREADABLE = "unreadable"
+    """The answer is not in a form that the grader can read; it scores 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A legal move from some state, and the state that it leads to.
+    """A legal move from a state, and the state it leads to.
 
-    certain: what it claims follows from the state, so that no other move mends it if it fails.
+    `certain` marks a move that follows from the state: if the state after it is dead, no other move
+    from the same state helps.
     """
 
     action: Action
@@ -31,11 +45,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class StepReading:
-    """What a step's four texts say, as read back from them; None where a text is unreadable.
+    """A step's four texts, parsed; a field is None if its text is unreadable.
 
     `depth`, `before` and `action` come from next_step, `after` from summary, `verdict` from
-    verification. `sound` is False where a text states a fact that is false beside these: a sum, a
-    clash, or the understanding of what follows from `before` and `action`.
+    verification. `sound` is False if a text states something false given the others: a wrong sum,
+    a missed contradiction, or a wrong understanding of `before` and `action`.
     """
 
     depth: int | None
@@ -46,69 +60,131 @@ class StepReading:
     sound: bool = True
 
 
-class Family(ABC):
-    """One kind of problem. All methods are pure functions of their arguments."""
+class ProblemGenerator(Protocol):
+    """Generates problems and words their questions."""
 
-    name: str
     levels: range
     """Difficulty levels that `generate` takes, easiest first."""
 
-    @abstractmethod
     def generate(self, rng: random.Random, level: int) -> Spec:
         """A problem that has a solution."""
 
-    @abstractmethod
-    def identity(self, spec: Spec) -> str:
-        """A canonical text of the problem: equal for problems that differ in wording only."""
+    def canonical_text(self, spec: Spec) -> str:
+        """A text that is equal for isomorphic problems and differs for others; it decides the
+        problem's key."""
 
-    @abstractmethod
+    def num_wordings(self, language: str) -> int:
+        """How many wordings the question has in `language`; of several, the last is kept out of
+        training. Raises UserError if there are none."""
+
+    def question(self, spec: Spec, language: str, wording: int) -> str:
+        """The question in wording number `wording`."""
+
+
+class Grader(Protocol):
+    """Grades answers strictly: no credit for parts, echoes or lists of candidates."""
+
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        """The grade of `answer`."""
+
+
+class StateSpace(Protocol):
+    """The search space of a problem."""
+
     def start(self, spec: Spec) -> State:
         """The state that the question describes."""
 
-    @abstractmethod
     def moves(self, spec: Spec, state: State) -> Sequence[Move]:
-        """Legal moves, in a fixed order; none from a goal or from a visible dead end."""
+        """Legal moves in a fixed order; none from a goal or from a visible dead end."""
 
-    @abstractmethod
     def verdict(self, spec: Spec, state: State) -> Verdict:
-        """What can be seen of a state without searching on."""
+        """The status of a state that can be seen without further search."""
 
-    @abstractmethod
+
+class StepWriter(Protocol):
+    """Words steps and answers."""
+
     def step_texts(
         self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
     ) -> StepTexts:
         """The four texts of the step at `depth` (from 1) that takes `move` in state `before`."""
 
-    @abstractmethod
-    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
-        """The inverse of `step_texts`, for texts that a model wrote."""
-
-    @abstractmethod
-    def question(self, spec: Spec, phrases: Phrases, wording: int) -> str:
-        """The question in wording number `wording` of `phrases.questions`."""
-
-    @abstractmethod
-    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
-        """The problem that a question typed by hand poses; None where it is none of this family.
-
-        Raises UserError where the question is of this family but cannot be posed (numbers out of
-        range, a broken grid).
-        """
-
-    @abstractmethod
     def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
         """The answer at the end of `branch`: (state before, move) from the start to a goal."""
 
-    @abstractmethod
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool:
-        """True where `answer` solves the problem, and nothing else stands in it."""
 
-    @abstractmethod
-    def from_reasoning_gym(self, metadata: dict[str, object]) -> Spec | None:
-        """The Spec of an item of reasoning-gym's data set of the same name, by its metadata;
-        None where it lies outside what this family can pose."""
+class StepReader(Protocol):
+    """Parses steps that a model wrote: the inverse of a StepWriter."""
 
-    @abstractmethod
-    def to_reasoning_gym(self, spec: Spec, phrases: Phrases, answer: str) -> str:
-        """`answer` in the notation that reasoning-gym's scorer of the same name reads; the empty
-        string where it cannot be read. Only the notation changes: nothing is corrected."""
+    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+        """The content of a step's texts."""
+
+
+class Recognizer(Protocol):
+    """Recognizes questions that people type."""
+
+    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+        """The problem that `text` states; None if it is none of this task.
+
+        Raises UserError if the question is of this task but cannot be solved as typed (numbers out
+        of range, a broken grid).
+        """
+
+
+class PuzzleFamily(
+    ProblemGenerator, Grader, StateSpace, StepWriter, StepReader, Recognizer, Protocol
+):
+    """All of the protocols in one object, as the built-in families implement them."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One kind of problem. Only `generator` and `grader` are required."""
+
+    name: str
+    generator: ProblemGenerator
+    grader: Grader
+    state_space: StateSpace | None = None
+    step_writer: StepWriter | None = None
+    step_reader: StepReader | None = None
+    recognizer: Recognizer | None = None
+
+    @classmethod
+    def of_family(cls, family: PuzzleFamily) -> Task:
+        """The Task of an object that implements every protocol."""
+        return cls(family.name, family, family, family, family, family, family)
+
+    @property
+    def has_exact_dags(self) -> bool:
+        """True if a solver can build DAGs, word search paths and read steps back."""
+        return None not in (self.state_space, self.step_writer, self.step_reader)
+
+    def require_state_space(self) -> StateSpace:
+        """The state space. Raises UserError if the task has none."""
+        return _required(self.name, "state space", self.state_space)
+
+    def require_step_writer(self) -> StepWriter:
+        """The step writer. Raises UserError if the task has none."""
+        return _required(self.name, "step writer", self.step_writer)
+
+    def require_step_reader(self) -> StepReader:
+        """The step reader. Raises UserError if the task has none."""
+        return _required(self.name, "step reader", self.step_reader)
+
+
+def _required(name: str, part: str, found: T | None) -> T:
+    if found is None:
+        raise UserError(
+            f"task '{name}' has no {part}, so it has no exact DAGs, search paths or step rewards",
+            "evaluate it, or train it with outcome reward only (rl.step_reward_weight=0)",
+        )
+    return found
+
+
+def grade_of(right: bool | None) -> Grade:
+    """RIGHT or WRONG; UNREADABLE for None."""
+    if right is None:
+        return Grade.UNREADABLE
+    return Grade.RIGHT if right else Grade.WRONG

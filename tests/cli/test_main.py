@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from steiner.cli.main import main as cli
+from steiner.cli import main as cli
 from steiner.files import locked
 from steiner.pipeline import runs as pipeline
 from steiner.types import RunError
@@ -59,9 +59,9 @@ def test_help_answers_at_once(tmp_path: Path) -> None:
     [
         (("run", "--set", "sft.token=3"), "unknown key 'sft.token'", "did you mean 'sft.tokens'?"),
         (("run", "--recipe", "tniy"), "unknown recipe 'tniy'", "did you mean 'tiny'?"),
-        (("synth", "--set", "problems.levels.jgus=1"), "unknown family 'jgus'", "'jugs'"),
-        (("run", "--set", "synth.in_order=['sudoku']"), "unknown family 'sudoku'", "'mini_sudoku'"),
-        (("run", "--set", "sft.shares.jgus=1"), "unknown family 'jgus'", "'jugs'"),
+        (("synth", "--set", "problems.levels.jgus=1"), "unknown task 'jgus'", "'jugs'"),
+        (("run", "--set", "synth.in_order=['sudoku']"), "unknown task 'sudoku'", "'mini_sudoku'"),
+        (("run", "--set", "sft.shares.jgus=1"), "unknown task 'jgus'", "'jugs'"),
         (("synth", "--set", "problems.levels.jugs=99"), "problems.levels.jugs is 99", "1 to "),
         (("run", "--set", "problems.levels={}"), "names no problem family", "[problems.levels]"),
         (("train", "sftt"), "unknown stage 'sftt'", "did you mean 'sft'?"),

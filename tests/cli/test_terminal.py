@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from steiner.cli.main import main as cli
+from steiner.cli import main as cli
 from steiner.cli.solve_options import find_model
 from steiner.cli.step_display import Display
 from steiner.cli.style import Style

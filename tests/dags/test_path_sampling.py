@@ -12,10 +12,10 @@ import pytest
 
 from steiner.dags.path_sampling import Walk, sample_paths, shortest_path
 from steiner.randomness import random_stream
-from steiner.tasks import families, family, load_phrases
+from steiner.tasks import load_phrases, task, tasks
 from steiner.types import Decision, ReasoningDag, SearchPath, Status, Step, UserError
 
-NAMES = sorted(families())
+NAMES = sorted(tasks())
 ANY = Walk(explore=0.6, turn_back=0.3, cut=0.3, max_steps=12, in_order=True)
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
@@ -120,7 +120,7 @@ def test_a_walk_is_marked_as_truncated_just_where_it_reaches_no_goal(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_answer_is_right_and_each_corruption_of_it_wrong(name: str, dags_of: DagsOf) -> None:
-    chosen, phrases = family(name), load_phrases(name)
+    chosen, phrases = task(name).generator, load_phrases(name)
     for _, path in sampled(dags_of(name), ANY, count=3):
         spec = path.problem.spec
         assert chosen.check(spec, phrases, path.answer)

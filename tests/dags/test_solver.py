@@ -11,11 +11,11 @@ import pytest
 
 from steiner.dags import solver as build
 from steiner.dags.solver import build_dag
-from steiner.tasks import families, family, pose, recognise
+from steiner.tasks import make_problem, recognise, task, tasks
 from steiner.types import ReasoningDag, Spec, State, Status, UserError, Verdict
 from tests.jug_rules import poured
 
-NAMES = sorted(families())
+NAMES = sorted(tasks())
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 
@@ -24,7 +24,7 @@ DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 def _reachable(dag: ReasoningDag) -> dict[State, set[State]]:
     """Each state with the states one move away, depth first."""
-    chosen, spec = family(dag.problem.family), dag.problem.spec
+    chosen, spec = task(dag.problem.family).generator, dag.problem.spec
     found: dict[State, set[State]] = {}
     stack = [chosen.start(spec)]
     while stack:
@@ -37,7 +37,7 @@ def _reachable(dag: ReasoningDag) -> dict[State, set[State]]:
 
 def _to_goal(dag: ReasoningDag, following: dict[State, set[State]]) -> Callable[[State], float]:
     """Fewest moves to a goal by plain recursion, infinite where there is no way."""
-    chosen, spec = family(dag.problem.family), dag.problem.spec
+    chosen, spec = task(dag.problem.family).generator, dag.problem.spec
 
     @cache
     def distance(state: State) -> float:
@@ -67,7 +67,7 @@ def test_measures_are_those_of_a_slow_reference(name: str, dags_of: DagsOf) -> N
         following = _reachable(dag)
         assert {node.state for node in dag.nodes} == set(following)
         assert len(dag.nodes) == len(following)  # equal states are one node
-        assert dag.nodes[0].state == family(name).start(dag.problem.spec)
+        assert dag.nodes[0].state == task(name).generator.start(dag.problem.spec)
         d_s, d_e = _from_start(dag.nodes[0].state, following), _to_goal(dag, following)
         for node in dag.nodes:
             before = [state for state, others in following.items() if node.state in others]
@@ -80,7 +80,7 @@ def test_measures_are_those_of_a_slow_reference(name: str, dags_of: DagsOf) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_edges_are_all_the_legal_moves(name: str, dags_of: DagsOf) -> None:
-    chosen = family(name)
+    chosen = task(name).generator
     for dag in dags_of(name):
         edges = {
             (dag.nodes[e.source].state, e.action, dag.nodes[e.target].state) for e in dag.edges
@@ -218,7 +218,7 @@ def test_nodes_are_dead_just_where_brute_force_finds_no_way(name: str, dags_of: 
     for dag in dags_of(name):
         leads_on = LEADS_ON[name](dag.problem.spec)
         for node in dag.nodes:
-            goal = family(name).verdict(dag.problem.spec, node.state) is Verdict.GOAL
+            goal = task(name).generator.verdict(dag.problem.spec, node.state) is Verdict.GOAL
             assert (node.status is Status.GOAL) == goal
             assert (node.status is Status.DEAD) == (not leads_on(node.state))
             statuses.add(node.status)
@@ -229,7 +229,7 @@ def test_nodes_are_dead_just_where_brute_force_finds_no_way(name: str, dags_of: 
 
 
 def test_problem_without_solution_is_told() -> None:
-    problem = pose("countdown", {"numbers": [1, 1, 1], "target": 50})
+    problem = make_problem("countdown", {"numbers": [1, 1, 1], "target": 50})
     with pytest.raises(UserError, match="this countdown problem has no solution"):
         build_dag(problem)
 

@@ -21,7 +21,7 @@ from steiner.dags.store import (
     state_from_json,
 )
 from steiner.randomness import random_stream
-from steiner.tasks import families, family, load_phrases
+from steiner.tasks import load_phrases, task, tasks
 from steiner.types import ReasoningDag, RunError, SearchPath, StepTexts
 
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
@@ -29,7 +29,7 @@ DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 @pytest.fixture(scope="module")
 def dags(dags_of: DagsOf) -> list[ReasoningDag]:
-    return [dag for name in families() for dag in dags_of(name)]
+    return [dag for name in tasks() for dag in dags_of(name)]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_dag_rows_hold_the_whole_dag(dags: list[ReasoningDag]) -> None:
 
 def test_a_node_has_the_texts_of_a_step_to_it(dags: list[ReasoningDag]) -> None:
     for dag, row in zip(dags, dag_table(dags).to_pylist(), strict=True):
-        chosen, phrases = family(dag.problem.family), load_phrases(dag.problem.family)
+        chosen, phrases = task(dag.problem.family).generator, load_phrases(dag.problem.family)
         texts = [tuple(told[part] for part in StepTexts.__slots__) for told in row["nodes"]]
         assert texts[0] == (None, None, None, None)  # no step leads to the start
         for node, told in zip(dag.nodes[1:], texts[1:], strict=True):

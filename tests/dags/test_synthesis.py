@@ -16,12 +16,12 @@ from steiner.dags.solver import build_dag
 from steiner.dags.store import read_paths, state_from_json
 from steiner.dags.synthesis import synthesise
 from steiner.recipe import ProblemsRecipe, Recipe, SynthRecipe
-from steiner.tasks import families, family, load_phrases
+from steiner.tasks import load_phrases, task, tasks
 from steiner.types import Split, UserError, split_of
 
 RECIPE = Recipe(
     name="test",
-    problems=ProblemsRecipe(levels=dict.fromkeys(families(), 1)),
+    problems=ProblemsRecipe(levels=dict.fromkeys(tasks(), 1)),
     synth=SynthRecipe(dags=42, paths=100, explore=0.6, cut=0.2, max_tokens=9999, workers=1),
 )
 
@@ -60,7 +60,7 @@ def test_manifest_counts_what_is_in_the_files(folder: FilePath) -> None:
         "steps": len(steps),
         "backtracks": sum(step["decision"] == "backtrack" for step in steps),
         "truncated": sum(path["truncated"] for path in paths),
-        **{f"paths: {name}": by_family[name] for name in families()},
+        **{f"paths: {name}": by_family[name] for name in tasks()},
     }
     assert (len(dags), len(paths)) == (42, 100)
     assert 0 < counts["truncated"] < 100
@@ -124,9 +124,9 @@ def test_paths_belong_to_the_dags_beside_them(folder: FilePath) -> None:
     for path in read_paths(folder / "paths.parquet"):
         problem, phrases = path.problem, load_phrases(path.problem.family)
         assert states[problem.key] == [node.state for node in build_dag(problem).nodes]
-        assert family(problem.family).check(problem.spec, phrases, path.answer)
+        assert task(problem.family).generator.check(problem.spec, phrases, path.answer)
         for step in path.steps:
-            reading = family(problem.family).read_step(problem.spec, phrases, step.texts)
+            reading = task(problem.family).generator.read_step(problem.spec, phrases, step.texts)
             assert step.node is not None
             assert reading.after == states[problem.key][step.node]
 

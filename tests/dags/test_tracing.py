@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from steiner.dags.path_sampling import Walk, sample_paths
 from steiner.dags.tracing import Tracer, trace
 from steiner.randomness import random_stream
-from steiner.tasks import families, family, load_phrases
+from steiner.tasks import load_phrases, task, tasks
 from steiner.types import Decision, ReasoningDag, SearchPath, Step, StepTexts
 
-NAMES = sorted(families())
+NAMES = sorted(tasks())
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 
@@ -46,7 +46,7 @@ def test_every_step_of_a_sampled_walk_is_legal_sound_and_its_own(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_texts_read_back_as_the_states_that_they_tell(name: str, dags_of: DagsOf) -> None:
-    chosen, phrases = family(name), load_phrases(name)
+    chosen, phrases = task(name).generator, load_phrases(name)
     for dag in dags_of(name):
         state = [node.state for node in dag.nodes]
         for path in _walks(dag, count=5):
@@ -97,7 +97,7 @@ def test_wrong_words_cost_just_what_they_say(name: str, dags_of: DagsOf) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_from_another_state_than_it_tells_is_unsound(name: str, dags_of: DagsOf) -> None:
     dag = dags_of(name)[0]
-    chosen, phrases, spec = family(name), load_phrases(name), dag.problem.spec
+    chosen, phrases, spec = task(name).generator, load_phrases(name), dag.problem.spec
     first = _long_walk(dag).steps[0]
     start = dag.nodes[0].state
     move = next(m for m in chosen.moves(spec, start) if m.state == dag.nodes[first.node].state)

@@ -8,12 +8,12 @@ import pytest
 from transformers import Qwen2Config
 
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
-from steiner.tasks import families, load_phrases
+from steiner.tasks import load_phrases, tasks
 
 
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
-    words = [text for name in families() for text in load_phrases(name).wording]
+    words = [text for name in tasks() for text in load_phrases(name).wording]
     tokenizer = train_tokenizer(words * 20, 700)
     add_reasoning_tokens(tokenizer)
     return Vocabulary.require(tokenizer)

@@ -21,7 +21,7 @@ from steiner.format.tokenizer import (
     train_tokenizer,
 )
 from steiner.models.small_qwen2 import SmallTokenizer
-from steiner.tasks import families, generate_problems
+from steiner.tasks import generate_problems, tasks
 from steiner.types import Message, Split, UserError
 
 SPECIAL = (*grammar.SPECIAL_TOKENS, PAD, TURN_START, TURN_END)
@@ -69,7 +69,7 @@ def test_a_dialogue_can_be_encoded_turn_by_turn(
     assert ids == _by_template(vocabulary.tokenizer, messages)
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", tasks())
 def test_questions_are_those_of_the_chat_template(vocabulary: Vocabulary, name: str) -> None:
     for problem in islice(generate_problems(name, 1, seed=0, split=Split.TRAIN), 5):
         messages = list(problem.messages)

@@ -19,7 +19,7 @@ from steiner.inference.search_tree import (
     title,
 )
 from steiner.randomness import random_stream
-from steiner.tasks import families, generate_problems
+from steiner.tasks import generate_problems, tasks
 from steiner.types import Decision, Split, Step, StepTexts
 
 PROCEED, BACKTRACK, END = Decision.PROCEED, Decision.BACKTRACK, Decision.END
@@ -69,7 +69,7 @@ def test_every_place_is_in_the_tree(walk: list[tuple[int | None, Decision]]) -> 
         before = decision
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", tasks())
 def test_tree_of_a_sampled_path_is_the_walk_that_was_sampled(name: str) -> None:
     problem = next(generate_problems(name, 1, seed=3, split=Split.TEST))
     walk = Walk(explore=0.6, cut=0.0)

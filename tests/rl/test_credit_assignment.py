@@ -19,7 +19,7 @@ from steiner.randomness import random_stream
 from steiner.recipe import EMBEDDED_BASE
 from steiner.rl.credit_assignment import Place, locate, token_advantages
 from steiner.rl.rewards import STEP_LIMIT, StepAdvantage
-from steiner.tasks import families, generate_problems
+from steiner.tasks import generate_problems, tasks
 from steiner.types import Rollout, SearchPath, Split, StopReason
 
 
@@ -32,7 +32,7 @@ def codec() -> Codec:
 
 def walk(name: str, seed: int) -> tuple[Tracer, SearchPath]:
     """A search with wrong turns through one of a few problems."""
-    level = families()[name].levels[0]
+    level = tasks()[name].generator.levels[0]
     problems = generate_problems(name, level, seed=3, split=Split.TRAIN)
     problem = next(islice(problems, seed % 5, None))
     tracer = Tracer(build_dag(problem))
@@ -56,7 +56,7 @@ def located(codec: Codec, tracer: Tracer, token_ids: list[int]) -> tuple[Place, 
     return locate(codec, tracer, tracer.trace(rollout.steps), rollout)
 
 
-walks = st.tuples(st.sampled_from(sorted(families())), st.integers(0, 200))
+walks = st.tuples(st.sampled_from(sorted(tasks())), st.integers(0, 200))
 
 
 @settings(max_examples=40)

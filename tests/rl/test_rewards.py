@@ -28,7 +28,7 @@ from steiner.rl.rewards import (
     step_rewards,
     term_weights,
 )
-from steiner.tasks import families, generate_problems, pose
+from steiner.tasks import generate_problems, make_problem, tasks
 from steiner.types import (
     Decision,
     Node,
@@ -55,7 +55,9 @@ NODES = (
     Node((4,), Status.GOAL, 1, 0, 2, 0),
     Node((5,), Status.LIVE, 1, 1, 1, 2),
 )
-DAG = ReasoningDag(pose("jugs", {"capacities": [3, 5], "target": 4, "max_moves": 6}), NODES, ())
+DAG = ReasoningDag(
+    make_problem("jugs", {"capacities": [3, 5], "target": 4, "max_moves": 6}), NODES, ()
+)
 
 # Phi with the default weights, D = 2:
 PHI = {
@@ -335,9 +337,9 @@ def test_steps_never_lift_a_wrong_rollout_over_a_right_one(group: list[Score]) -
         assert min(lowest_right) > max(highest_wrong)
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", tasks())
 def test_the_solver_earns_all_there_is(name: str) -> None:
-    level = families()[name].levels[0]
+    level = tasks()[name].generator.levels[0]
     for problem in islice(generate_problems(name, level, seed=1, split=Split.TRAIN), 5):
         dag = build_dag(problem)
         path = shortest_path(dag, random_stream("test", problem.key))

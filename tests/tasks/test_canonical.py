@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steiner.randomness import random_stream
-from steiner.tasks import families, generate_problems, pose
+from steiner.tasks import generate_problems, make_problem, tasks
 from steiner.tasks.canonical import canonical_claims, canonical_grid, canonical_jugs
 from steiner.tasks.knights_knaves_logic import KINDS, ordered, random_claim
 from steiner.types import Spec, Split
@@ -21,13 +21,13 @@ seeds = st.integers(0, 10**9)
 
 
 def key(name: str, spec: Spec) -> str:
-    return pose(name, spec).key
+    return make_problem(name, spec).key
 
 
 def a_problem(name: str, seed: int) -> tuple[random.Random, dict[str, Any]]:
     rng = random_stream("isomorphs", name, seed)
-    level = rng.choice(list(families()[name].levels))
-    return rng, dict(families()[name].generate(rng, level))
+    level = rng.choice(list(tasks()[name].generator.levels))
+    return rng, dict(tasks()[name].generator.generate(rng, level))
 
 
 @given(seeds)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from steiner.tasks import family, load_phrases
+from steiner.tasks import load_phrases, task
 from steiner.types import StepTexts, UserError, Verdict
 
-COUNTDOWN, PHRASES = family("countdown"), load_phrases("countdown")
+COUNTDOWN, PHRASES = task("countdown").generator, load_phrases("countdown")
 SPEC = {"numbers": [8, 3, 1], "target": 24}
 
 

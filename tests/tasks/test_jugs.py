@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steiner.tasks import family, load_phrases
+from steiner.tasks import load_phrases, task
 from steiner.types import StepTexts, UserError, Verdict
 from tests.jug_rules import poured
 
-JUGS, PHRASES = family("jugs"), load_phrases("jugs")
+JUGS, PHRASES = task("jugs").generator, load_phrases("jugs")
 SPEC = {"capacities": [3, 5], "target": 4, "max_moves": 6}
 ANSWER = "fill B, pour B into A, empty A, pour B into A, fill B, pour B into A"
 
@@ -92,7 +92,7 @@ def test_moves_that_waste_water_are_legal_in_an_answer() -> None:
 
 
 def test_identity_does_not_depend_on_the_order_of_jugs() -> None:
-    assert JUGS.identity(SPEC) == JUGS.identity({**SPEC, "capacities": [5, 3]})
+    assert JUGS.canonical_text(SPEC) == JUGS.canonical_text({**SPEC, "capacities": [5, 3]})
 
 
 def test_names_of_jugs_may_be_left_out() -> None:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from steiner.tasks import family, load_phrases
+from steiner.tasks import load_phrases, task
 from steiner.types import StepTexts, UserError, Verdict
 
-SUDOKU, PHRASES = family("mini_sudoku"), load_phrases("mini_sudoku")
+SUDOKU, PHRASES = task("mini_sudoku").generator, load_phrases("mini_sudoku")
 GRID = [1, 0, 3, 0, 0, 4, 0, 2, 2, 0, 4, 0, 0, 3, 0, 1]
 SPEC = {"grid": GRID}
 ANSWER = "1 2 3 4 / 3 4 1 2 / 2 1 4 3 / 4 3 2 1"

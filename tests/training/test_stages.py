@@ -25,7 +25,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRecipe
-from steiner.tasks import families, generate_problems
+from steiner.tasks import generate_problems, tasks
 from steiner.training import cpt, sft
 from steiner.training.cpt import grow_embeddings
 from steiner.training.losses import perplexity
@@ -40,7 +40,7 @@ HELD_OUT = PackedRows(
 
 def _paths() -> Iterator[SearchPath]:
     rng = random_stream("test stages")
-    for name in families():
+    for name in tasks():
         for problem in islice(generate_problems(name, 1, seed=0, split=Split.TRAIN), 3):
             yield from sample_paths(build_dag(problem), 5, Walk(explore=0.8, cut=0.3), rng)
 
@@ -60,7 +60,7 @@ def recipe(make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: 
     common: dict[str, Any] = {"batch_tokens": 1024, "precision": "fp32", "report_to": "none"}
     return Recipe(
         name="test",
-        problems=ProblemsRecipe(dict.fromkeys(families(), 1)),
+        problems=ProblemsRecipe(dict.fromkeys(tasks(), 1)),
         base=BaseRecipe(model=str(folder)),
         cpt=CptRecipe(tokens=6000, ordinary_fraction=0.3, **common),
         sft=SftRecipe(tokens=6000, wrong_turn_loss=0.25, answer_loss=2.0, **common),
@@ -125,7 +125,7 @@ def _check_cpt(sequences: list[TokenSequence], recipe: Recipe, old_size: int) ->
     assert num_ordinary == 6000 * 0.3 // ROW_TOKENS * ROW_TOKENS  # whole rows
     num_reasoning = sum(len(sequence.token_ids) for sequence in sequences) - num_ordinary
     longest = max(len(sequence.token_ids) for sequence in sequences)
-    assert 6000 * 0.7 <= num_reasoning < 6000 * 0.7 + len(families()) * longest
+    assert 6000 * 0.7 <= num_reasoning < 6000 * 0.7 + len(tasks()) * longest
 
 
 def _check_sft(sequences: list[TokenSequence], run_dir: Path, vocabulary: Vocabulary) -> None:
@@ -146,7 +146,7 @@ def _check_sft(sequences: list[TokenSequence], run_dir: Path, vocabulary: Vocabu
     assert weights == {0.0, 0.25, 1.0, 2.0}
     total = sum(len(sequence.token_ids) for sequence in sequences)
     longest = max(len(sequence.token_ids) for sequence in sequences)
-    assert 6000 <= total < 6000 + len(families()) * longest
+    assert 6000 <= total < 6000 + len(tasks()) * longest
 
 
 def test_sft_of_a_model_without_the_tokens_is_refused(recipe: Recipe, run_dir: Path) -> None:

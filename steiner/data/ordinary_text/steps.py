@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from steiner.data.ordinary_text.jugs import render_jugs
 from steiner.data.ordinary_text.lessons import Fact, Lesson, join
 from steiner.data.ordinary_text.train_problems import random_step, train_problem
-from steiner.tasks import Move, family, load_phrases
+from steiner.tasks import Move, load_phrases, task
 from steiner.tasks.knights_knaves import render_state
 from steiner.tasks.mini_sudoku import render_grid
 from steiner.types import Problem, State, StepTexts
@@ -46,15 +46,15 @@ def alternatives(rng: random.Random, problem: Problem) -> list[Fact]:
     if step is None:
         return []
     depth, before, _ = step
-    moves = list(family(problem.family).moves(problem.spec, before))
+    moves = list(task(problem.family).require_state_space().moves(problem.spec, before))
     chosen = rng.sample(moves, min(len(moves), rng.randint(2, 8)))
     told = [_texts(problem, depth, before, move) for move in chosen]
     return [(f"{texts.next_step}.", texts.understanding) for texts in told]
 
 
 def _texts(problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
-    phrases = load_phrases(problem.family)
-    return family(problem.family).step_texts(problem.spec, phrases, depth, before, move)
+    writer, phrases = task(problem.family).require_step_writer(), load_phrases(problem.family)
+    return writer.step_texts(problem.spec, phrases, depth, before, move)
 
 
 def _state(problem: Problem, state: State) -> str:

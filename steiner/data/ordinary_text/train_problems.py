@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 
-from steiner.tasks import Move, family, load_phrases, pose
-from steiner.types import Problem, Spec, Split, State, problem_key, split_of
+from steiner.tasks import Move, make_problem, problem_key_of, task
+from steiner.types import Problem, Spec, Split, State, split_of
 
 _WALKS = 20
 """Most walks in search of a step: of a nearly full grid every next one may be a held-out puzzle."""
@@ -17,29 +17,30 @@ _WALKS = 20
 def train_problem(rng: random.Random, name: str) -> Problem:
     """A problem of any level, the lower the likelier, in a training wording; the same one may
     come again."""
-    chosen, last = family(name), len(load_phrases(name).questions) - 1
-    levels = list(chosen.levels)
+    generator = task(name).generator
+    last = generator.num_wordings("en") - 1
+    levels = list(generator.levels)
     while True:
         (level,) = rng.choices(levels, [1 / level for level in levels])
-        spec = chosen.generate(rng, level)
+        spec = generator.generate(rng, level)
         if is_train(name, spec):
-            return pose(name, spec, level=level, wording=rng.randrange(last))
+            return make_problem(name, spec, level=level, wording=rng.randrange(last))
 
 
 def is_train(name: str, spec: Spec) -> bool:
     """Whether the problem of that content belongs to the training split."""
-    return split_of(problem_key(name, family(name).identity(spec))) is Split.TRAIN
+    return split_of(problem_key_of(name, spec)) is Split.TRAIN
 
 
 def random_step(rng: random.Random, problem: Problem) -> tuple[int, State, Move] | None:
     """A random legal step: its depth, the state before, the move. Neither state is, taken as a
     question of its own, a problem kept out of training; None where no step was found that may be
     shown so."""
-    chosen = family(problem.family)
+    space = task(problem.family).require_state_space()
     for _ in range(_WALKS):
-        state = chosen.start(problem.spec)
+        state = space.start(problem.spec)
         walk: list[tuple[int, State, Move]] = []
-        while moves := chosen.moves(problem.spec, state):
+        while moves := space.moves(problem.spec, state):
             move = rng.choice(moves)
             walk.append((len(walk) + 1, state, move))
             state = move.state

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from steiner.evaluation.suites import Suite, Task, problems_of, side_count
 from steiner.recipe import Recipe
-from steiner.tasks import load_phrases, pose
+from steiner.tasks import make_problem, task
 from steiner.types import Problem, Split
 
 
@@ -25,8 +25,8 @@ class Wording(Suite):
 
 
 def _reworded(problem: Problem) -> Problem:
-    last = len(load_phrases(problem.family, problem.language).questions) - 1
-    return pose(
+    last = task(problem.family).generator.num_wordings(problem.language) - 1
+    return make_problem(
         problem.family,
         problem.spec,
         level=problem.level,
