@@ -223,6 +223,8 @@ class StopReason(StrEnum):
     """The model closed its turn."""
     LENGTH = "length"
     """max_tokens ran out."""
+    REPETITION = "repetition"
+    """The completion repeated itself and was stopped; it has no answer."""
     CANCELLED = "cancelled"
     """The caller stopped it."""
 
@@ -259,6 +261,9 @@ class Rollout:
     """[start, stop) of the answer's tokens; None where no answer was begun."""
     forced: tuple[bool, ...] = ()
     """(T,) True where grammar and budget allowed exactly one token: the model chose nothing."""
+    top_logprobs: tuple[tuple[tuple[int, float], ...], ...] = ()
+    """(T,) the likeliest (token id, log-probability) pairs at each position, likeliest first, as
+    many as the request asked for; empty if it asked for none."""
 
     @property
     def step_index(self) -> tuple[int, ...]:

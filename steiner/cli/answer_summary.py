@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from steiner.cli.style import Style
-from steiner.inference.answer import Answer
+from steiner.inference.answer import STOP_NOTES, Answer
 from steiner.inference.search_tree import draw, legend, one_line
-from steiner.types import StopReason
 
 _HEADING_WIDTH = 9
 
@@ -71,6 +70,6 @@ def _counts(answer: Answer, style: Style) -> str:
         counted(answer.tree.num_backtracks, "backtrack"),
         f"tokens: {tokens}",
     ]
-    if answer.stop_reason is StopReason.LENGTH:
-        parts.append("cut short by max_tokens")
+    if note := STOP_NOTES.get(answer.stop_reason):
+        parts.append(note)
     return style.dot.join(parts)

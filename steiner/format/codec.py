@@ -101,6 +101,7 @@ class Codec:
         logprobs: Sequence[float],
         stop_reason: StopReason,
         forced: Sequence[bool] = (),
+        top_logprobs: Sequence[tuple[tuple[int, float], ...]] = (),
     ) -> Rollout:
         """The Rollout of a completion: its steps as far as the grammar holds, and its answer.
 
@@ -130,6 +131,7 @@ class Codec:
             spans=parsed.spans,
             answer_span=parsed.answer,
             forced=tuple(forced),
+            top_logprobs=tuple(top_logprobs),
         )
 
     def _texts(self, components: Sequence[Sequence[int]]) -> StepTexts:

@@ -16,6 +16,13 @@ from steiner.inference.voting import Vote, mean_logprob, tally
 from steiner.tasks import Grade, grade, recognise
 from steiner.types import Message, Problem, Rollout, Step, StopReason
 
+STOP_NOTES = {
+    StopReason.LENGTH: "cut short by max_tokens",
+    StopReason.REPETITION: "the search repeated itself and was stopped",
+    StopReason.CANCELLED: "stopped by the caller",
+}
+"""The words that every display uses for a search that did not end by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

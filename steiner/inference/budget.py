@@ -31,6 +31,12 @@ ANSWER_RESERVE = 96
 OPENING = (grammar.START, grammar.STEP_START, "<|reasoning_step_name_start|>")
 """The tokens every reasoning begins with, each the only one allowed."""
 
+
+def opening_ids(vocabulary: Vocabulary) -> list[int]:
+    """Token ids of the OPENING."""
+    return [vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(token)] for token in OPENING]
+
+
 _NUM_STATES = len(GrammarState)
 _UNLIMITED = 2**31 - 1
 _COMPONENTS = (
@@ -51,6 +57,9 @@ class Budget:
     max_steps: int | None = None
     max_tokens: int = 2048
     """Tokens of the whole completion: reasoning, answer and the closing token."""
+    max_reasoning_tokens: int | None = None
+    """Tokens of the reasoning, from its first special token to its last. Once they are spent, only
+    tokens that close the reasoning are allowed; the answer is free."""
 
     def __post_init__(self) -> None:
         if self.min_steps < 0:
@@ -65,6 +74,12 @@ class Budget:
                 f"max_tokens is {self.max_tokens}",
                 f"the format alone takes {shortest_completion()} tokens",
             )
+        most = self.max_reasoning_tokens
+        if most is not None and most < shortest_reasoning():
+            raise UserError(
+                f"max_reasoning_tokens is {most}",
+                f"the shortest reasoning takes {shortest_reasoning()} tokens",
+            )
 
     @property
     def reserve(self) -> int:
@@ -75,6 +90,11 @@ class Budget:
 def shortest_completion() -> int:
     """Tokens of one empty step, an empty answer and the close."""
     return _shortest_close()[GrammarState.BEGIN]
+
+
+def shortest_reasoning() -> int:
+    """Tokens of a reasoning of one empty step."""
+    return shortest_completion() - 1
 
 
 @cache
@@ -105,7 +125,7 @@ class Limits:
         self._mode_B = torch.zeros(0, dtype=torch.int64, device=device)
         self._tables = _StateTables(device)
         # One matrix, so that a row moves by one copy.
-        self._fields = torch.zeros(9, max_batch, dtype=torch.int64, device=device)
+        self._fields = torch.zeros(10, max_batch, dtype=torch.int64, device=device)
         self._device = device
 
     def begin(self, row: int, budget: Budget, *, reasoning: bool) -> None:
@@ -113,6 +133,7 @@ class Limits:
         state = GrammarState.NAME if reasoning else GrammarState.ANSWER
         spent = len(OPENING) if reasoning else 0
         max_steps = _UNLIMITED if budget.max_steps is None else budget.max_steps
+        max_reasoning = budget.max_reasoning_tokens
         self._fields[:, row] = torch.tensor(
             [
                 state,
@@ -124,6 +145,7 @@ class Limits:
                 max_steps,
                 budget.reserve,
                 0,
+                _UNLIMITED if max_reasoning is None else max_reasoning,
             ],
             device=self._device,
         )
@@ -142,11 +164,15 @@ class Limits:
 
     def mask(self, rows: int) -> torch.Tensor:
         """What is added to the logits of the first rows: 0 where allowed, else -inf; (B, V)."""
-        state, _, left, steps, run, min_steps, max_steps, reserve, cut = self._fields[:, :rows]
+        state, spent, left, steps, run, min_steps, max_steps, reserve, cut, max_reasoning = (
+            self._fields[:, :rows]
+        )
         tables = self._tables
         late = left < tables.delay_cost[state] + tables.delay_reserve[state] * reserve
+        reasoned = max_reasoning - spent < tables.reasoning_cost[state]
         deciding = state == GrammarState.DECISION
-        onward = late | (run >= tables.max_run[state]) | (deciding & (steps >= max_steps))
+        onward = late | reasoned | (run >= tables.max_run[state])
+        onward |= deciding & (steps >= max_steps)
         stay = deciding & (steps < min_steps) & ~onward
         cut |= late
         self._mode_B = state + _NUM_STATES * (onward * _ONWARD + stay * _STAY)
@@ -176,18 +202,22 @@ class _StateTables:
     def __init__(self, device: torch.device) -> None:
         close = _shortest_close()
         delay_cost, delay_reserve = [0] * _NUM_STATES, [0] * _NUM_STATES
+        reasoning_cost = [-_UNLIMITED] * _NUM_STATES
         max_run = [_UNLIMITED] * _NUM_STATES
         for state in (*_COMPONENTS, GrammarState.ANSWER):
             delay_cost[state] = 1 + close[state]
         delay_cost[GrammarState.DECISION] = 1 + close[GrammarState.STEP]
         for state in (*_COMPONENTS, GrammarState.DECISION):
             delay_reserve[state] = 1
+            reasoning_cost[state] = delay_cost[state] - 1  # without the token that closes the turn
         for state in _COMPONENTS:
             max_run[state] = MAX_COMPONENT_TOKENS
         self.delay_cost = torch.tensor(delay_cost, device=device)
         """Tokens that must be left for a choice that brings the close no nearer; 0: no choice."""
         self.delay_reserve = torch.tensor(delay_reserve, device=device)
         """1 where the answer's reserve counts as well."""
+        self.reasoning_cost = torch.tensor(reasoning_cost, device=device)
+        """The same as `delay_cost`, counted to the end of the reasoning."""
         self.max_run = torch.tensor(max_run, device=device)
         self.transitions = torch.tensor(TRANSITIONS, device=device).flatten()
 

@@ -5,8 +5,6 @@ model -> Decoder, and the KVCache that it works on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -43,16 +41,3 @@ def decoder_for(model: PreTrainedModel, max_batch: int, max_length: int) -> tupl
 
     cache = KVCache(max_batch, model.device)
     return HFDecoder(model, cache), cache
-
-
-@contextmanager
-def evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """The model in evaluation mode (no dropout) for a while."""
-    training = model.training
-    if training:
-        model.eval()
-    try:
-        yield
-    finally:
-        if training:
-            model.train()

@@ -13,20 +13,21 @@ also while it is being trained (`refresh`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from collections.abc import Sequence as Seq
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from steiner.format import grammar
 from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.budget import OPENING, Budget, Limits
-from steiner.inference.decoder import decoder_for, evaluating
+from steiner.inference.budget import Limits, opening_ids
+from steiner.inference.decoder import decoder_for
 from steiner.inference.kv_cache import PromptBatch
-from steiner.inference.sampling import Sampler, Sampling
+from steiner.inference.request import PartialRollout
+from steiner.inference.request import Request as Request
+from steiner.inference.sampling import Sampler, top_logprobs
+from steiner.models.evaluation_mode import evaluating
 from steiner.types import Rollout, StopReason, UserError
 
 if TYPE_CHECKING:
@@ -39,19 +40,8 @@ _JOIN_FRACTION = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What to complete, and within what limits."""
-
-    prompt_ids: tuple[int, ...]
-    budget: Budget = field(default_factory=Budget)
-    sampling: Sampling = field(default_factory=Sampling)
-    reasoning: bool = True
-    """False for a direct answer: text and the closing token only; steps of the budget are moot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What one step did to one request."""
+class RequestDelta:
+    """What one step added to one request."""
 
     ticket: int
     token_ids: tuple[int, ...]
@@ -62,14 +52,15 @@ class Event:
 
 @dataclass(slots=True)
 class _Row:
-    """A request and what it has written."""
+    """A request that waits or runs, and its tokens."""
 
     ticket: int
-    request: Request
-    token_ids: list[int]
-    logprobs: list[float]
-    forced: list[bool]
+    written: PartialRollout
     num_reported: int = 0
+
+    @property
+    def request(self) -> Request:
+        return self.written.request
 
 
 _Finished = list[tuple[_Row, Rollout]]
@@ -93,8 +84,7 @@ class Engine:
         self._model = model
         self._vocabulary = vocabulary
         self._codec = Codec(vocabulary)
-        special = dict(zip(grammar.SPECIAL_TOKENS, vocabulary.special_ids, strict=True))
-        self._opening = [special[token] for token in OPENING]
+        self._opening = opening_ids(vocabulary)
         self._rows: list[_Row] = []
         self._waiting: deque[_Row] = deque()
         self._num_tickets = 0
@@ -111,7 +101,7 @@ class Engine:
         self._next_B = torch.zeros(max_batch, dtype=torch.int64, device=device)
 
     def generate(
-        self, requests: Seq[Request], on_progress: Callable[[int], None] | None = None
+        self, requests: Sequence[Request], on_progress: Callable[[int], None] | None = None
     ) -> list[Rollout]:
         """The requests' rollouts, in their order. `on_progress` hears how many are finished."""
         if self._rows or self._waiting:
@@ -141,10 +131,7 @@ class Engine:
             )
         if not request.prompt_ids:
             raise UserError("the prompt is empty", "give at least one token")
-        written = self._opening if request.reasoning else []
-        row = _Row(
-            self._num_tickets, request, [*written], [0.0] * len(written), [True] * len(written)
-        )
+        row = _Row(self._num_tickets, PartialRollout(request, self._codec, self._opening))
         self._waiting.append(row)
         self._num_tickets += 1
         return row.ticket
@@ -154,12 +141,12 @@ class Engine:
         for row in self._waiting:
             if row.ticket == ticket:
                 self._waiting.remove(row)
-                return self._rollout(row, StopReason.CANCELLED)
+                return row.written.rollout(StopReason.CANCELLED)
         for index, row in enumerate(self._rows):
             if row.ticket == ticket:
                 with torch.inference_mode():
                     self._remove([index])
-                return self._rollout(row, StopReason.CANCELLED)
+                return row.written.rollout(StopReason.CANCELLED)
         return None
 
     @property
@@ -167,17 +154,18 @@ class Engine:
         """Requests that are running or waiting."""
         return len(self._rows) + len(self._waiting)
 
-    def step(self) -> list[Event]:
-        """Decodes one token of every active row; what that did to each. [] when idle."""
+    def step(self) -> list[RequestDelta]:
+        """Decodes one token of every active row; returns what each row gained. [] when idle."""
         if not self.num_unfinished:
             return []
         finished = self._step()
-        events = [self._event(row, rollout) for row, rollout in finished]
-        return events + [self._event(row, None) for row in self._rows]
+        deltas = [self._delta(row, rollout) for row, rollout in finished]
+        return deltas + [self._delta(row, None) for row in self._rows]
 
-    def _event(self, row: _Row, rollout: Rollout | None) -> Event:
-        new, row.num_reported = row.token_ids[row.num_reported :], len(row.token_ids)
-        return Event(row.ticket, tuple(new), rollout)
+    def _delta(self, row: _Row, rollout: Rollout | None) -> RequestDelta:
+        token_ids = row.written.token_ids
+        new, row.num_reported = token_ids[row.num_reported :], len(token_ids)
+        return RequestDelta(row.ticket, tuple(new), rollout)
 
     def refresh(self) -> None:
         """Takes up the model's weights as they are now; `generate` begins with it."""
@@ -196,33 +184,37 @@ class Engine:
         done_B = self._limits.advance(tokens_B)
         self._next_B[:rows] = tokens_B
         self._cache.end += 1
-        for row, token, logprob, forced in zip(
-            self._rows, tokens_B.tolist(), logprobs_B.tolist(), forced_B.tolist(), strict=True
+        if num_top := max(row.request.num_top_logprobs for row in self._rows):
+            self._record_top_logprobs(logits_BV, num_top)
+        reasons: dict[int, StopReason] = {}
+        for place, (row, token, logprob, forced, done) in enumerate(
+            zip(
+                self._rows,
+                tokens_B.tolist(),
+                logprobs_B.tolist(),
+                forced_B.tolist(),
+                done_B.tolist(),
+                strict=True,
+            )
         ):
-            row.token_ids.append(token)
-            row.logprobs.append(logprob)
-            row.forced.append(forced)
-        return self._finish([index for index, done in enumerate(done_B.tolist()) if done])
+            row.written.append(token, logprob, forced)
+            if done:
+                cut = self._limits.cut(place)
+                reasons[place] = StopReason.LENGTH if cut else StopReason.END
+            elif row.written.repeats_itself():
+                reasons[place] = StopReason.REPETITION
+        return self._finish(reasons)
 
-    def _finish(self, places: list[int]) -> _Finished:
-        if not places:
-            return []
-        finished = []
-        for place in places:
-            reason = StopReason.LENGTH if self._limits.cut(place) else StopReason.END
-            finished.append((self._rows[place], self._rollout(self._rows[place], reason)))
-        self._remove(places)
-        return finished
+    def _record_top_logprobs(self, logits_BV: torch.Tensor, num_top: int) -> None:
+        for row, likeliest in zip(self._rows, top_logprobs(logits_BV, num_top), strict=True):
+            if row.request.num_top_logprobs:
+                row.written.append_top_logprobs(likeliest)
 
-    def _rollout(self, row: _Row, reason: StopReason) -> Rollout:
-        rollout = self._codec.decode(
-            row.request.prompt_ids, row.token_ids, row.logprobs, reason, row.forced
-        )
-        if row.request.reasoning:
-            return rollout
-        closed = reason is not StopReason.CANCELLED
-        text = row.token_ids[:-1] if closed else row.token_ids
-        return replace(rollout, answer=self._vocabulary.decode_text(text).strip())
+    def _finish(self, reasons: dict[int, StopReason]) -> _Finished:
+        rows = [(self._rows[place], reason) for place, reason in reasons.items()]
+        if rows:
+            self._remove(list(reasons))
+        return [(row, row.written.rollout(reason)) for row, reason in rows]
 
     def _admit(self) -> None:
         """Lets waiting requests into free rows, a few at a time: prompts are cheaper together."""
@@ -243,7 +235,7 @@ class Engine:
         return group
 
     def _join(self, group: list[_Row]) -> None:
-        written = [(*row.request.prompt_ids, *row.token_ids) for row in group]
+        written = [(*row.request.prompt_ids, *row.written.token_ids) for row in group]
         prompts = PromptBatch.of([ids[:-1] for ids in written], len(self._rows), self._model.device)
         self._cache.make_room(prompts.width)
         for place, (row, ids) in enumerate(zip(group, written, strict=True), len(self._rows)):

@@ -2,8 +2,8 @@
 
 tokens (B,) + cache -> logits (B, V)
 
-The model's own forward, given a cache that rows join and leave. qwen2.py does the same faster for
-one architecture.
+The model's own forward, given a cache that rows join and leave. qwen2_decoder.py does the same
+faster for one architecture.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache
 
-from steiner.inference.decoder import evaluating
 from steiner.inference.kv_cache import KVCache, PromptBatch
+from steiner.models.evaluation_mode import evaluating
 from steiner.types import UserError
 
 

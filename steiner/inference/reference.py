@@ -17,7 +17,8 @@ from steiner.format import grammar
 from steiner.format.grammar import TRANSITIONS, GrammarState
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import MAX_COMPONENT_TOKENS
-from steiner.inference.engine import Request
+from steiner.inference.repetition import RepetitionDetector
+from steiner.inference.request import Request
 
 _DELAYS = (
     grammar.TEXT,
@@ -36,6 +37,7 @@ def greedy(
     token_ids: list[int] = []
     logprobs: list[float] = []
     class_of: list[int] | None = None
+    repetition = RepetitionDetector(vocabulary)
     while not token_ids or token_ids[-1] != vocabulary.close_id:
         output: Any = model(torch.tensor([[*request.prompt_ids, *token_ids]]), use_cache=False)
         logits = output.logits[0, -1].float()
@@ -47,6 +49,8 @@ def greedy(
         best = int(scores.argmax())
         token_ids.append(ids[best])
         logprobs.append(float(scores[best]))
+        if repetition.is_stuck(token_ids):
+            break
     return token_ids, logprobs
 
 
@@ -74,8 +78,14 @@ def _is_late(state: GrammarState, left: int, request: Request) -> bool:
     delayed = [TRANSITIONS[state][c] for c in _following(state) & set(_DELAYS)]
     if not delayed:
         return False
-    reserve = 0 if state is GrammarState.ANSWER else request.budget.reserve
-    return left - 1 < _tokens_to_close(GrammarState(delayed[0])) + reserve
+    to_close = _tokens_to_close(GrammarState(delayed[0]))
+    if state is GrammarState.ANSWER:
+        return left - 1 < to_close
+    budget = request.budget
+    reasoning_left = left
+    if budget.max_reasoning_tokens is not None:
+        reasoning_left = budget.max_reasoning_tokens - (budget.max_tokens - left)
+    return left - 1 < to_close + budget.reserve or reasoning_left - 1 < to_close - 1
 
 
 def _tokens_to_close(state: GrammarState) -> int:

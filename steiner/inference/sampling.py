@@ -10,6 +10,7 @@ on its neighbours, and a step draws nothing.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,11 +53,11 @@ def own_sampling(model: Any) -> Sampling:
     if not getattr(config, "do_sample", None):
         return Sampling()
 
-    def told(name: str, unset: float) -> float:
+    def setting(name: str, default: float) -> float:
         value = getattr(config, name, None)
-        return unset if value is None else float(value)
+        return default if value is None else float(value)
 
-    return Sampling(told("temperature", 1.0), told("top_p", 1.0), told("min_p", 0.0))
+    return Sampling(setting("temperature", 1.0), setting("top_p", 1.0), setting("min_p", 0.0))
 
 
 class Sampler:
@@ -82,8 +83,13 @@ class Sampler:
     def move(self, source: int, target: int) -> None:
         """Copies a row's settings and stream to another place."""
         self._settings[target] = self._settings[source]
-        told = (self._greedy, self._top_p, self._min_p, self._inverse_temperature, self._uniforms)
-        for tensor in told:
+        for tensor in (
+            self._greedy,
+            self._top_p,
+            self._min_p,
+            self._inverse_temperature,
+            self._uniforms,
+        ):
             tensor[target] = tensor[source]
 
     def choose(
@@ -123,6 +129,21 @@ class Sampler:
         uniform_B1 = self._uniforms[: len(probs_BV)].gather(1, spent_B[:, None])
         target_B1 = uniform_B1 * cumulative_BV[:, -1:]
         return torch.searchsorted(cumulative_BV, target_B1, right=True)[:, 0]
+
+
+def top_logprobs(logits_BV: torch.Tensor, count: int) -> list[tuple[tuple[int, float], ...]]:
+    """The `count` likeliest (token, log-probability) pairs of each row, likeliest first.
+
+    Tokens that the mask forbids are left out, so a row can have fewer.
+    """
+    logprobs_BK, tokens_BK = logits_BV.log_softmax(-1).topk(min(count, logits_BV.shape[1]))
+    return [
+        tuple((token, logprob) for token, logprob in pairs if logprob > -math.inf)
+        for pairs in (
+            zip(tokens, logprobs, strict=True)
+            for tokens, logprobs in zip(tokens_BK.tolist(), logprobs_BK.tolist(), strict=True)
+        )
+    ]
 
 
 def uniforms(seed: int, count: int) -> torch.Tensor:

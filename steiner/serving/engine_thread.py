@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 
-from steiner.inference.engine import Engine, Event, Request
+from steiner.inference.engine import Engine, Request, RequestDelta
 from steiner.types import Rollout, RunError, SteinerError
 
 logger = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ class Worker:
             if arrivals:
                 self._send(arrivals)
 
-    def _arrivals(self, events: Iterable[Event]) -> Iterable[tuple[Job, Progress]]:
+    def _arrivals(self, events: Iterable[RequestDelta]) -> Iterable[tuple[Job, Progress]]:
         """What of these events is passed on now; the tokens of other live rows are kept."""
         due = self._update_due()
         for event in events:

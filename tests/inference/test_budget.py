@@ -13,6 +13,7 @@ from steiner.inference.budget import (
     Budget,
     Limits,
     shortest_completion,
+    shortest_reasoning,
 )
 from steiner.inference.engine import Request
 from steiner.inference.reference import allowed_classes
@@ -53,6 +54,7 @@ def test_shortest_completion_counts_the_skeleton():
         {"max_steps": 0},
         {"min_steps": 3, "max_steps": 2},
         {"max_tokens": 12},
+        {"max_reasoning_tokens": 11},
     ],
 )
 def test_contradictory_budgets_are_refused_with_a_hint(wrong):
@@ -65,7 +67,9 @@ def test_contradictory_budgets_are_refused_with_a_hint(wrong):
 def budgets(draw):
     min_steps = draw(st.integers(0, 6))
     max_steps = draw(st.one_of(st.none(), st.integers(max(1, min_steps), 8)))
-    return Budget(min_steps, max_steps, draw(st.integers(shortest_completion(), 400)))
+    max_tokens = draw(st.integers(shortest_completion(), 400))
+    max_reasoning = draw(st.one_of(st.none(), st.integers(shortest_reasoning(), 300)))
+    return Budget(min_steps, max_steps, max_tokens, max_reasoning)
 
 
 @settings(max_examples=40, deadline=None)
@@ -103,7 +107,11 @@ def check(classes, budget, cut):
     assert parsed.state is GrammarState.DONE
     assert len(classes) <= budget.max_tokens
     assert budget.max_steps is None or len(parsed.spans) <= budget.max_steps
-    assert cut or len(parsed.spans) >= budget.min_steps
+    num_reasoning = classes.index(END) + 1
+    if budget.max_reasoning_tokens is None:
+        assert cut or len(parsed.spans) >= budget.min_steps
+    else:
+        assert num_reasoning <= budget.max_reasoning_tokens
     for span in parsed.spans:
         assert all(stop - start <= MAX_COMPONENT_TOKENS for start, stop in span.components)
 
@@ -120,6 +128,19 @@ def test_where_tokens_run_out_in_mid_step_the_answer_keeps_its_reserve():
     # The reserve, and the closing token.
     assert budget.max_tokens - len(written) >= budget.reserve + 1
     assert budget.reserve == 96
+
+
+def test_once_the_reasoning_tokens_are_spent_only_the_close_is_left():
+    budget = Budget(max_tokens=200, max_reasoning_tokens=40)
+    request = Request((0,), budget)
+    limits, written = limits_of(request), list(OPENING_CLASSES)
+    while END not in written:
+        (allowed,) = allowed_by(limits, 1)
+        written.append(grammar.TEXT if grammar.TEXT in allowed else min(allowed - {END} or allowed))
+        limits.advance(torch.tensor(written[-1:]))
+    assert len(written) == 40  # a writer that delays the close spends every token
+    assert allowed_by(limits, 1) == [{grammar.TEXT, grammar.CLOSE}]  # the answer is free
+    assert not limits.cut(0)
 
 
 def test_a_direct_answer_is_text_and_close_only():

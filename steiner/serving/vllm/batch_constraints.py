@@ -85,8 +85,12 @@ def budget_of(
     if room is not None:
         limits.append(max(room, shortest_completion()))
     most = {"max_tokens": min(limits)} if limits else {}
-    steps = (_whole_number(given, "min_steps") or 0, _whole_number(given, "max_steps"))
-    return Budget(*steps, **most)
+    return Budget(
+        min_steps=_whole_number(given, "min_steps") or 0,
+        max_steps=_whole_number(given, "max_steps"),
+        max_reasoning_tokens=_whole_number(given, "max_reasoning_tokens"),
+        **most,
+    )
 
 
 def _whole_number(given: Mapping[str, Any], name: str) -> int | None:
