@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine, Request
 from steiner.inference.sampling import Sampling
 from steiner.models.loading import load_model
 from steiner.models.precision import fastest_dtype
+from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.recipe import EMBEDDED_BASE
-from steiner.training.cpt import grow_embeddings
 
 NUM_SEQUENCES = 64
 NUM_TOKENS = 256
@@ -121,9 +121,8 @@ def embedded_model(dtype: str) -> tuple[PreTrainedModel, Vocabulary]:
     """The embedded base with room for the reasoning tokens, the same weights each time."""
     torch.manual_seed(0)
     model, tokenizer = load_model(EMBEDDED_BASE, getattr(torch, dtype))
-    num_new = add_reasoning_tokens(tokenizer)
-    grow_embeddings(model, len(tokenizer), num_new)
-    return model.eval(), Vocabulary.require(tokenizer)
+    vocabulary = add_reasoning_vocabulary(model, tokenizer)
+    return model.eval(), vocabulary
 
 
 def prompts_of(vocabulary: Vocabulary) -> list[tuple[int, ...]]:

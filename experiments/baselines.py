@@ -25,8 +25,8 @@ from experiments.model_growth import grown
 from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.models.loading import load_model
+from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.recipe import Recipe
-from steiner.training.cpt import grow_embeddings
 from steiner.training.sft import encoder
 from steiner.training.trainer import ask_by, schedule_of, train_sequences
 from steiner.types import SearchPath, TokenSequence
@@ -56,8 +56,7 @@ def train_shortest(recipe: Recipe, out_dir: Path, tokens: int) -> None:
     checkpoint if killed."""
     set_seed(recipe.seed)
     model, tokenizer = load_model(recipe.base.source)
-    num_new = add_reasoning_tokens(tokenizer)
-    grow_embeddings(model, len(tokenizer), num_new)
+    add_reasoning_vocabulary(model, tokenizer)
     ask_by(model, recipe.sampling)
 
     def encode(codec: Codec, path: SearchPath) -> TokenSequence:

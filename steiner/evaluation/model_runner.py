@@ -15,15 +15,14 @@ from tqdm.auto import tqdm
 
 from steiner.evaluation.suites import Task
 from steiner.format.grammar import SPECIAL_TOKENS
-from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine, Request
 from steiner.inference.sampling import Sampling, own_sampling
 from steiner.models.loading import load_model
 from steiner.models.precision import fastest_dtype
+from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.training.cpt import grow_embeddings
 from steiner.types import Rollout
 
 DIRECT_TOKENS = 128
@@ -46,10 +45,7 @@ class Runner:
         self.stage, self.recipe = stage, recipe
         model, tokenizer = load_model(source, fastest_dtype())
         self.reasons = set(SPECIAL_TOKENS) <= tokenizer.get_vocab().keys()
-        if not self.reasons:
-            num_new = add_reasoning_tokens(tokenizer)
-            grow_embeddings(model, len(tokenizer), num_new)
-        self.vocabulary = Vocabulary.require(tokenizer)
+        self.vocabulary = add_reasoning_vocabulary(model, tokenizer)
         self.own_sampling = own_sampling(model) if self.reasons else Sampling()
         batch = recipe.eval.batch_size
         self._engine = Engine(model, self.vocabulary, max_batch=batch, max_length=_MAX_LENGTH)

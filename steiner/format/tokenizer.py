@@ -1,12 +1,14 @@
-"""The tokenizer: a byte-level BPE with whole numbers, the chat template of Qwen2.5, 14 new tokens.
+"""Tokenizers: trains the embedded model's, and adds the 14 reasoning tokens to any other.
 
 text -> token ids, by an ordinary Hugging Face tokenizer saved with the model
 
-It splits text where Qwen2.5's does, so that whatever reads the folder as a Qwen2 tokenizer gets the
-same ids. Departs from it in two places. Numbers up to 99 are one token for a small model's sake; as
-Qwen splits every digit off before merging, they are added tokens. The chat template adds no system
-message of its own, and a newline is always a token by itself, so that a rendered dialogue can be
-encoded turn by turn.
+The embedded tokenizer is a byte-level BPE that splits text where Qwen2.5's does, so that a program
+that reads the folder as a Qwen2 tokenizer gets the same ids. It departs from Qwen2.5 in two places:
+
+- Numbers up to 99 are one token each, because the model is small. They are added tokens, as Qwen's
+  pattern splits off every digit before merging.
+- The chat template adds no system message, and a newline is always a token of its own, so that a
+  rendered dialogue can be encoded turn by turn.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from steiner.format import grammar
+from steiner.format.chat_format import ChatFormat
 from steiner.types import Message, UserError
 
 if TYPE_CHECKING:
@@ -26,8 +29,7 @@ if TYPE_CHECKING:
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
 _PIECE_TO_LEARN = r"\n| ?\p{L}+| ?[^\s\p{L}\p{N}]|\p{N}|[^\S\n]+"
-"""What merging may make one token of: finer than Qwen's pieces, so that newlines and signs stay
-apart."""
+"""Tokens are merged within these pieces only: finer than Qwen's, so that signs stay apart."""
 
 _QWEN_PIECE = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -46,9 +48,12 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerBase:
-    """A base tokenizer of at most `vocab_size` tokens: the 3 special ones of a chat, every number
-    from 0 to 99 with and without a leading space, and what byte-pair merging of `texts` finds.
-    The 14 reasoning tokens come later, by `add_reasoning_tokens`."""
+    """Trains a base tokenizer of at most `vocab_size` tokens.
+
+    They are the 3 special tokens of a chat, every number from 0 to 99 with and without a leading
+    space, and the results of byte-pair merging on `texts`. `add_reasoning_tokens` adds the 14
+    reasoning tokens later.
+    """
     from tokenizers import (
         AddedToken,
         Regex,
@@ -102,16 +107,13 @@ def _missing(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A tokenizer that knows the format: token ids of the 14 tokens, token classes, safe encoding.
-
-    Raises UserError (on `require`) for a tokenizer that lacks them.
-    """
+    """A tokenizer with the 14 reasoning tokens: their ids, token classes, and safe encoding."""
 
     tokenizer: PreTrainedTokenizerBase
 
     @classmethod
     def require(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
-        """The vocabulary, provided that all 14 tokens are there."""
+        """The vocabulary of a tokenizer. Raises UserError if it lacks one of the 14 tokens."""
         if missing := _missing(tokenizer):
             raise UserError(
                 f"the tokenizer lacks {len(missing)} of the 14 reasoning tokens ({missing[0]})",
@@ -121,22 +123,26 @@ class Vocabulary:
 
     @cached_property
     def special_ids(self) -> tuple[int, ...]:
-        """Ids of the 14 tokens, in the order of format.SPECIAL_TOKENS."""
+        """Ids of the 14 tokens, in the order of grammar.SPECIAL_TOKENS."""
         return tuple(self._id(token) for token in grammar.SPECIAL_TOKENS)
 
     @cached_property
+    def chat(self) -> ChatFormat:
+        """The layout of dialogues."""
+        return ChatFormat(self.tokenizer)
+
+    @property
     def close_id(self) -> int:
-        """Id of the token that closes a turn."""
-        return self._id(TURN_END)
+        """Id of the token that closes the assistant's turn."""
+        return self.chat.close_id
+
+    @property
+    def pad_id(self) -> int:
+        """Id of the padding token."""
+        return self.chat.pad_id
 
     def _id(self, token: str) -> int:
         return int(self.tokenizer.get_vocab()[token])
-
-    @cached_property
-    def pad_id(self) -> int:
-        """Id of the padding token."""
-        pad = self.tokenizer.pad_token_id
-        return self.close_id if pad is None else int(pad)
 
     @cached_property
     def _class_by_id(self) -> dict[int, int]:
@@ -162,43 +168,11 @@ class Vocabulary:
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text; strings that look like special tokens stay plain text."""
-        ids: Any = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-        return list(ids)
+        return self.chat.encode_text(text)
 
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Ids of the dialogue by the tokenizer's own chat template, ready for the assistant's turn.
-
-        Equals `apply_chat_template(..., add_generation_prompt=True)`, except that special-token
-        strings in a message's content are encoded as plain text.
-        """
-        contents = [message.content for message in messages]
-        if not any(token in text for text in contents for token in self._special_strings):
-            return self._render([(m.role, m.content) for m in messages])
-        marks = [f"\ue000{index}\ue001" for index in range(len(messages))]
-        ids: list[int] = []
-        rendered = self._template([(m.role, k) for m, k in zip(messages, marks, strict=True)])
-        for mark, content in zip(marks, contents, strict=True):
-            before, rendered = rendered.split(mark, 1)
-            ids += self.tokenizer.encode(before, add_special_tokens=False)
-            ids += self.encode_text(content)
-        ids += self.tokenizer.encode(rendered, add_special_tokens=False)
-        return ids
-
-    @cached_property
-    def _special_strings(self) -> tuple[str, ...]:
-        added = self.tokenizer.added_tokens_decoder.values()
-        return tuple(entry.content for entry in added if entry.special)
-
-    def _template(self, turns: Sequence[tuple[str, str]]) -> str:
-        dialogue = [{"role": role, "content": content} for role, content in turns]
-        text: Any = self.tokenizer.apply_chat_template(
-            dialogue, tokenize=False, add_generation_prompt=True
-        )
-        return str(text)
-
-    def _render(self, turns: Sequence[tuple[str, str]]) -> list[int]:
-        ids: Any = self.tokenizer.encode(self._template(turns), add_special_tokens=False)
-        return list(ids)
+        """Ids of the dialogue up to the start of the assistant's turn, by the chat template."""
+        return self.chat.encode_prompt(messages)
 
     def decode_text(self, token_ids: Sequence[int]) -> str:
         """Text of ordinary tokens."""

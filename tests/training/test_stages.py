@@ -27,7 +27,6 @@ from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRecipe
 from steiner.tasks import generate_problems, tasks
 from steiner.training import cpt, sft
-from steiner.training.cpt import grow_embeddings
 from steiner.training.losses import perplexity
 from steiner.types import SearchPath, Split, TokenSequence, UserError
 
@@ -175,43 +174,3 @@ def test_the_same_seed_learns_the_same(
     weights = [load_model(run_dir / name)[0].get_input_embeddings().weight for name in "abc"]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-# ---------------------------------------------------------------------- embeddings
-
-
-@pytest.mark.parametrize("tied", [True, False])
-def test_new_rows_start_near_the_mean_and_old_ones_stay(make_model: MakeModel, tied: bool) -> None:
-    model, old = make_model(), make_model()
-    if not tied:
-        model.config.tie_word_embeddings = False
-        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach() * 3)
-    heads = [model.get_input_embeddings().weight.clone(), model.lm_head.weight.clone()]
-    size = old.config.vocab_size
-    grow_embeddings(model, size + 14, 14)
-    assert model.config.vocab_size == size + 14
-    grown = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
-    assert (grown[0] is grown[1]) == tied
-    for weight_VD, old_VD in zip(grown, heads, strict=True):
-        assert torch.equal(weight_VD[:size], old_VD)
-        new_D = weight_VD[size:]
-        assert len({tuple(row.tolist()) for row in new_D}) == 14  # no two alike
-        # Noise of half the deviation: its mean over 14 rows and 32 columns is
-        # 0.5 / sqrt(14 * 32) = 0.024 deviations, its deviation 0.5.
-        deviation = old_VD.std()
-        offset = (new_D - old_VD.mean(0)) / deviation
-        assert abs(offset.mean()) < 0.12
-        assert 0.4 < offset.std() < 0.6
-    ids = torch.tensor([[1, 2, 3]])
-    if tied:
-        assert torch.allclose(model(ids).logits[..., :size], old(ids).logits, atol=1e-5)
-
-
-def test_room_that_is_there_already_is_used(make_model: MakeModel) -> None:
-    """Of a padded vocabulary only the rows of the new tokens change."""
-    model, old = make_model(), make_model()
-    size = old.config.vocab_size
-    grow_embeddings(model, size - 3, 14)
-    assert model.config.vocab_size == size
-    changed = (model.lm_head.weight != old.lm_head.weight).any(1)
-    assert changed.nonzero().flatten().tolist() == list(range(size - 17, size - 3))
