@@ -77,19 +77,19 @@ def test_problems_and_paths_are_spread_over_families(folder: FilePath) -> None:
 
 
 def test_a_family_with_few_problems_has_as_many_paths(tmp_path: FilePath) -> None:
-    """Level 1 of jugs has fewer than two thousand problems."""
-    levels = {"jugs": 1, "countdown": 2}
+    """Level 1 of knights and knaves has 224 problems, of which 199 are for training."""
+    levels = {"knights_knaves": 1, "countdown": 2}
     recipe = replace(
         RECIPE,
         problems=ProblemsRecipe(levels),
-        synth=replace(RECIPE.synth, dags=4000, paths=4000, max_steps=6),
+        synth=replace(RECIPE.synth, dags=600, paths=600, max_steps=6),
     )
     synthesise(recipe, tmp_path)
     dags = Counter(dag["family"] for dag in _rows(tmp_path, "dags"))
-    assert dags.total() == 4000
-    assert dags["jugs"] < 2000
+    assert dags.total() == 600
+    assert 190 < dags["knights_knaves"] < 200
     paths = Counter(path["family"] for path in _rows(tmp_path, "paths"))
-    assert dict(paths) == {"jugs": 2000, "countdown": 2000}
+    assert dict(paths) == {"knights_knaves": 300, "countdown": 300}
 
 
 def test_a_share_of_problems_is_easier(tmp_path: FilePath) -> None:

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from steiner.randomness import random_stream
 from steiner.tasks import generate_problems, make_problem, tasks
 from steiner.tasks.canonical import canonical_claims, canonical_grid, canonical_jugs
-from steiner.tasks.knights_knaves_logic import KINDS, ordered, random_claim
+from steiner.tasks.knights_knaves_logic import KINDS, Claim, ordered, random_claim
 from steiner.types import Spec, Split
 
 seeds = st.integers(0, 10**9)
+
+Claims = tuple[Claim, ...]
 
 
 def key(name: str, spec: Spec) -> str:
@@ -93,19 +95,47 @@ def _renamed(rng: random.Random, grid: Rows) -> Rows:
     return [[names[cell] for cell in row] for row in grid]
 
 
+def _renumbered(says: Claims, new: Sequence[int]) -> Claims:
+    claims: list[Claim] = [()] * len(says)
+    for person, (kind, *others) in enumerate(says):
+        claims[new[person]] = ordered((kind, *(new[other] for other in others)))
+    return tuple(claims)
+
+
+@given(seeds, st.integers(3, 5))
+def test_the_form_of_claims_is_the_smallest_of_all_renumberings(seed: int, count: int) -> None:
+    rng = random.Random(seed)
+    says = tuple(random_claim(rng, count, person) for person in range(count))
+    every = (_renumbered(says, new) for new in permutations(range(count)))
+    assert canonical_claims(says) == min(every)
+
+
+@given(st.tuples(*[st.integers(0, 4)] * 16))
+def test_the_form_of_a_grid_is_the_smallest_of_all_symmetric_ones(grid: tuple[int, ...]) -> None:
+    """All symmetries are found here by composing swaps, until no new grid appears."""
+    rows = tuple(grid[i : i + 4] for i in range(0, 16, 4))
+    found, queue = {rows}, [rows]
+    for one in queue:
+        for swap in (_transposed, _bands_swapped, _rows_swapped):
+            other = tuple(map(tuple, swap(random.Random(), one)))
+            if other not in found:
+                found.add(other)
+                queue.append(other)
+    forms = []
+    for one in found:
+        cells = [cell for row in one for cell in row]
+        names = {digit: i for i, digit in enumerate(dict.fromkeys(filter(None, cells)), 1)}
+        forms.append(tuple(names.get(cell, 0) for cell in cells))
+    assert canonical_grid(grid) == min(forms)
+
+
 def test_forms_of_claims_are_as_many_as_classes() -> None:
-    """Counted independently: classes of three persons' claims by union of all renumberings."""
+    """Claims of three persons fall into as many forms as classes under all renumberings."""
     rng = random.Random(0)
     puzzles = {tuple(random_claim(rng, 3, person) for person in range(3)) for _ in range(300)}
-    classes = set()
-    for says in puzzles:
-        twins = set()
-        for new in permutations(range(3)):
-            twin = [()] * 3
-            for person, (kind, *others) in enumerate(says):
-                twin[new[person]] = ordered((kind, *(new[other] for other in others)))
-            twins.add(tuple(twin))
-        classes.add(frozenset(twins))
+    classes = {
+        frozenset(_renumbered(says, new) for new in permutations(range(3))) for says in puzzles
+    }
     assert len({canonical_claims(says) for says in puzzles}) == len(classes)
     assert len(classes) < len(puzzles)
     assert set(KINDS) >= {kind for says in puzzles for kind, *_ in says}
