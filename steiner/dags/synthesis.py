@@ -11,6 +11,7 @@ the data do not depend on how many there are.
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -65,8 +66,9 @@ def synthesise(recipe: Recipe, folder: Path) -> Path:
         raise UserError(
             "the recipe names no problem family", "add [problems.levels] with a level for each"
         )
-    counts: Counter[str] = Counter()
-    blocks = list(_blocks(recipe))
+    draws: Counter[str] = Counter()
+    blocks = list(_blocks(recipe, draws))
+    counts = _problem_counts(blocks, draws)
     with (
         replacing(folder / "dags.parquet") as dags_file,
         replacing(folder / "paths.parquet") as paths_file,
@@ -80,12 +82,30 @@ def synthesise(recipe: Recipe, folder: Path) -> Path:
             counts.update(made.counts)
             bar.update(made.counts["dags"])
     write_json(folder / "manifest.json", _manifest(recipe, counts))
+    print(_summary(counts), file=sys.stderr)
     return folder
 
 
-def _blocks(recipe: Recipe) -> Iterator[_Block]:
-    """The work, cut into blocks that mix all families."""
-    problems = list(islice(_problems(recipe), recipe.synth.dags))
+def _summary(counts: Counter[str]) -> str:
+    """`synth: 4,000 distinct problems of 4,312 drawn, 20,000 paths`."""
+    distinct, drawn = counts["distinct problems"], counts["problems drawn"]
+    return f"synth: {distinct:,} distinct problems of {drawn:,} drawn, {counts['paths']:,} paths"
+
+
+def _problem_counts(blocks: Sequence[_Block], draws: Counter[str]) -> Counter[str]:
+    """Problems drawn, isomorphic repeats included, and distinct canonical keys, for each task."""
+    keys = {(problem.family, problem.key) for block in blocks for problem in block.problems}
+    distinct = Counter(name for name, _ in keys)
+    counts = Counter({"problems drawn": draws.total(), "distinct problems": len(keys)})
+    for name in distinct:
+        counts[f"problems drawn: {name}"] = draws[name]
+        counts[f"distinct problems: {name}"] = distinct[name]
+    return counts
+
+
+def _blocks(recipe: Recipe, draws: Counter[str]) -> Iterator[_Block]:
+    """The work, cut into blocks that mix all families; `draws` counts the problems drawn."""
+    problems = list(islice(_problems(recipe, draws), recipe.synth.dags))
     num_dags = Counter(problem.family for problem in problems)
     family_paths = _even(recipe.synth.paths, len(num_dags))
     num_paths = {
@@ -104,9 +124,10 @@ def _even(total: int, parts: int) -> list[int]:
     return [quotient + (index < rest) for index in range(parts)]
 
 
-def _problems(recipe: Recipe) -> Iterator[Problem]:
+def _problems(recipe: Recipe, draws: Counter[str]) -> Iterator[Problem]:
     """Training problems, one of each family in turn; a family that runs out leaves its turns."""
-    streams = {name: _levels(recipe, name, level) for name, level in recipe.problems.levels.items()}
+    levels = recipe.problems.levels
+    streams = {name: _levels(recipe, name, level, draws) for name, level in levels.items()}
     while streams:
         for name in list(streams):
             problem = next(streams[name], None)
@@ -116,12 +137,17 @@ def _problems(recipe: Recipe) -> Iterator[Problem]:
                 yield problem
 
 
-def _levels(recipe: Recipe, name: str, level: int) -> Iterator[Problem]:
+def _levels(recipe: Recipe, name: str, level: int, draws: Counter[str]) -> Iterator[Problem]:
     """Training problems of one level and, by synth.easier, of the levels below it."""
     rng = random_stream("levels", recipe.seed, name)
     streams = {
         each: generate_problems(
-            name, each, seed=recipe.seed, split=Split.TRAIN, language=recipe.language
+            name,
+            each,
+            seed=recipe.seed,
+            split=Split.TRAIN,
+            language=recipe.language,
+            draws=draws,
         )
         for each in task(name).generator.levels
         if each <= level

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -84,11 +85,12 @@ def generate_problems(
     split: Split,
     language: str = "en",
     held_out_wording: bool = False,
+    draws: Counter[str] | None = None,
 ) -> Iterator[Problem]:
     """Problems of one task, level and split that differ in their keys, until there are no more.
 
     Wordings are drawn from those that training may see; `held_out_wording` takes the one that is
-    kept out of training.
+    kept out of training. `draws[name]` counts the draws of this split, isomorphic repeats included.
     """
     rng = random_stream("problems", seed, name, level, split, held_out_wording)
     generator = task(name).generator
@@ -99,6 +101,8 @@ def generate_problems(
         spec = generator.generate(rng, level)
         wording = last if held_out_wording else rng.randrange(max(1, last))
         problem = make_problem(name, spec, level=level, language=language, wording=wording)
+        if draws is not None and problem.split == split:
+            draws[name] += 1
         if problem.key in seen or problem.split != split:
             misses += 1
             continue

@@ -61,7 +61,30 @@ def test_manifest_counts_what_is_in_the_files(folder: FilePath) -> None:
         "backtracks": sum(step["decision"] == "backtrack" for step in steps),
         "truncated": sum(path["truncated"] for path in paths),
         **{f"paths: {name}": by_family[name] for name in tasks()},
-    }
+        "distinct problems": len({(dag["family"], dag["key"]) for dag in dags}),
+        **{
+            f"distinct problems: {name}": len({d["key"] for d in dags if d["family"] == name})
+            for name in tasks()
+        },
+    } | {name: count for name, count in counts.items() if name.startswith("problems drawn")}
+    assert counts["problems drawn"] == sum(counts[f"problems drawn: {name}"] for name in tasks())
+
+
+def test_draws_count_isomorphic_repeats(tmp_path: FilePath) -> None:
+    """Three persons make 224 problems up to renaming, so most draws repeat an earlier one."""
+    recipe = replace(
+        RECIPE,
+        problems=ProblemsRecipe({"knights_knaves": 1}),
+        synth=replace(RECIPE.synth, dags=150, paths=150, max_steps=6),
+    )
+    synthesise(recipe, tmp_path)
+    counts = _manifest(tmp_path)["counts"]
+    assert counts["distinct problems"] == counts["dags"] == 150
+    assert counts["problems drawn"] > 300
+
+
+def test_files_have_problems_and_paths(folder: FilePath) -> None:
+    dags, paths, counts = _rows(folder, "dags"), _rows(folder, "paths"), _manifest(folder)["counts"]
     assert (len(dags), len(paths)) == (42, 100)
     assert 0 < counts["truncated"] < 100
     assert counts["backtracks"] > 0
