@@ -14,7 +14,7 @@ from steiner.inference.search_tree import Tree, build_tree
 from steiner.inference.step_events import StepEvent
 from steiner.inference.voting import Vote, mean_logprob, tally
 from steiner.tasks import Grade, grade, recognise
-from steiner.types import Message, Problem, Rollout, Step, StopReason
+from steiner.types import Message, Problem, Rollout, Step, StopReason, UserError
 
 STOP_NOTES = {
     StopReason.LENGTH: "cut short by max_tokens",
@@ -108,12 +108,16 @@ def read_search(rollout: Rollout, problem: Problem | None) -> Search:
     return Search(steps, tree, accepted)
 
 
-def posed(messages: Sequence[Message], language: str = "en") -> Problem | None:
-    """The problem that the last turn poses; None where it fits no family.
+def recognise_question(messages: Sequence[Message], language: str = "en") -> Problem | None:
+    """The problem of a built-in task that the last turn states; None if it states none.
 
-    Raises UserError where it fits one but cannot be posed.
+    A question that belongs to a task but cannot be solved as typed counts as not recognised: the
+    model may answer it all the same, and nothing grades the answer.
     """
-    return recognise(messages[-1].content, language)
+    try:
+        return recognise(messages[-1].content, language)
+    except UserError:
+        return None
 
 
 def accepts(problem: Problem | None, answer: str) -> bool | None:

@@ -1,14 +1,13 @@
-"""Loading a model that can reason: its tokens are checked first, then its weights are read.
+"""Loads a model that can reason: checks its tokens first, then reads its weights.
 
-folder or hub name -> (model, Vocabulary)
+folder or name on the Hugging Face Hub -> (model, Vocabulary)
 
-Small Qwen2 models in a folder, such as the embedded one, take the way of small_qwen2.py, which
-spares the seconds that importing transformers takes.
+Small Qwen2 models in a folder, such as the embedded one, are read by models/small_qwen2.py, which
+saves the seconds that importing transformers takes.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import torch
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.qwen2_decoder import Qwen2Decoder
 from steiner.models import small_qwen2
+from steiner.models.sources import find_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -25,28 +25,20 @@ if TYPE_CHECKING:
 def load_reasoning_model(
     source: str | Path, dtype: torch.dtype | None = None
 ) -> tuple[PreTrainedModel, Vocabulary]:
-    """The model and its vocabulary, on an accelerator where there is one.
+    """The model and its vocabulary, on an accelerator if there is one.
 
-    Raises UserError where it cannot be read or its tokenizer lacks the 14 tokens.
+    Raises UserError if it cannot be read or its tokenizer lacks the 14 tokens.
     """
-    if not torch.cuda.is_available() and small_qwen2.is_one(Path(source)):
-        model, vocabulary = small_qwen2.load(Path(source), dtype or torch.float32)
+    found = find_model(source)
+    folder = Path(found.name)
+    if not torch.cuda.is_available() and small_qwen2.is_supported(folder):
+        model, vocabulary = small_qwen2.load(folder, dtype or torch.float32)
         if Qwen2Decoder.supports(model):
             return model, vocabulary
-    from steiner.models.loading import load_model
+    from steiner.models.loading import load_model, load_tokenizer
 
-    _require_tokens(source)
-    fitting = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    model, tokenizer = load_model(source, dtype or fitting)
+    # A model without the tokens is refused before gigabytes of its weights are fetched and read.
+    Vocabulary.require(load_tokenizer(found))
+    default = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    model, tokenizer = load_model(source, dtype or default)
     return model, Vocabulary.require(tokenizer)
-
-
-def _require_tokens(source: str | Path) -> None:
-    """Refuses a model without the tokens before gigabytes of its weights are fetched and read.
-
-    What cannot be read at all is left to `load_model`, which says so.
-    """
-    from steiner.models.loading import load_tokenizer
-
-    with suppress(OSError, ValueError, KeyError):
-        Vocabulary.require(load_tokenizer(source))

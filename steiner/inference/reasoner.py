@@ -1,17 +1,17 @@
-"""A reasoning model to ask from Python.
+"""A reasoning model to use from Python.
 
-question or messages -> Answer, or the Events that lead to it
+question or messages -> Answer, or a stream of Events that ends with it
 
     from steiner import Reasoner
     reasoner = Reasoner.load("runs/tiny/rl")
     print(reasoner.solve("Make 24 from 3, 5, 7, 9.", effort="high").text)
 
-A stream is cancelled by closing it: its place in the engine is free at once.
+Closing a stream cancels it and frees its place in the engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.answer import Answer, Event, Finished, build_answer, posed
+from steiner.inference.answer import Answer, Event, Finished, build_answer, recognise_question
 from steiner.inference.budget import Budget, shortest_completion
 from steiner.inference.engine import Engine, Request
 from steiner.inference.model_loading import load_reasoning_model
@@ -42,16 +42,24 @@ _MAX_TOKENS = 8192
 _MAX_BATCH = 64
 
 Question = str | Sequence[Message | Mapping[str, str]]
-"""What is asked: one turn, or a dialogue whose last turn is the user's."""
+"""One turn, or a dialogue whose last turn is the user's."""
+Recognise = Callable[[Sequence[Message], str], Problem | None]
+"""(messages, language) -> the problem that the last turn states, or None."""
 
 
 class Reasoner:
-    """A model, ready to be asked; not thread-safe, and one question at a time."""
+    """A loaded model that answers questions, one at a time; not thread-safe."""
 
     def __init__(
-        self, model: PreTrainedModel, vocabulary: Vocabulary, *, language: str = "en"
+        self,
+        model: PreTrainedModel,
+        vocabulary: Vocabulary,
+        *,
+        language: str = "en",
+        recognise: Recognise | None = recognise_question,
     ) -> None:
         self.vocabulary, self.language = vocabulary, language
+        self._recognise = recognise
         self._model = model
         self._engine: Engine | None = None
         self.max_length = int(getattr(model.config, "max_position_embeddings", 2048))
@@ -59,16 +67,23 @@ class Reasoner:
 
     @classmethod
     def load(
-        cls, source: str | Path, *, language: str = "en", dtype: torch.dtype | None = None
+        cls,
+        source: str | Path,
+        *,
+        language: str = "en",
+        recognise: Recognise | None = recognise_question,
+        dtype: torch.dtype | None = None,
     ) -> Reasoner:
-        """The model in a folder, or of that name on the Hugging Face hub: any causal language model
-        whose tokenizer has the 14 reasoning tokens. On an accelerator where there is one.
+        """Loads a model folder, or `owner/name` from the Hugging Face Hub.
 
-        `dtype` is float32 on a CPU and bfloat16 on an accelerator unless given. Raises UserError
-        where the model cannot be read or lacks the tokens.
+        Any causal language model works whose tokenizer has the 14 reasoning tokens. It needs no
+        recipe and no tasks: `recognise` finds the problem that a question states, so that steps can
+        be placed by their words and answers be graded; None turns that off. `dtype` defaults to
+        float32 on a CPU and bfloat16 on an accelerator. Raises UserError if the model cannot be
+        read or lacks the tokens.
         """
         model, vocabulary = load_reasoning_model(source, dtype)
-        return cls(model, vocabulary, language=language)
+        return cls(model, vocabulary, language=language, recognise=recognise)
 
     def solve(
         self,
@@ -81,15 +96,24 @@ class Reasoner:
         samples: int = 1,
         temperature: float | None = None,
         seed: int = 0,
+        problem: Problem | None = None,
     ) -> Answer:
-        """The answer to a question, or to the last turn of a dialogue.
+        """Answers a question, or the last turn of a dialogue.
 
-        `effort` (low, medium, high) is a step limit by name, and `max_steps` one by number, which
-        counts where both are given; without either, only `max_tokens` bounds the search. Of several
-        `samples` the majority decides. `temperature` is the model's own (its
-        generation_config.json; 0, greedy, where that names none, and 0.7 for several samples)
-        unless given; what is drawn depends on `seed` alone. Raises UserError for a question or a
-        limit that cannot be used.
+        Args:
+            question: A text, or messages that end with a user's turn.
+            min_steps: Fewest reasoning steps.
+            max_steps: Most reasoning steps; wins over `effort`.
+            max_tokens: Tokens of the whole completion; the room in the context by default.
+            effort: A step limit by name: low, medium or high.
+            samples: Number of samples; the majority's answer is returned.
+            temperature: The model's own (generation_config.json) by default. Without that it is 0
+                for one sample, and 0.7 for several.
+            seed: Decides everything random.
+            problem: The problem that the question states, if the caller knows it: its task grades
+                the answer. By default it is recognised from the text.
+
+        Raises UserError for a question or a limit that cannot be used.
         """
         events = self.stream(
             question,
@@ -100,6 +124,7 @@ class Reasoner:
             samples=samples,
             temperature=temperature,
             seed=seed,
+            problem=problem,
         )
         return next(event.answer for event in events if isinstance(event, Finished))
 
@@ -114,10 +139,12 @@ class Reasoner:
         samples: int = 1,
         temperature: float | None = None,
         seed: int = 0,
+        problem: Problem | None = None,
     ) -> Generator[Event, None, None]:
-        """What happens on the way to the answer, as it happens; the last event is Finished.
+        """Yields events while the model reasons; the last one is Finished.
 
-        Takes what `solve` takes, and refuses it at once. Closing the generator stops the model.
+        Takes the arguments of `solve`, and checks them before the first event. Closing the
+        generator stops the model.
         """
         messages = as_messages(question)
         prompt = tuple(self.vocabulary.encode_prompt(messages))
@@ -126,7 +153,9 @@ class Reasoner:
         )
         drawn = samplings(samples, temperature, seed, own_sampling(self._model))
         requests = [Request(prompt, budget, sampling) for sampling in drawn]
-        return self._run(requests, posed(messages, self.language))
+        if problem is None and self._recognise is not None:
+            problem = self._recognise(messages, self.language)
+        return self._run(requests, problem)
 
     def _run(
         self, requests: Sequence[Request], problem: Problem | None

@@ -1,6 +1,6 @@
-"""Loading a model and its tokenizer, with one clear line where that fails.
+"""Loads a model and its tokenizer; a failure is one clear line.
 
-folder or hub name -> (model, tokenizer)
+folder or name on the Hugging Face Hub -> (model, tokenizer)
 """
 
 from __future__ import annotations
@@ -17,33 +17,55 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from steiner.models.sources import ModelSource, find_model
 from steiner.types import UserError
+
+READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+"""The exceptions that damaged model files cause."""
+
+_TOKENIZER_FILES = ("tokenizer.*", "vocab.*", "*.model", "*.tiktoken")
 
 
 def load_model(
     source: str | Path, dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The causal language model and tokenizer in a folder, or of that name on the hub.
+    """The causal language model and tokenizer in a folder, or of that name on the Hub.
 
-    On an accelerator where there is one. Raises UserError where it cannot be read.
+    The model is on an accelerator if there is one. Raises UserError if it cannot be read.
     """
+    found = find_model(source)
+    tokenizer = load_tokenizer(found)
     try:
-        tokenizer = load_tokenizer(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"cannot load a model from {source}: {reason}", _hint(source)) from error
+        model = AutoModelForCausalLM.from_pretrained(
+            found.name, dtype=dtype, local_files_only=found.is_local
+        )
+    except READ_ERRORS as error:
+        raise load_error(found.name, error) from error
     device: Any = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device), tokenizer
 
 
-def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder or a name on the hub."""
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+def load_tokenizer(source: str | Path | ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model. Raises UserError if it cannot be read."""
+    found = source if isinstance(source, ModelSource) else find_model(source)
+    folder = Path(found.name)
+    if folder.is_dir() and not any(any(folder.glob(name)) for name in _TOKENIZER_FILES):
+        # transformers would make an empty tokenizer.
+        raise load_error(folder, OSError("there is no tokenizer file"))
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            found.name, local_files_only=found.is_local
+        )
+    except READ_ERRORS as error:
+        raise load_error(found.name, error) from error
     return tokenizer
 
 
-def _hint(source: str | Path) -> str:
+def load_error(source: str | Path, error: Exception) -> UserError:
+    """The one-line error for a model whose files cannot be read."""
+    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     if Path(source).is_dir():
-        return "the folder is damaged or no model: delete it and train again, or name another"
-    return "no such folder; if it is a name on the hub, check it and the connection"
+        hint = "the folder is damaged or holds no model: make it again, or name another"
+    else:
+        hint = "check that it is a causal language model that transformers can load"
+    return UserError(f"cannot load a model from {source}: {reason}", hint)

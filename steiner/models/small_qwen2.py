@@ -42,7 +42,7 @@ _EXPECTED = {
 }
 
 
-def is_one(folder: Path) -> bool:
+def is_supported(folder: Path) -> bool:
     """Whether the folder is a model that this file can load, as trained by Steiner itself."""
     try:
         config, settings = _read(folder / _CONFIG), _read(folder / _SETTINGS)
@@ -244,7 +244,7 @@ class SmallTokenizer:
     def apply_chat_template(
         self, dialogue: Sequence[Mapping[str, str]], tokenize: bool, add_generation_prompt: bool
     ) -> str:
-        """The dialogue as text, by the one template that `is_one` lets through."""
+        """The dialogue as text, by the one template that `is_supported` lets through."""
         assert not tokenize
         text = _chat_template().render(
             messages=dialogue, add_generation_prompt=add_generation_prompt

@@ -20,7 +20,7 @@ import torch
 from jinja2 import TemplateError
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.answer import posed
+from steiner.inference.answer import recognise_question
 from steiner.inference.budget import Budget, shortest_completion
 from steiner.inference.engine import Engine, Request
 from steiner.inference.model_loading import load_reasoning_model
@@ -31,7 +31,7 @@ from steiner.serving.engine_thread import Worker
 from steiner.serving.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel
 from steiner.serving.metrics import Metrics
 from steiner.serving.settings import Settings
-from steiner.types import Message, Problem, UserError
+from steiner.types import Message, Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -81,7 +81,7 @@ class Service:
         # Not from the system: each call of it would wait for the engine's thread.
         self._random = random.Random()
         self._longest_token = max(map(len, self.vocabulary.tokenizer.get_vocab()))
-        self._posed([Message("user", "")])  # imports the families before the first question
+        self._recognise([Message("user", "")])  # imports the tasks before the first question
 
     @classmethod
     def load(cls, source: str, settings: Settings) -> Service:
@@ -143,7 +143,7 @@ class Service:
         requests = [Request(prompt, budget, sampling) for sampling in self._samplings(ask)]
         self._check_room(len(requests))
         id = f"{self._random.getrandbits(96):024x}"
-        completion = Completion(id, self._posed(messages), self.metrics)
+        completion = Completion(id, self._recognise(messages), self.metrics)
         completion.begin(self._worker, requests, self.settings.time_limit_s, live=ask.live)
         return completion
 
@@ -178,12 +178,9 @@ class Service:
         drawn = samplings(ask.num_choices, ask.temperature, seed, self._own_sampling)
         return drawn if ask.top_p is None else [replace(one, top_p=ask.top_p) for one in drawn]
 
-    def _posed(self, messages: Sequence[Message]) -> Problem | None:
-        """What is asked, to read the steps' depths by; None where it is no known problem."""
-        try:
-            return posed(messages, self.settings.language)
-        except UserError:  # a problem without solution may be asked about all the same
-            return None
+    def _recognise(self, messages: Sequence[Message]) -> Problem | None:
+        """The problem that is asked, to read the steps' depths by; None if it is not known."""
+        return recognise_question(messages, self.settings.language)
 
     def _check_room(self, num_choices: int) -> None:
         most = self.settings.max_batch + self.settings.max_waiting

@@ -104,7 +104,7 @@ def test_json_stream_is_one_event_a_line(
         (["Use each of 900, 9, 9 once to reach 5."], "countdown takes"),
         (["Who?", "--stream"], "--stream goes with --json"),
         (["Who?", "--effort", "lo"], "unknown effort 'lo'"),
-        (["Who?", "--model", "nowhere/at/all"], "cannot load a model"),
+        (["Who?", "--model", "nowhere/at/all"], "no model folder"),
     ],
 )
 def test_bad_input_is_one_line_and_a_hint(

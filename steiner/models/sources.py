@@ -1,0 +1,78 @@
+"""Finds a model: a folder, or `owner/name` on the Hugging Face Hub; fails at once if it cannot.
+
+source -> ModelSource
+
+transformers asks an unreachable Hub five times for half a minute, and takes any word for a name on
+the Hub. Here a name without an owner is a folder, and the Hub is asked once, with a short timeout.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from steiner.types import UserError
+
+_TIMEOUT_S = 5.0
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+_NO_MODEL = (401, 404)
+"""The Hub answers 401, not 404, to a name that does not exist, unless a token is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model that can be loaded."""
+
+    name: str
+    """A folder, or `owner/name`."""
+    is_local: bool
+    """Whether its files are here already: a folder, or the Hub's cache while offline."""
+
+
+def find_model(source: str | Path) -> ModelSource:
+    """The model in a folder, or of a name on the Hub. Raises UserError if there is none."""
+    if Path(source).is_dir():
+        return ModelSource(str(source), is_local=True)
+    if Path(source).exists():
+        raise UserError(f"{source} is a file, not a model folder", "give the folder that holds it")
+    if isinstance(source, Path) or not _HUB_NAME.fullmatch(source):
+        hint = "give the path of a model folder, or owner/name of a model on the Hugging Face Hub"
+        raise UserError(f"no model folder {source}", hint)
+    return _find_on_hub(source)
+
+
+def _find_on_hub(name: str) -> ModelSource:
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if constants.HF_HUB_OFFLINE:
+        reason = "HF_HUB_OFFLINE is set"
+    else:
+        status = _ask_hub(name)
+        if status is not None and status < 400:
+            return ModelSource(name, is_local=False)
+        if status in _NO_MODEL:
+            hint = "check the name; for a private or gated model set HF_TOKEN, or give a folder"
+            raise UserError(f"no folder {name}, and no such model on the Hugging Face Hub", hint)
+        if status == 403:
+            hint = f"accept its terms at {constants.ENDPOINT}/{name}, then set HF_TOKEN"
+            raise UserError(f"the Hugging Face Hub gives no access to {name}", hint)
+        reason = "no connection" if status is None else f"status {status}"
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return ModelSource(name, is_local=True)
+    hint = "give the path of a model folder, or check the connection"
+    raise UserError(f"no folder {name}, and the Hugging Face Hub is out of reach: {reason}", hint)
+
+
+def _ask_hub(name: str) -> int | None:
+    """The HTTP status of the model's configuration on the Hub; None without a connection."""
+    from huggingface_hub import constants, get_session, get_token
+
+    url = f"{constants.ENDPOINT}/{name}/resolve/main/config.json"
+    token = get_token()
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    try:
+        response = get_session().head(url, headers=headers, timeout=_TIMEOUT_S)
+    except Exception:  # the exceptions of the client depend on the version of huggingface_hub
+        return None
+    return int(response.status_code)
