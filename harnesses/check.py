@@ -27,7 +27,7 @@ import openai
 from harnesses.held_out import read_held_out
 from harnesses.runs import MAX_TOKENS, Right, run_inspect, run_lm_eval
 from steiner.evaluation.suites import Task, suites
-from steiner.tasks import load_phrases, recognise
+from steiner.tasks import held_out_wording_index, recognise
 from steiner.types import Problem, RunError, Split, SteinerError
 
 Record = Mapping[str, Any]
@@ -120,7 +120,7 @@ def _ask(client: openai.OpenAI, question: str) -> Any:
 def _problem(record: Record) -> Problem:
     """The problem that the question poses, provided that it is the line's and held out."""
     problem = recognise(record["question"], record["language"])
-    last = len(load_phrases(record["family"], record["language"]).questions) - 1
+    last = held_out_wording_index(record["family"], record["language"])
     assert problem is not None, record
     assert (problem.key, problem.split) == (record["key"], Split.TEST), record
     assert record["wording"] != last, record

@@ -16,7 +16,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from steiner.tasks import Move, Phrases, load_phrases, task
+from steiner.tasks import Move, task
 from steiner.types import Decision, Edge, ReasoningDag, SearchPath, State, Status, Step, UserError
 
 
@@ -71,7 +71,6 @@ class _Walker:
     ) -> None:
         self.dag, self.walk, self.rng, self.shortest = dag, walk, rng, shortest
         self.writer = task(dag.problem.family).require_step_writer()
-        self.phrases: Phrases = load_phrases(dag.problem.family, dag.problem.language)
         self.out: list[list[Edge]] = [[] for _ in dag.nodes]
         for edge in dag.edges:
             self.out[edge.source].append(edge)
@@ -163,8 +162,7 @@ class _Walker:
         before = self.dag.nodes[edge.source]
         after = self.dag.nodes[edge.target]
         texts = self.writer.step_texts(
-            self.dag.problem.spec,
-            self.phrases,
+            self.dag.problem,
             depth,
             before.state,
             Move(edge.action, after.state),
@@ -178,7 +176,7 @@ class _Walker:
             (nodes[edge.source].state, Move(edge.action, nodes[edge.target].state))
             for edge in branch
         ]
-        return self.writer.answer(self.dag.problem.spec, self.phrases, moves)
+        return self.writer.answer(self.dag.problem, moves)
 
 
 def _decided(step: Step, decision: Decision) -> Step:

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steiner.tasks import Move, load_phrases, task
+from steiner.tasks import Move, task
 from steiner.types import (
     Decision,
     Message,
@@ -137,14 +137,13 @@ def _dag_row(dag: ReasoningDag) -> dict[str, Any]:
 
 def _first_texts(dag: ReasoningDag) -> dict[int, StepTexts]:
     writer = task(dag.problem.family).require_step_writer()
-    phrases = load_phrases(dag.problem.family, dag.problem.language)
     texts: dict[int, StepTexts] = {}
     for edge in dag.edges:
         if edge.target not in texts:
             before, after = dag.nodes[edge.source], dag.nodes[edge.target]
             move = Move(edge.action, after.state)
             texts[edge.target] = writer.step_texts(
-                dag.problem.spec, phrases, before.distance_start + 1, before.state, move
+                dag.problem, before.distance_start + 1, before.state, move
             )
     return texts
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from steiner.tasks import Move, StepReading, load_phrases, task
+from steiner.tasks import Move, StepReading, task
 from steiner.types import Decision, ReasoningDag, Status, Step, StepTexts, Verdict
 
 
@@ -64,7 +64,6 @@ class Tracer:
         self.state_space = known.require_state_space()
         self.step_writer = known.require_step_writer()
         self.step_reader = known.require_step_reader()
-        self.phrases = load_phrases(dag.problem.family, dag.problem.language)
         self.node_of = {node.state: index for index, node in enumerate(dag.nodes)}
 
     def trace(self, steps: Sequence[Step]) -> Trace:
@@ -74,7 +73,7 @@ class Tracer:
         traced: list[TracedStep] = []
         decision: Decision | None = None
         for step in steps:
-            reading = self.step_reader.read_step(self.dag.problem.spec, self.phrases, step.texts)
+            reading = self.step_reader.read_step(self.dag.problem, step.texts)
             found = self._follow(branch, visited, reading, step, decision)
             traced.append(found)
             if found.depth is not None and 1 <= found.depth <= len(branch):
@@ -91,7 +90,7 @@ class Tracer:
         for depth, node in step.starts:
             before = self.dag.nodes[node].state
             for move in self.state_space.moves(spec, before):
-                yield self.step_writer.step_texts(spec, self.phrases, depth, before, move)
+                yield self.step_writer.step_texts(self.dag.problem, depth, before, move)
 
     def _follow(
         self,

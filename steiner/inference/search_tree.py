@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from steiner.tasks import StepReading, load_phrases, task
+from steiner.tasks import StepReading, task
 from steiner.types import Decision, Problem, Step, StepTexts, Verdict
 
 
@@ -134,8 +134,7 @@ def _read(problem: Problem | None, texts: StepTexts) -> StepReading | None:
     reader = None if problem is None else task(problem.family).step_reader
     if problem is None or reader is None:
         return None
-    phrases = load_phrases(problem.family, problem.language)
-    return reader.read_step(problem.spec, phrases, texts)
+    return reader.read_step(problem, texts)
 
 
 def _mark(step: Step, kept: bool) -> Mark:

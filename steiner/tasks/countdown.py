@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
-from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
@@ -56,9 +56,8 @@ class Countdown:
             return Verdict.OPEN
         return Verdict.GOAL if _last_action(state, spec["target"]) else Verdict.DEAD
 
-    def step_texts(
-        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
-    ) -> StepTexts:
+    def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
+        spec, phrases = problem.spec, phrases_of(problem)
         told = {"numbers": _join(before), "equation": _render_equation(phrases, move.action)}
         return StepTexts(
             phrases.render("next_step", depth=depth, **told),
@@ -67,7 +66,8 @@ class Countdown:
             verification(phrases, spec["target"], move.state),
         )
 
-    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+    def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
+        spec, phrases = problem.spec, phrases_of(problem)
         depth, before, action, right = _read_next_step(phrases, texts.next_step)
         summary = phrases.match(texts.summary, "summary")
         after = _read_numbers(summary[1]["numbers"]) if summary else None
@@ -93,7 +93,8 @@ class Countdown:
         numbers = _join(spec["numbers"], ", ")
         return phrases.questions[wording].format(numbers=numbers, target=spec["target"])
 
-    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+    def recognise(self, text: str, language: str) -> Spec | None:
+        phrases = load_phrases(self.name, language)
         found = phrases.match_question(text)
         if found is None:
             return None
@@ -108,7 +109,8 @@ class Countdown:
             )
         return {"numbers": values, "target": int(target)}
 
-    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+    def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
+        spec, phrases = problem.spec, phrases_of(problem)
         actions = [move.action for _, move in branch]
         last = _last_action(branch[-1][1].state, spec["target"])
         return ", ".join(
@@ -116,11 +118,11 @@ class Countdown:
         )
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        phrases = load_phrases(self.name, problem.language)
-        return grade_of(self.check(problem.spec, phrases, answer))
+        return grade_of(self._is_right(problem, answer))
 
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool | None:
+    def _is_right(self, problem: Problem, answer: str) -> bool | None:
         """Whether equations or one expression reach the target; None if `answer` is neither."""
+        spec = problem.spec
         text = answer.strip()
         if "=" in text:
             return _check_equations(spec, text)

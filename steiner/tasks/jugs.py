@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from steiner.tasks.canonical import canonical_jugs
-from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
@@ -69,9 +69,8 @@ class Jugs:
             return Verdict.GOAL
         return Verdict.OPEN if state[0] else Verdict.DEAD
 
-    def step_texts(
-        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
-    ) -> StepTexts:
+    def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
+        spec, phrases = problem.spec, phrases_of(problem)
         jugs, action = _render_jugs(before[1:]), _render_action(phrases, move.action)
         return StepTexts(
             phrases.render("next_step", depth=depth, jugs=jugs, action=action),
@@ -80,8 +79,9 @@ class Jugs:
             _render_verification(spec, phrases, move.state),
         )
 
-    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+    def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
         """The texts tell contents only; the moves left follow from the depth."""
+        spec, phrases = problem.spec, phrases_of(problem)
         depth, action, told = _read_next_step(spec, phrases, texts.next_step)
         before = _read_state(spec, told.get("jugs"), depth, -1)
         summary = phrases.match(texts.summary, "summary_pour", "summary")
@@ -114,7 +114,8 @@ class Jugs:
         fields = {"target": spec["target"], "moves": spec["max_moves"]}
         return phrases.questions[wording].format(capacities=capacities, **fields)
 
-    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+    def recognise(self, text: str, language: str) -> Spec | None:
+        phrases = load_phrases(self.name, language)
         endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
         found = next(filter(None, map(phrases.match_question, endings)), None)
         if found is None or not re.fullmatch(
@@ -128,19 +129,20 @@ class Jugs:
         _require_solution(capacities, target, max_moves)
         return {"capacities": capacities, "target": target, "max_moves": max_moves}
 
-    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+    def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         """The moves by number: which step to copy from is then said before it is copied."""
+        phrases = phrases_of(problem)
         return numbered_moves(phrases, (_render_action(phrases, m.action) for _, m in branch))
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        phrases = load_phrases(self.name, problem.language)
-        return grade_of(self.check(problem.spec, phrases, answer))
+        return grade_of(self._is_right(problem, answer))
 
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool | None:
+    def _is_right(self, problem: Problem, answer: str) -> bool | None:
         """Whether the moves end with the target in a jug; None if `answer` is no list of moves.
 
         A move that wastes water counts as any other.
         """
+        spec, phrases = problem.spec, phrases_of(problem)
         contents: Contents | None = (0,) * len(spec["capacities"])
         actions = read_actions(phrases, answer)
         if None in actions:

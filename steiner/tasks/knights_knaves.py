@@ -33,7 +33,7 @@ from steiner.tasks.knights_knaves_statements import (
     render_claim,
     split,
 )
-from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
@@ -70,9 +70,8 @@ class KnightsKnaves:
             return Verdict.DEAD
         return Verdict.OPEN if UNKNOWN in state else Verdict.GOAL
 
-    def step_texts(
-        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
-    ) -> StepTexts:
+    def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
+        spec, phrases = problem.spec, phrases_of(problem)
         return StepTexts(
             _render_next_step(spec, phrases, depth, before, move.action),
             _render_unknown(spec, phrases, before),
@@ -88,7 +87,8 @@ class KnightsKnaves:
             return phrases.render("open", claims=claims, count=state.count(UNKNOWN))
         return phrases.render("goal", claims=claims)
 
-    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+    def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
+        spec, phrases = problem.spec, phrases_of(problem)
         depth, before, action = _read_next_step(spec, phrases, texts.next_step)
         summary = phrases.match(texts.summary, "summary")
         after = _read_state(spec, phrases, summary[1]["state"]) if summary else None
@@ -115,7 +115,8 @@ class KnightsKnaves:
         names = enumerated(phrases, spec["names"])
         return phrases.questions[wording].format(names=names, statements=statements)
 
-    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+    def recognise(self, text: str, language: str) -> Spec | None:
+        phrases = load_phrases(self.name, language)
         endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
         found = next(filter(None, map(phrases.match_question, endings)), None)
         told = (
@@ -140,16 +141,17 @@ class KnightsKnaves:
             )
         return {"names": names, "says": [list(claim) for claim in says]}
 
-    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+    def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
+        spec, phrases = problem.spec, phrases_of(problem)
         roles = enumerate(branch[-1][1].state)
         return enumerated(phrases, [_render_role(spec, phrases, *told) for told in roles])
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        phrases = load_phrases(self.name, problem.language)
-        return grade_of(self.check(problem.spec, phrases, answer))
+        return grade_of(self._is_right(problem, answer))
 
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool | None:
+    def _is_right(self, problem: Problem, answer: str) -> bool | None:
         """Whether each person's role is right; None if `answer` is no list of roles."""
+        spec, phrases = problem.spec, phrases_of(problem)
         roles = read_roles(spec, phrases, split(phrases, answer.strip()))
         return None if roles is None else self.verdict(spec, roles) is Verdict.GOAL
 

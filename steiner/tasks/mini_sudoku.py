@@ -16,7 +16,7 @@ from itertools import permutations
 from operator import itemgetter
 
 from steiner.tasks.canonical import canonical_grid
-from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
@@ -64,9 +64,8 @@ class MiniSudoku:
             return Verdict.DEAD
         return Verdict.OPEN if 0 in state else Verdict.GOAL
 
-    def step_texts(
-        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
-    ) -> StepTexts:
+    def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
+        phrases = phrases_of(problem)
         _, row, *digits = move.action
         old, letter = rows_of(before)[row - 1], _letter(phrases, row)
         told = {"rows": render_grid(phrases, before), "row": letter, "cells": render_row(old)}
@@ -77,7 +76,8 @@ class MiniSudoku:
             verification(phrases, move.state),
         )
 
-    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+    def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
+        phrases = phrases_of(problem)
         depth, before, action, old = _read_next_step(phrases, texts.next_step)
         after = _read_summary(phrases, texts.summary)
         verdict, sound = _read_verification(phrases, texts.verification, after)
@@ -95,7 +95,8 @@ class MiniSudoku:
         rows, grid = render_grid(phrases, spec["grid"]), _render_plain(spec["grid"])
         return phrases.questions[wording].format(rows=rows, grid=grid)
 
-    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+    def recognise(self, text: str, language: str) -> Spec | None:
+        phrases = load_phrases(self.name, language)
         endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
         found = next(filter(None, map(phrases.match_question, endings)), None)
         grid_text = "".join(found.values()) if found else _find_grid(phrases, text)
@@ -112,15 +113,16 @@ class MiniSudoku:
         _require_one_solution(grid)
         return {"grid": grid}
 
-    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+    def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
+        phrases = phrases_of(problem)
         return render_grid(phrases, branch[-1][1].state)
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        phrases = load_phrases(self.name, problem.language)
-        return grade_of(self.check(problem.spec, phrases, answer))
+        return grade_of(self._is_right(problem, answer))
 
-    def check(self, spec: Spec, phrases: Phrases, answer: str) -> bool | None:
+    def _is_right(self, problem: Problem, answer: str) -> bool | None:
         """Whether `answer` is the full grid; None if it is no grid."""
+        spec, phrases = problem.spec, phrases_of(problem)
         grid = read_grid(phrases, answer.strip().replace("\n", " / "))
         if grid is None:
             return None

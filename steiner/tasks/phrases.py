@@ -2,9 +2,8 @@
 
 (phrase name, fields) <-> text
 
-A template is ordinary text with `{field}` placeholders. The same template that writes a step reads
-the model's version of it, so wording and parser cannot drift apart, and a further language is a
-file and no code.
+A template is ordinary text with `{field}` placeholders. The same template writes a step and reads
+the model's version of it, so writer and reader always agree, and a new language needs no code.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from steiner.types import UserError, Verdict
+from steiner.types import Problem, UserError, Verdict
 
 _VERDICTS = {"dead": Verdict.DEAD, "open": Verdict.OPEN, "goal": Verdict.GOAL}
-"""In this order: a family's `goal` may be where its `dead` begins."""
+"""In this order, because the template of `goal` can match the text of `dead`."""
 _WORDING = resources.files("steiner.tasks") / "wording"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class Phrases:
-    """One family's phrases in one language.
+    """One task's phrases in one language.
 
-    `questions` are whole wordings of the question (the last is kept out of training); every other
-    entry of the family's table is one phrase, or a list of variants of which the first is written
-    and all are read.
+    `questions` are whole wordings of the question; the last is kept out of training. `words` are
+    single words. Every other entry is a phrase, or a list of variants: the first is written, all
+    are read.
     """
 
-    def __init__(self, family: str, language: str, table: Mapping[str, Any]) -> None:
-        self.family = family
+    def __init__(self, task: str, language: str, table: Mapping[str, Any]) -> None:
+        self.task = task
         self.language = language
-        self.questions: Sequence[str] = tuple(table["questions"])
+        self.questions: Sequence[str] = tuple(table.get("questions", ()))
         self.words: Mapping[str, Any] = dict(table.get("words", {}))
         self._templates: dict[str, tuple[str, ...]] = {
             name: (value,) if isinstance(value, str) else tuple(value)
@@ -49,8 +48,14 @@ class Phrases:
         return self._templates[name][0].format_map(fields)
 
     @property
+    def names(self) -> set[str]:
+        """Names of all phrases and words, and `questions` if there are any."""
+        names = {*self._templates, *(f"words.{name}" for name in self.words)}
+        return names | {"questions"} if self.questions else names
+
+    @property
     def wording(self) -> list[str]:
-        """Every text of the family with its fields left out: what a tokenizer should know."""
+        """All texts of the task without their fields, for training a tokenizer."""
         words: list[str] = []
         for entry in self.words.values():
             words += [entry] if isinstance(entry, str) else entry
@@ -66,12 +71,12 @@ class Phrases:
         return None
 
     def match_verdict(self, text: str) -> Verdict | None:
-        """What a verification in the phrase `dead`, `open` or `goal` says; None for others."""
+        """The verdict of a text in the phrase `dead`, `open` or `goal`; None for other texts."""
         found = self.match(text, *_VERDICTS)
         return _VERDICTS[found[0]] if found else None
 
     def match_question(self, text: str) -> dict[str, str] | None:
-        """Fields of the question `text`, whichever wording it has; None where none fits.
+        """Fields of the question `text` in any wording; None if no wording fits.
 
         White space and letter case do not matter.
         """
@@ -82,37 +87,52 @@ class Phrases:
         return None
 
 
-def has_phrases(task: str, language: str) -> bool:
-    """Whether `task` has a wording in `language`."""
-    return _wording_file(task, language).is_file()
+class WordingError(UserError):
+    """The wording of a task in a language is missing, incomplete or broken."""
 
 
 @cache
 def load_phrases(task: str, language: str = "en") -> Phrases:
-    """The phrases of `task` in `language`. Raises UserError if there are none."""
-    file = _wording_file(task, language)
+    """The phrases of `task` in `language`.
+
+    Raises UserError for an unknown language, and WordingError if the language has no usable file
+    for the task. A file must have every phrase and word that the English file has.
+    """
+    file = require_language(language) / f"{task}.toml"
+    name = f"steiner/tasks/wording/{language}/{task}.toml"
     if not file.is_file():
-        raise _missing_wording(task, language)
-    return Phrases(task, language, tomllib.loads(file.read_text(encoding="utf-8")))
+        raise WordingError(f"no wording for task '{task}' in language '{language}'", f"add {name}")
+    try:
+        phrases = Phrases(task, language, tomllib.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise WordingError(f"cannot read {name}: {error}", "correct the file") from error
+    if language != "en" and (missing := load_phrases(task).names - phrases.names):
+        raise WordingError(f"{name} has no '{min(missing)}'", "translate it from the English file")
+    return phrases
 
 
-def _wording_file(task: str, language: str) -> Traversable:
-    return _WORDING / language / f"{task}.toml"
+def phrases_of(problem: Problem) -> Phrases:
+    """The phrases of the problem's task in the problem's language."""
+    return load_phrases(problem.family, problem.language)
 
 
-def _missing_wording(task: str, language: str) -> UserError:
-    languages = sorted(entry.name for entry in _WORDING.iterdir() if entry.is_dir())
-    if language not in languages:
-        return UserError(f"no language '{language}'", f"one of: {', '.join(languages)}")
-    return UserError(
-        f"no wording for task '{task}' in language '{language}'",
-        f"add steiner/tasks/wording/{language}/{task}.toml",
-    )
+def worded_tasks(language: str = "en") -> tuple[str, ...]:
+    """Names of the tasks with a wording file in `language`, in alphabetical order."""
+    files = (entry.name for entry in require_language(language).iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+
+
+def require_language(language: str) -> Traversable:
+    """The folder with the wording of a language. Raises UserError for an unknown language."""
+    known = sorted(entry.name for entry in _WORDING.iterdir() if entry.is_dir())
+    if language not in known:
+        raise UserError(f"no language '{language}'", f"one of: {', '.join(known)}")
+    return _WORDING / language
 
 
 @cache
 def _pattern(template: str, flags: int = 0) -> re.Pattern[str]:
-    """The regular expression of a template: its text literally, a group for each placeholder."""
+    """The regular expression of a template: literal text, and a group for each placeholder."""
     parts = _PLACEHOLDER.split(template)
     pattern, seen = "", set[str]()
     for index, part in enumerate(parts):

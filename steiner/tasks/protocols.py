@@ -4,7 +4,8 @@ random stream, level -> Spec -> states and moves -> step texts, question, answer
 
 A generator and a grader make a task: it can be evaluated, and trained with outcome reward. Exact
 DAGs, exact step rewards and search paths need a state space, a step writer and a step reader.
-All methods are pure functions of their arguments.
+All methods are pure functions of their arguments. Those that depend on the language take a Problem,
+which names its language. docs/extending.md shows how to add a task.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from steiner.tasks.phrases import Phrases
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
 T = TypeVar("T")
@@ -104,30 +104,28 @@ class StateSpace(Protocol):
 class StepWriter(Protocol):
     """Words steps and answers."""
 
-    def step_texts(
-        self, spec: Spec, phrases: Phrases, depth: int, before: State, move: Move
-    ) -> StepTexts:
+    def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
         """The four texts of the step at `depth` (from 1) that takes `move` in state `before`."""
 
-    def answer(self, spec: Spec, phrases: Phrases, branch: Sequence[tuple[State, Move]]) -> str:
+    def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         """The answer at the end of `branch`: (state before, move) from the start to a goal."""
 
 
 class StepReader(Protocol):
     """Parses steps that a model wrote: the inverse of a StepWriter."""
 
-    def read_step(self, spec: Spec, phrases: Phrases, texts: StepTexts) -> StepReading:
+    def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
         """The content of a step's texts."""
 
 
 class Recognizer(Protocol):
     """Recognizes questions that people type."""
 
-    def recognise(self, phrases: Phrases, text: str) -> Spec | None:
+    def recognise(self, text: str, language: str) -> Spec | None:
         """The problem that `text` states; None if it is none of this task.
 
         Raises UserError if the question is of this task but cannot be solved as typed (numbers out
-        of range, a broken grid).
+        of range, a broken grid), and WordingError if the task has no wording in `language`.
         """
 
 

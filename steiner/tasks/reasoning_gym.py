@@ -18,7 +18,7 @@ from typing import Any
 from steiner.tasks import countdown, jugs, knights_knaves, mini_sudoku
 from steiner.tasks.knights_knaves_logic import UNKNOWN, as_claim
 from steiner.tasks.knights_knaves_statements import split
-from steiner.tasks.phrases import Phrases, load_phrases
+from steiner.tasks.phrases import phrases_of
 from steiner.tasks.protocols import Grade, grade_of
 from steiner.types import Problem, Spec
 
@@ -34,7 +34,7 @@ class GymAdapter:
     """Our level -> the data set's settings, as close to the level as they come."""
     spec: Callable[[Mapping[str, Any]], Spec | None]
     """An item's metadata -> Spec; None if our task cannot state the item."""
-    notation: Callable[[Spec, Phrases, str], str]
+    notation: Callable[[Problem, str], str]
     """Our answer in the scorer's notation, content unchanged; empty if unreadable."""
 
 
@@ -46,8 +46,7 @@ class GymGrader:
 
     def grade(self, problem: Problem, answer: str) -> Grade:
         """RIGHT if the scorer gives 1.0."""
-        phrases = load_phrases(problem.family, problem.language)
-        text = ADAPTERS[problem.family].notation(problem.spec, phrases, answer)
+        text = ADAPTERS[problem.family].notation(problem, answer)
         if not text:
             return Grade.UNREADABLE
         return grade_of(data_set(problem.family, 0).score_answer(text, self.item) == 1.0)
@@ -75,9 +74,9 @@ def _countdown_spec(metadata: Mapping[str, Any]) -> Spec | None:
     return {"numbers": sorted(numbers, reverse=True), "target": target}
 
 
-def _countdown_notation(spec: Spec, phrases: Phrases, answer: str) -> str:
+def _countdown_notation(problem: Problem, answer: str) -> str:
     """The equations nested into one expression."""
-    held = [(str(n), n) for n in spec["numbers"]]
+    held = [(str(n), n) for n in problem.spec["numbers"]]
     for left, operator, right, result in countdown.read_equations(answer) or ():
         terms = []
         for operand in (left, right):
@@ -97,8 +96,8 @@ def _jugs_spec(metadata: Mapping[str, Any]) -> Spec | None:
     return {"capacities": capacities, "target": puzzle["target"], "max_moves": max_moves}
 
 
-def _jugs_notation(spec: Spec, phrases: Phrases, answer: str) -> str:
-    actions = jugs.read_actions(phrases, answer)
+def _jugs_notation(problem: Problem, answer: str) -> str:
+    actions = jugs.read_actions(phrases_of(problem), answer)
     if None in actions:
         return ""
     return json.dumps([f"{name} {'->'.join(moved)}" for name, *moved in filter(None, actions)])
@@ -117,7 +116,8 @@ def _knights_spec(metadata: Mapping[str, Any]) -> Spec | None:
     return {"names": list(names), "says": [list(c) for c in claims if c], "terms": terms}
 
 
-def _knights_notation(spec: Spec, phrases: Phrases, answer: str) -> str:
+def _knights_notation(problem: Problem, answer: str) -> str:
+    spec, phrases = problem.spec, phrases_of(problem)
     roles = knights_knaves.read_roles(spec, phrases, split(phrases, answer.strip()))
     if roles is None or UNKNOWN in roles:
         return ""
@@ -131,8 +131,8 @@ def _sudoku_spec(metadata: Mapping[str, Any]) -> Spec | None:
     return {"grid": grid} if 0 in grid and mini_sudoku.num_solutions(grid) == 1 else None
 
 
-def _sudoku_notation(spec: Spec, phrases: Phrases, answer: str) -> str:
-    grid = mini_sudoku.read_grid(phrases, answer.strip())
+def _sudoku_notation(problem: Problem, answer: str) -> str:
+    grid = mini_sudoku.read_grid(phrases_of(problem), answer.strip())
     return "\n".join(map(mini_sudoku.render_row, mini_sudoku.rows_of(grid))) if grid else ""
 
 

@@ -22,7 +22,7 @@ from steiner.files import remove_folder, write_json
 from steiner.format.tokenizer import train_tokenizer
 from steiner.models.loading import load_tokenizer
 from steiner.recipe import BaseRecipe, Recipe
-from steiner.tasks import load_phrases, tasks
+from steiner.tasks.phrases import load_phrases, worded_tasks
 from steiner.training.losses import perplexity
 from steiner.training.trainer import last_checkpoint, schedule_of, train_sequences
 
@@ -90,6 +90,6 @@ def _plain_texts(seed: int) -> list[str]:
     chosen = islice(documents("tokenizer", seed), _TOKENIZER_DOCUMENTS)
     texts = [("\n" if doc.is_dialogue else "").join(doc.parts) for doc in chosen]
     texts += ["user", "assistant", "system"] * _WORDING_REPEATS
-    for name in tasks():
+    for name in worded_tasks():
         texts += load_phrases(name).wording * _WORDING_REPEATS
     return texts

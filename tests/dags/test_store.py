@@ -21,8 +21,9 @@ from steiner.dags.store import (
     state_from_json,
 )
 from steiner.randomness import random_stream
-from steiner.tasks import load_phrases, task, tasks
+from steiner.tasks import tasks
 from steiner.types import ReasoningDag, RunError, SearchPath, StepTexts
+from tests.puzzles import puzzle
 
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
@@ -99,11 +100,11 @@ def test_dag_rows_hold_the_whole_dag(dags: list[ReasoningDag]) -> None:
 
 def test_a_node_has_the_texts_of_a_step_to_it(dags: list[ReasoningDag]) -> None:
     for dag, row in zip(dags, dag_table(dags).to_pylist(), strict=True):
-        chosen, phrases = task(dag.problem.family).generator, load_phrases(dag.problem.family)
+        chosen = puzzle(dag.problem.family)
         texts = [tuple(told[part] for part in StepTexts.__slots__) for told in row["nodes"]]
         assert texts[0] == (None, None, None, None)  # no step leads to the start
         for node, told in zip(dag.nodes[1:], texts[1:], strict=True):
-            reading = chosen.read_step(dag.problem.spec, phrases, StepTexts(*told))
+            reading = chosen.read_step(dag.problem, StepTexts(*told))
             assert (reading.after, reading.sound) == (node.state, True)
             assert reading.depth == node.distance_start
 

@@ -16,8 +16,9 @@ from steiner.dags.solver import build_dag
 from steiner.dags.store import read_paths, state_from_json
 from steiner.dags.synthesis import synthesise
 from steiner.recipe import ProblemsRecipe, Recipe, SynthRecipe
-from steiner.tasks import load_phrases, task, tasks
+from steiner.tasks import held_out_wording_index, tasks
 from steiner.types import Split, UserError, split_of
+from tests.puzzles import is_right, puzzle
 
 RECIPE = Recipe(
     name="test",
@@ -136,7 +137,7 @@ def test_no_problem_is_of_validation_or_test_or_there_twice(folder: FilePath) ->
     for row in (*_rows(folder, "dags"), *_rows(folder, "paths")):
         assert split_of(row["key"]) is Split.TRAIN
         assert row["split"] == "train"
-        assert row["wording"] < len(load_phrases(row["family"]).questions) - 1  # none held out
+        assert row["wording"] < held_out_wording_index(row["family"])  # none held out
 
 
 def test_paths_belong_to_the_dags_beside_them(folder: FilePath) -> None:
@@ -145,11 +146,11 @@ def test_paths_belong_to_the_dags_beside_them(folder: FilePath) -> None:
         for dag in _rows(folder, "dags")
     }
     for path in read_paths(folder / "paths.parquet"):
-        problem, phrases = path.problem, load_phrases(path.problem.family)
+        problem = path.problem
         assert states[problem.key] == [node.state for node in build_dag(problem).nodes]
-        assert task(problem.family).generator.check(problem.spec, phrases, path.answer)
+        assert is_right(problem, path.answer)
         for step in path.steps:
-            reading = task(problem.family).generator.read_step(problem.spec, phrases, step.texts)
+            reading = puzzle(problem.family).read_step(problem, step.texts)
             assert step.node is not None
             assert reading.after == states[problem.key][step.node]
 

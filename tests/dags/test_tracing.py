@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from steiner.dags.path_sampling import Walk, sample_paths
 from steiner.dags.tracing import Tracer, trace
 from steiner.randomness import random_stream
-from steiner.tasks import load_phrases, task, tasks
+from steiner.tasks import tasks
 from steiner.types import Decision, ReasoningDag, SearchPath, Step, StepTexts
+from tests.puzzles import puzzle
 
 NAMES = sorted(tasks())
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
@@ -46,14 +47,14 @@ def test_every_step_of_a_sampled_walk_is_legal_sound_and_its_own(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_texts_read_back_as_the_states_that_they_tell(name: str, dags_of: DagsOf) -> None:
-    chosen, phrases = task(name).generator, load_phrases(name)
+    chosen = puzzle(name)
     for dag in dags_of(name):
         state = [node.state for node in dag.nodes]
         for path in _walks(dag, count=5):
             branch = [0]
             for step in path.steps:
                 branch = [*branch[: step.depth], step.node]
-                reading = chosen.read_step(dag.problem.spec, phrases, step.texts)
+                reading = chosen.read_step(dag.problem, step.texts)
                 assert (reading.depth, reading.sound) == (step.depth, True)
                 assert (reading.before, reading.after) == (state[branch[-2]], state[branch[-1]])
                 assert reading.verdict is chosen.verdict(dag.problem.spec, state[branch[-1]])
@@ -97,7 +98,7 @@ def test_wrong_words_cost_just_what_they_say(name: str, dags_of: DagsOf) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_from_another_state_than_it_tells_is_unsound(name: str, dags_of: DagsOf) -> None:
     dag = dags_of(name)[0]
-    chosen, phrases, spec = task(name).generator, load_phrases(name), dag.problem.spec
+    chosen, spec = puzzle(name), dag.problem.spec
     first = _long_walk(dag).steps[0]
     start = dag.nodes[0].state
     move = next(m for m in chosen.moves(spec, start) if m.state == dag.nodes[first.node].state)
@@ -105,7 +106,7 @@ def test_a_step_from_another_state_than_it_tells_is_unsound(name: str, dags_of: 
     for node in dag.nodes[1:]:
         if not node.out_degree:
             continue  # no step starts there
-        texts = chosen.step_texts(spec, phrases, 1, node.state, move)
+        texts = chosen.step_texts(dag.problem, 1, node.state, move)
         if texts.next_step == first.texts.next_step:
             continue  # a sudoku's row may be as it was
         told.add(texts.next_step)

@@ -22,7 +22,7 @@ from steiner.data.ordinary_text.steps import alternatives
 from steiner.data.ordinary_text.train_problems import is_train, random_step, train_problem
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.randomness import random_stream
-from steiner.tasks import generate_problems, load_phrases, recognise, task, tasks
+from steiner.tasks import generate_problems, load_phrases, recognise, tasks
 from steiner.types import (
     Problem,
     Split,
@@ -31,6 +31,7 @@ from steiner.types import (
     UserError,
 )
 from tests.jug_rules import moved
+from tests.puzzles import problem_of, puzzle
 
 NUM_DOCUMENTS = 8000
 OPERATORS = {"+": add, "-": sub, "*": mul, "/": floordiv}
@@ -154,7 +155,7 @@ def test_claims_are_judged_truly() -> None:
 
 
 def test_grid_verdicts_are_sound() -> None:
-    sudoku, phrases = task("mini_sudoku").generator, load_phrases("mini_sudoku")
+    sudoku, problem = puzzle("mini_sudoku"), problem_of("mini_sudoku", {})
     pattern = (
         r"(?m)(Grid [A-D1-4_/ ]{45})\.\s(Columns .*?, (?:two \d|open rows[ A-D]+|the grid is full))"
     )
@@ -162,7 +163,7 @@ def test_grid_verdicts_are_sound() -> None:
     assert len(found) > 100
     for summary, verification in found:
         told = StepTexts("", "", summary, verification)
-        reading = sudoku.read_step({}, phrases, told)
+        reading = sudoku.read_step(problem, told)
         assert reading.sound
         assert reading.verdict is not None
 
@@ -190,8 +191,7 @@ def test_problem_whose_steps_are_all_held_out_shows_none(monkeypatch: pytest.Mon
 
 def named_by(problem: Problem, next_step: str) -> tuple[int, State]:
     """Its depth and the state that it starts from."""
-    chosen, phrases = task(problem.family).generator, load_phrases(problem.family)
-    reading = chosen.read_step(problem.spec, phrases, StepTexts(next_step, "", "", ""))
+    reading = puzzle(problem.family).read_step(problem, StepTexts(next_step, "", "", ""))
     assert reading.depth is not None
     assert reading.before is not None
     return reading.depth, reading.before
@@ -199,9 +199,9 @@ def named_by(problem: Problem, next_step: str) -> tuple[int, State]:
 
 def legal_steps(problem: Problem, depth: int, state: State) -> set[tuple[str, str]]:
     """Next step and understanding of each legal move."""
-    chosen, phrases = task(problem.family).generator, load_phrases(problem.family)
+    chosen = puzzle(problem.family)
     moves = chosen.moves(problem.spec, state)
-    steps = [chosen.step_texts(problem.spec, phrases, depth, state, move) for move in moves]
+    steps = [chosen.step_texts(problem, depth, state, move) for move in moves]
     return {(texts.next_step, texts.understanding) for texts in steps}
 
 

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from steiner.tasks import load_phrases, task
 from steiner.types import StepTexts, UserError, Verdict
+from tests.puzzles import is_right, problem_of, puzzle
 
-COUNTDOWN, PHRASES = task("countdown").generator, load_phrases("countdown")
+COUNTDOWN = puzzle("countdown")
 SPEC = {"numbers": [8, 3, 1], "target": 24}
+PROBLEM = problem_of("countdown", SPEC)
 
 
 @pytest.mark.parametrize("answer", ["8 * 3 = 24, 24 * 1 = 24", "8 * 3 * 1", "(8 / 1) * 3"])
 def test_equations_and_expressions_are_accepted(answer: str) -> None:
-    assert COUNTDOWN.check(SPEC, PHRASES, answer)
+    assert is_right(PROBLEM, answer)
 
 
 @pytest.mark.parametrize(
@@ -31,18 +32,18 @@ def test_equations_and_expressions_are_accepted(answer: str) -> None:
     ],
 )
 def test_near_misses_are_refused(answer: str) -> None:
-    assert not COUNTDOWN.check(SPEC, PHRASES, answer)
+    assert not is_right(PROBLEM, answer)
 
 
 @pytest.mark.parametrize("numbers", ["3, 5", "1, 2, 3, 4, 5, 6, 7", "0, 4, 6", "4, 6, 100"])
 def test_numbers_out_of_range_are_told(numbers: str) -> None:
     with pytest.raises(UserError) as raised:
-        COUNTDOWN.recognise(PHRASES, f"Make 24 from {numbers}.")
+        COUNTDOWN.recognise(f"Make 24 from {numbers}.", "en")
     assert raised.value.hint
 
 
 def test_other_questions_are_not_recognised() -> None:
-    assert COUNTDOWN.recognise(PHRASES, "Make a cake from 3 eggs.") is None
+    assert COUNTDOWN.recognise("Make a cake from 3 eggs.", "en") is None
 
 
 def test_a_false_result_is_unsound() -> None:
@@ -52,7 +53,7 @@ def test_a_false_result_is_unsound() -> None:
         "Now we hold 24 1",
         "Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no, 24 * 1 = 24 yes",
     )
-    reading = COUNTDOWN.read_step(SPEC, PHRASES, texts)
+    reading = COUNTDOWN.read_step(PROBLEM, texts)
     assert reading.sound
     assert reading.verdict is Verdict.GOAL
     for wrong in (
@@ -64,7 +65,7 @@ def test_a_false_result_is_unsound() -> None:
         replace(texts, verification="Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no. Dead end"),
         replace(texts, verification="3 numbers left, 24 not made yet"),
     ):
-        assert not COUNTDOWN.read_step(SPEC, PHRASES, wrong).sound
+        assert not COUNTDOWN.read_step(PROBLEM, wrong).sound
 
 
 @pytest.mark.parametrize("numbers", ["24", "0", "24 0", "1 24", ""])
@@ -75,7 +76,7 @@ def test_numbers_that_no_move_leaves_are_read_without_harm(numbers: str) -> None
         f"Now we hold {numbers}",
         "Target 24: 24 + 1 = 25 no, 24 - 1 = 23 no, 24 * 1 = 24 yes",
     )
-    assert not COUNTDOWN.read_step(SPEC, PHRASES, texts).sound
+    assert not COUNTDOWN.read_step(PROBLEM, texts).sound
 
 
 def test_a_false_start_or_understanding_is_noticed() -> None:
@@ -85,12 +86,12 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "Now we hold 5 4 1",
         "3 numbers left, 24 not made yet",
     )
-    reading = COUNTDOWN.read_step(SPEC, PHRASES, texts)
+    reading = COUNTDOWN.read_step(PROBLEM, texts)
     assert reading.before == (9, 5, 5, 1)
     assert reading.sound
     for start in ("9 5 1", "9 5 1 5", "9 5 5 1 1", "9, 5, 5, 1", "9 5  5 1", "nine"):
         told = replace(texts, next_step=f"Step 1 from {start}: 9 - 5 = 4")
-        assert COUNTDOWN.read_step(SPEC, PHRASES, told).before != reading.before
+        assert COUNTDOWN.read_step(PROBLEM, told).before != reading.before
     for understanding in (
         "Left over 1",
         "Left over 1 5",
@@ -100,4 +101,4 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "",
     ):
         told = replace(texts, understanding=understanding)
-        assert COUNTDOWN.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
+        assert COUNTDOWN.read_step(PROBLEM, told) == replace(reading, sound=False)

@@ -18,21 +18,22 @@ from hypothesis import strategies as st
 
 from steiner.randomness import random_stream
 from steiner.tasks import (
+    Grade,
     Move,
-    Phrases,
     generate_problems,
-    load_phrases,
+    grade,
     make_problem,
     recognise,
     task,
     tasks,
 )
 from steiner.tasks.protocols import PuzzleFamily
-from steiner.tasks.reasoning_gym import ADAPTERS
-from steiner.types import Spec, Split, State, StepTexts, UserError, Verdict
+from steiner.tasks.reasoning_gym import ADAPTERS, GymGrader
+from steiner.types import Problem, Spec, Split, State, StepTexts, UserError, Verdict
+from tests.puzzles import is_right, puzzle
 
 Branch = list[tuple[State, Move]]
-Posed = tuple[PuzzleFamily, Phrases, Spec]
+Case = tuple[PuzzleFamily, Problem]
 
 NAMES = sorted(tasks())
 CASES = [(name, level) for name in NAMES for level in task(name).generator.levels]
@@ -65,11 +66,11 @@ MISPLACED: dict[str, Callable[[str], str]] = {
 """The same words and numbers in the wrong place."""
 
 
-def posed(name: str, level: int, count: int = NUM_SPECS) -> Iterator[Posed]:
+def posed(name: str, level: int, count: int = NUM_SPECS) -> Iterator[Case]:
     rng = random_stream("test", name, level)
-    chosen, phrases = task(name).generator, load_phrases(name)
+    chosen = puzzle(name)
     for _ in range(count):
-        yield chosen, phrases, chosen.generate(rng, level)
+        yield chosen, make_problem(name, chosen.generate(rng, level), level=level)
 
 
 def solve(chosen: PuzzleFamily, spec: Spec) -> Branch | None:
@@ -87,15 +88,15 @@ def solve(chosen: PuzzleFamily, spec: Spec) -> Branch | None:
     return None
 
 
-def solution(chosen: PuzzleFamily, phrases: Phrases, spec: Spec) -> str:
-    branch = solve(chosen, spec)
+def solution(chosen: PuzzleFamily, problem: Problem) -> str:
+    branch = solve(chosen, problem.spec)
     assert branch is not None
-    return chosen.answer(spec, phrases, branch)
+    return chosen.answer(problem, branch)
 
 
-def walks(case: Posed, count: int = 10) -> Iterator[tuple[int, State, Move]]:
+def walks(case: Case, count: int = 10) -> Iterator[tuple[int, State, Move]]:
     """Steps of random walks: depth, state before, move."""
-    chosen, _, spec = case
+    chosen, spec = case[0], case[1].spec
     rng = random_stream("walk", chosen.canonical_text(spec))
     for _ in range(count):
         state, depth = chosen.start(spec), 1
@@ -107,15 +108,15 @@ def walks(case: Posed, count: int = 10) -> Iterator[tuple[int, State, Move]]:
 
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_solvers_answer_is_accepted(name: str, level: int) -> None:
-    for chosen, phrases, spec in posed(name, level):
-        assert chosen.check(spec, phrases, solution(chosen, phrases, spec))
+    for chosen, problem in posed(name, level):
+        assert is_right(problem, solution(chosen, problem))
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_corrupted_answers_are_refused(name: str, level: int) -> None:
-    for chosen, phrases, spec in posed(name, level):
-        answer = solution(chosen, phrases, spec)
-        question = chosen.question(spec, "en", 0)
+    for chosen, problem in posed(name, level):
+        answer = solution(chosen, problem)
+        question = problem.question
         corrupted = [
             "",
             question,
@@ -125,19 +126,19 @@ def test_corrupted_answers_are_refused(name: str, level: int) -> None:
             f"{answer}, {answer}",
             MISPLACED[name](answer),
         ]
-        assert [text for text in corrupted if chosen.check(spec, phrases, text)] == []
+        assert [text for text in corrupted if is_right(problem, text)] == []
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_step_texts_are_read_back(name: str, level: int) -> None:
     for case in posed(name, level):
-        chosen, phrases, spec = case
+        chosen, problem = case
         for depth, before, move in walks(case):
-            texts = chosen.step_texts(spec, phrases, depth, before, move)
-            reading = chosen.read_step(spec, phrases, texts)
+            texts = chosen.step_texts(problem, depth, before, move)
+            reading = chosen.read_step(problem, texts)
             assert (reading.depth, reading.action) == (depth, move.action)
             assert (reading.before, reading.after) == (before, move.state)
-            assert reading.verdict is chosen.verdict(spec, move.state)
+            assert reading.verdict is chosen.verdict(problem.spec, move.state)
             assert reading.sound
 
 
@@ -145,19 +146,17 @@ def test_step_texts_are_read_back(name: str, level: int) -> None:
 def test_falsified_texts_are_noticed(name: str, level: int) -> None:
     """Each text of a step, replaced by another step's differing one, shows in the reading."""
     for case in posed(name, level):
-        chosen, phrases, spec = case
-        steps = [chosen.step_texts(spec, phrases, *step) for step in walks(case)]
+        chosen, problem = case
+        steps = [chosen.step_texts(problem, *step) for step in walks(case)]
         for (depth, before, move), texts in zip(walks(case), steps, strict=True):
-            truth = chosen.read_step(spec, phrases, texts)
-            verdict = chosen.verdict(spec, move.state)
+            truth = chosen.read_step(problem, texts)
+            verdict = chosen.verdict(problem.spec, move.state)
             for part in ("next_step", "understanding", "summary", "verification"):
                 for other in steps[:8]:
                     told = getattr(other, part)
                     if told == getattr(texts, part):
                         continue
-                    false = chosen.read_step(
-                        spec, phrases, dataclasses.replace(texts, **{part: told})
-                    )
+                    false = chosen.read_step(problem, dataclasses.replace(texts, **{part: told}))
                     if part == "verification" and false.sound and false.verdict is verdict:
                         continue  # another true fact, such as a second clash
                     assert false != truth, (part, told, texts, depth, before)
@@ -167,16 +166,16 @@ def test_falsified_texts_are_noticed(name: str, level: int) -> None:
 def test_a_wrong_start_is_noticed(name: str, level: int) -> None:
     """A next step that tells another state than the one that the step starts from."""
     for case in posed(name, level):
-        chosen, phrases, spec = case
+        chosen, problem = case
         states = {state for _, before, move in walks(case) for state in (before, move.state)}
         noticed = 0
         for depth, before, move in islice(walks(case), 20):
-            texts = chosen.step_texts(spec, phrases, depth, before, move)
+            texts = chosen.step_texts(problem, depth, before, move)
             for other in states:
-                told = chosen.step_texts(spec, phrases, depth, other, move).next_step
+                told = chosen.step_texts(problem, depth, other, move).next_step
                 if told == texts.next_step:
                     continue  # a sudoku tells one row of its state
-                false = chosen.read_step(spec, phrases, dataclasses.replace(texts, next_step=told))
+                false = chosen.read_step(problem, dataclasses.replace(texts, next_step=told))
                 assert false.before != before
                 noticed += 1
         assert noticed
@@ -185,46 +184,46 @@ def test_a_wrong_start_is_noticed(name: str, level: int) -> None:
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_a_wrong_understanding_is_unsound(name: str, level: int) -> None:
     for case in posed(name, level):
-        chosen, phrases, spec = case
-        steps = [chosen.step_texts(spec, phrases, *step) for step in islice(walks(case), 20)]
+        chosen, problem = case
+        steps = [chosen.step_texts(problem, *step) for step in islice(walks(case), 20)]
         understandings = {texts.understanding for texts in steps}
         assert len(understandings) > 1
         for texts in steps:
-            truth = chosen.read_step(spec, phrases, texts)
+            truth = chosen.read_step(problem, texts)
             others = {"", texts.next_step, f"{texts.understanding} 1", *understandings}
             for told in others - {texts.understanding}:
                 wrong = dataclasses.replace(texts, understanding=told)
-                false = chosen.read_step(spec, phrases, wrong)
+                false = chosen.read_step(problem, wrong)
                 assert false == dataclasses.replace(truth, sound=False), (told, texts)
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_white_space_around_texts_does_not_matter(name: str, level: int) -> None:
     for case in posed(name, level):
-        chosen, phrases, spec = case
+        chosen, problem = case
         for step in islice(walks(case), 20):
-            texts = chosen.step_texts(spec, phrases, *step)
+            texts = chosen.step_texts(problem, *step)
             spaced = StepTexts(*(f" {text}\n" for text in dataclasses.astuple(texts)))
-            reading = chosen.read_step(spec, phrases, texts)
-            assert chosen.read_step(spec, phrases, spaced) == reading
+            reading = chosen.read_step(problem, texts)
+            assert chosen.read_step(problem, spaced) == reading
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_odd_word_is_never_fatal_and_noticed_in_a_next_step(name: str) -> None:
     """Words of a larger problem, whose jugs and persons are not there in this one, among them."""
     case, larger = next(posed(name, 1, 1)), next(posed(name, 3, 1))
-    chosen, phrases, spec = case
+    chosen, problem = case
     odd = {"", "²", "-1", "9" * 5000, "A:", "{depth}"}
     for posed_case in (case, larger):
-        told = [posed_case[0].step_texts(posed_case[2], phrases, *s) for s in walks(posed_case, 2)]
+        told = [posed_case[0].step_texts(posed_case[1], *s) for s in walks(posed_case, 2)]
         odd |= {word for texts in told for word in " ".join(dataclasses.astuple(texts)).split()}
     for step in islice(walks(case), 3):
-        texts = chosen.step_texts(spec, phrases, *step)
-        truth = chosen.read_step(spec, phrases, texts)
+        texts = chosen.step_texts(problem, *step)
+        truth = chosen.read_step(problem, texts)
         for part in ("next_step", "understanding", "summary", "verification"):
             for changed in _one_word_changed(getattr(texts, part), odd):
                 wrong = dataclasses.replace(texts, **{part: changed})
-                false = chosen.read_step(spec, phrases, wrong)
+                false = chosen.read_step(problem, wrong)
                 assert part != "next_step" or false != truth, changed
 
 
@@ -237,52 +236,53 @@ def _one_word_changed(text: str, odd: set[str]) -> Iterator[str]:
 
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_every_wording_is_recognised(name: str, level: int) -> None:
-    for chosen, phrases, spec in posed(name, level):
-        assert len(phrases.questions) >= 6
-        for wording in range(len(phrases.questions)):
-            problem = make_problem(name, spec, level=level, wording=wording)
-            found = recognise(problem.question)
+    num_wordings = task(name).generator.num_wordings("en")
+    assert num_wordings >= 6
+    for chosen, problem in posed(name, level):
+        for wording in range(num_wordings):
+            found = recognise(make_problem(name, problem.spec, wording=wording).question)
             assert found is not None
             assert (found.family, found.key) == (name, problem.key)
-            assert chosen.start(found.spec) == chosen.start(spec)
+            assert chosen.start(found.spec) == chosen.start(problem.spec)
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"countdown"}))
 def test_typing_may_be_careless(name: str) -> None:
-    for chosen, phrases, spec in posed(name, 1):
-        for wording in range(len(phrases.questions)):
-            problem = make_problem(name, spec, wording=wording)
-            typed = f"  {problem.question.lower().replace(' ', '  ')} ".rstrip(" .?") + " "
-            found = chosen.recognise(phrases, typed)
+    for chosen, problem in posed(name, 1):
+        for wording in range(chosen.num_wordings("en")):
+            question = make_problem(name, problem.spec, wording=wording).question
+            typed = f"  {question.lower().replace(' ', '  ')} ".rstrip(" .?") + " "
+            found = chosen.recognise(typed, "en")
             assert found is not None
-            assert chosen.canonical_text(found) == chosen.canonical_text(spec)
+            assert chosen.canonical_text(found) == chosen.canonical_text(problem.spec)
 
 
 @pytest.mark.parametrize("name", sorted(REASONING_GYM))
 def test_reasoning_gym_scores_our_answers(name: str) -> None:
-    chosen, phrases = task(name).generator, load_phrases(name)
+    chosen, adapter = puzzle(name), ADAPTERS[name]
     data = reasoning_gym.create_dataset(name, size=60, seed=3, **REASONING_GYM[name])
     num_solved = 0
     for item in data:
-        spec = ADAPTERS[name].spec(item["metadata"])
+        spec = adapter.spec(item["metadata"])
         branch = solve(chosen, spec) if spec is not None else None
         if spec is None or branch is None:
             continue
         num_solved += 1
-        answer = chosen.answer(spec, phrases, branch)
-        assert data.score_answer(ADAPTERS[name].notation(spec, phrases, answer), item) == 1.0
-        wrong = ADAPTERS[name].notation(spec, phrases, MISPLACED[name](answer))
-        assert data.score_answer(wrong, item) < 1.0
-        assert data.score_answer(ADAPTERS[name].notation(spec, phrases, ""), item) < 1.0
+        problem = make_problem(name, spec)
+        grader, answer = GymGrader(item), chosen.answer(problem, branch)
+        assert data.score_answer(adapter.notation(problem, answer), item) == 1.0
+        assert grader.grade(problem, answer) is Grade.RIGHT
+        assert grader.grade(problem, MISPLACED[name](answer)) is not Grade.RIGHT
+        assert grader.grade(problem, "") is Grade.UNREADABLE
     assert num_solved >= 10
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_generation_is_a_function_of_its_stream(name: str, level: int) -> None:
     first, again = list(posed(name, level)), list(posed(name, level))
-    assert [spec for *_, spec in first] == [spec for *_, spec in again]
+    assert [problem for _, problem in first] == [problem for _, problem in again]
     other = task(name).generator.generate(random.Random(1), level)
-    assert other not in [spec for *_, spec in first]
+    assert other not in [problem.spec for _, problem in first]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -308,24 +308,24 @@ def test_some_state_is_reached_by_two_routes(name: str, level: int) -> None:
                 found.setdefault(move.state, set()).add(state)
         return found
 
-    graphs = [sources(chosen, spec) for chosen, _, spec in posed(name, level)]
+    graphs = [sources(chosen, problem.spec) for chosen, problem in posed(name, level)]
     assert any(len(before) > 1 for graph in graphs for before in graph.values())
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_moves_end_at_goals_and_visible_dead_ends(name: str, level: int) -> None:
     for case in posed(name, level):
-        chosen, _, spec = case
+        chosen, spec = case[0], case[1].spec
         for _, _, move in walks(case):
             if chosen.verdict(spec, move.state) is not Verdict.OPEN:
                 assert not chosen.moves(spec, move.state)
 
 
 @st.composite
-def near_texts(draw: st.DrawFn, case: Posed) -> StepTexts:
+def near_texts(draw: st.DrawFn, case: Case) -> StepTexts:
     """Texts of different steps put together, some with their words shuffled, some random."""
-    chosen, phrases, spec = case
-    steps = [chosen.step_texts(spec, phrases, *step) for step in walks(case, count=4)]
+    chosen, problem = case
+    steps = [chosen.step_texts(problem, *step) for step in walks(case, count=4)]
 
     def part(name: str) -> str:
         real = st.sampled_from([getattr(step, name) for step in steps])
@@ -340,34 +340,35 @@ def near_texts(draw: st.DrawFn, case: Posed) -> StepTexts:
 @given(data=st.data())
 def test_no_text_makes_reading_fail(name: str, data: st.DataObject) -> None:
     case = next(posed(name, 2, count=1))
-    chosen, phrases, spec = case
-    chosen.read_step(spec, phrases, data.draw(near_texts(case)))
+    chosen, problem = case
+    chosen.read_step(problem, data.draw(near_texts(case)))
     words = [*solution(*case).split(" "), "²", "٣", "-", "", "/", "\n"]
     shuffled = st.lists(st.sampled_from(words)).map(" ".join)
     text = data.draw(st.one_of(st.text(), shuffled))
-    assert chosen.check(spec, phrases, text) in (True, False, None)
-    assert isinstance(ADAPTERS[name].notation(spec, phrases, text), str)
+    assert grade(problem, text) in Grade
+    assert isinstance(ADAPTERS[name].notation(problem, text), str)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_endless_numbers_make_nothing_fail(name: str) -> None:
     """Python refuses to read more than 4,300 digits as an int."""
     case = next(posed(name, 2, count=1))
-    chosen, phrases, spec = case
+    chosen, problem = case
     step = next(walks(case))
-    texts = chosen.step_texts(spec, phrases, *step)
+    texts = chosen.step_texts(problem, *step)
     endless = [re.sub(r"\d+", "9" * 5000, text) for text in dataclasses.astuple(texts)]
-    chosen.read_step(spec, phrases, StepTexts(*endless))
+    chosen.read_step(problem, StepTexts(*endless))
     answer = re.sub(r"\d+", "9" * 5000, solution(*case))
-    assert bool(chosen.check(spec, phrases, answer)) == (answer == solution(*case))
-    question = re.sub(r"\d+", "9" * 5000, chosen.question(spec, "en", 0))
+    assert is_right(problem, answer) == (answer == solution(*case))
+    question = re.sub(r"\d+", "9" * 5000, problem.question)
     with contextlib.suppress(UserError):
-        chosen.recognise(phrases, question)
+        chosen.recognise(question, "en")
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
 def test_specs_survive_json(name: str, level: int) -> None:
-    for chosen, _, spec in posed(name, level):
+    for chosen, problem in posed(name, level):
+        spec = problem.spec
         again = json.loads(json.dumps(spec))
         assert chosen.canonical_text(again) == chosen.canonical_text(spec)
         assert chosen.moves(again, chosen.start(again)) == chosen.moves(spec, chosen.start(spec))

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steiner.tasks import load_phrases, task
 from steiner.types import StepTexts, UserError, Verdict
 from tests.jug_rules import poured
+from tests.puzzles import is_right, problem_of, puzzle
 
-JUGS, PHRASES = task("jugs").generator, load_phrases("jugs")
+JUGS = puzzle("jugs")
 SPEC = {"capacities": [3, 5], "target": 4, "max_moves": 6}
+PROBLEM = problem_of("jugs", SPEC)
 ANSWER = "fill B, pour B into A, empty A, pour B into A, fill B, pour B into A"
 
 
@@ -66,29 +67,29 @@ def test_verdict_looks_at_target_before_the_limit() -> None:
 
 
 def test_answer_is_simulated() -> None:
-    assert JUGS.check(SPEC, PHRASES, ANSWER)
-    assert not JUGS.check({**SPEC, "max_moves": 5}, PHRASES, ANSWER)
-    assert not JUGS.check({**SPEC, "target": 2}, PHRASES, ANSWER)  # passes 2 on the way
-    assert not JUGS.check(SPEC, PHRASES, ANSWER.replace("empty A", "empty C"))
-    assert not JUGS.check(SPEC, PHRASES, ANSWER.replace(", ", " "))
+    assert is_right(PROBLEM, ANSWER)
+    assert not is_right(problem_of("jugs", {**SPEC, "max_moves": 5}), ANSWER)
+    assert not is_right(problem_of("jugs", {**SPEC, "target": 2}), ANSWER)  # passes 2 on the way
+    assert not is_right(PROBLEM, ANSWER.replace("empty A", "empty C"))
+    assert not is_right(PROBLEM, ANSWER.replace(", ", " "))
 
 
 def test_moves_of_an_answer_may_be_numbered() -> None:
     moves = ANSWER.split(", ")
     numbered = [f"{number}) {move}" for number, move in enumerate(moves, 1)]
-    assert JUGS.check(SPEC, PHRASES, ", ".join(numbered))
-    assert not JUGS.check(SPEC, PHRASES, ", ".join([*moves[:3], *numbered[3:]]))
-    assert not JUGS.check(SPEC, PHRASES, ", ".join([*numbered[:-1], f"7) {moves[-1]}"]))
-    assert not JUGS.check(SPEC, PHRASES, ", ".join(f"0{one}" for one in numbered))
+    assert is_right(PROBLEM, ", ".join(numbered))
+    assert not is_right(PROBLEM, ", ".join([*moves[:3], *numbered[3:]]))
+    assert not is_right(PROBLEM, ", ".join([*numbered[:-1], f"7) {moves[-1]}"]))
+    assert not is_right(PROBLEM, ", ".join(f"0{one}" for one in numbered))
 
 
 def test_moves_that_waste_water_are_legal_in_an_answer() -> None:
     """The search never empties all jugs, but an answer may."""
     longer = {**SPEC, "max_moves": 8}
-    assert JUGS.check(longer, PHRASES, f"fill A, empty A, {ANSWER}")
-    assert JUGS.check(longer, PHRASES, f"empty B, fill B, {ANSWER}")
-    assert not JUGS.check(longer, PHRASES, f"fill A, empty A, empty A, {ANSWER}")
-    assert not JUGS.check(longer, PHRASES, f"pour B into B, {ANSWER}")
+    assert is_right(problem_of("jugs", longer), f"fill A, empty A, {ANSWER}")
+    assert is_right(problem_of("jugs", longer), f"empty B, fill B, {ANSWER}")
+    assert not is_right(problem_of("jugs", longer), f"fill A, empty A, empty A, {ANSWER}")
+    assert not is_right(problem_of("jugs", longer), f"pour B into B, {ANSWER}")
 
 
 def test_identity_does_not_depend_on_the_order_of_jugs() -> None:
@@ -97,7 +98,7 @@ def test_identity_does_not_depend_on_the_order_of_jugs() -> None:
 
 def test_names_of_jugs_may_be_left_out() -> None:
     text = "Jugs hold 3 and 5 liters. Measure 4 in at most 6 moves."
-    assert JUGS.recognise(PHRASES, text) == SPEC
+    assert JUGS.recognise(text, "en") == SPEC
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_names_of_jugs_may_be_left_out() -> None:
 def test_what_cannot_be_posed_is_told(capacities: str, target: int, moves: int) -> None:
     with pytest.raises(UserError) as raised:
         JUGS.recognise(
-            PHRASES, f"Jugs hold {capacities} liters. Measure {target} in at most {moves} moves."
+            f"Jugs hold {capacities} liters. Measure {target} in at most {moves} moves.", "en"
         )
     assert raised.value.hint
 
@@ -125,7 +126,7 @@ def test_what_cannot_be_posed_is_told(capacities: str, target: int, moves: int) 
 def test_false_facts_are_unsound() -> None:
     before, after = (6, 0, 0), (5, 0, 5)
     move = next(move for move in JUGS.moves(SPEC, before) if move.state == after)
-    texts = JUGS.step_texts(SPEC, PHRASES, 1, before, move)
+    texts = JUGS.step_texts(PROBLEM, 1, before, move)
     assert texts.verification == "Target 4: A 0 no, B 5 no, move 1 of 6"
     for false in (
         "Target 4: A 0 no, B 5 no, move 2 of 6",
@@ -135,7 +136,7 @@ def test_false_facts_are_unsound() -> None:
         "Target 4: B 5 no, move 1 of 6",
     ):
         wrong = type(texts)(texts.next_step, texts.understanding, texts.summary, false)
-        assert not JUGS.read_step(SPEC, PHRASES, wrong).sound
+        assert not JUGS.read_step(PROBLEM, wrong).sound
 
 
 POURED = StepTexts(
@@ -154,16 +155,16 @@ def test_each_kind_of_move_has_its_understanding() -> None:
     }
     for action, (before, understanding, summary) in told.items():
         move = next(move for move in JUGS.moves(SPEC, before) if move.action == action)
-        texts = JUGS.step_texts(SPEC, PHRASES, 7 - before[0], before, move)
+        texts = JUGS.step_texts(PROBLEM, 7 - before[0], before, move)
         assert (texts.understanding, texts.summary) == (understanding, summary)
 
 
 def test_a_false_start_or_understanding_is_noticed() -> None:
-    reading = JUGS.read_step(SPEC, PHRASES, POURED)
+    reading = JUGS.read_step(PROBLEM, POURED)
     assert (reading.before, reading.after, reading.sound) == ((5, 0, 5), (4, 3, 2), True)
     for start in ("A 0, B 4", "A 5, B 0", "B 5, A 0", "A 0", "A 0, B 5, C 0", "A 0,B 5", "nothing"):
         told = replace(POURED, next_step=f"Step 2, {start}: 2) pour B into A")
-        assert JUGS.read_step(SPEC, PHRASES, told).before != reading.before
+        assert JUGS.read_step(PROBLEM, told).before != reading.before
     for understanding in (
         "B has 5, A has room for 3 - 0 = 2",
         "B has 4, A has room for 3 - 0 = 3",
@@ -172,15 +173,15 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "",
     ):
         told = replace(POURED, understanding=understanding)
-        assert JUGS.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
+        assert JUGS.read_step(PROBLEM, told) == replace(reading, sound=False)
     for summary in (
         "Pour 2: 5 - 2 = 3, 0 + 2 = 2. Now jugs are A 3, B 2",
         "Pour 3: 5 - 3 = 2, 0 + 3 = 4. Now jugs are A 3, B 2",
         "Now jugs are A 3, B 2",
     ):
-        assert not JUGS.read_step(SPEC, PHRASES, replace(POURED, summary=summary)).sound
+        assert not JUGS.read_step(PROBLEM, replace(POURED, summary=summary)).sound
     limit = replace(POURED, verification=POURED.verification.replace("of 6", "of 7"))
-    assert not JUGS.read_step(SPEC, PHRASES, limit).sound
+    assert not JUGS.read_step(PROBLEM, limit).sound
 
 
 @pytest.mark.parametrize(
@@ -198,5 +199,5 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
 )
 def test_a_jug_that_is_not_there_makes_no_action(action: str) -> None:
     told = replace(POURED, next_step=f"Step 2, A 0, B 5: 2) {action}")
-    reading = JUGS.read_step(SPEC, PHRASES, told)
+    reading = JUGS.read_step(PROBLEM, told)
     assert (reading.depth, reading.before, reading.action) == (2, (5, 0, 5), None)

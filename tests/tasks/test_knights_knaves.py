@@ -8,15 +8,17 @@ from itertools import product
 
 import pytest
 
-from steiner.tasks import Move, load_phrases, task
+from steiner.tasks import Move, load_phrases
 from steiner.tasks.knights_knaves_logic import KINDS, as_claim, ordered, solutions
 from steiner.types import StepTexts, UserError, Verdict
+from tests.puzzles import is_right, problem_of, puzzle
 
-FAMILY, PHRASES = task("knights_knaves").generator, load_phrases("knights_knaves")
+FAMILY, PHRASES = puzzle("knights_knaves"), load_phrases("knights_knaves")
 SPEC = {
     "names": ["Ann", "Bob", "Cid"],
     "says": [["knave", 1], ["differ", 0, 2], ["knight", 0]],
 }
+PROBLEM = problem_of("knights_knaves", SPEC)
 # Bob knave -> Ann knight -> Cid, who says so, knight; Ann and Cid are alike, so Bob speaks false.
 ANSWER = "Ann is a knight, Bob is a knave and Cid is a knight"
 
@@ -46,8 +48,8 @@ def test_claims_mean_what_they_say(kind: str) -> None:
 
 
 def test_order_of_persons_in_the_answer_does_not_matter() -> None:
-    assert FAMILY.check(SPEC, PHRASES, ANSWER)
-    assert FAMILY.check(SPEC, PHRASES, "Cid is a knight, Bob is a knave, and Ann is a knight")
+    assert is_right(PROBLEM, ANSWER)
+    assert is_right(PROBLEM, "Cid is a knight, Bob is a knave, and Ann is a knight")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_order_of_persons_in_the_answer_does_not_matter() -> None:
     ],
 )
 def test_near_misses_are_refused(answer: str) -> None:
-    assert not FAMILY.check(SPEC, PHRASES, answer)
+    assert not is_right(PROBLEM, answer)
 
 
 def test_a_role_is_supposed_only_where_none_is_forced() -> None:
@@ -104,7 +106,7 @@ def test_a_clash_is_dead_and_named() -> None:
         "Now Ann knave, Bob knave, Cid unknown",
         "Ann says Bob lies: Ann knave, Bob knave lies, true, a clash",
     )
-    assert FAMILY.read_step(SPEC, PHRASES, texts).sound
+    assert FAMILY.read_step(PROBLEM, texts).sound
     for false in (
         "Ann says Bob lies: Ann knave, Bob knave lies, false, a clash",
         "Ann says Bob lies: Ann knave, Bob lies, true, a clash",
@@ -118,7 +120,7 @@ def test_a_clash_is_dead_and_named() -> None:
         ),
     ):
         wrong = replace(texts, verification=false)
-        assert not FAMILY.read_step(SPEC, PHRASES, wrong).sound
+        assert not FAMILY.read_step(PROBLEM, wrong).sound
 
 
 def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
@@ -132,7 +134,9 @@ def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
         ((1, -1, -1), Move(("deduce", 1, 0), (1, 0, -1))),
         ((-1, -1, -1), Move(("suppose", 0, 0), (0, -1, -1))),
     ):
-        told.append(FAMILY.step_texts(spec, PHRASES, 1, before, move).verification)
+        told.append(
+            FAMILY.step_texts(problem_of("knights_knaves", spec), 1, before, move).verification
+        )
     assert told == [
         (
             "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob nor Cid, true, "
@@ -162,12 +166,12 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "Bob says Ann opposes Cid: Bob knave, Ann knight opposes Cid, false, so Cid is a knight; "
         "Cid says Ann never lies: Ann knight never lies, true, so Cid is a knight; 1 unknown",
     )
-    reading = FAMILY.read_step(SPEC, PHRASES, texts)
+    reading = FAMILY.read_step(PROBLEM, texts)
     assert (reading.before, reading.after, reading.sound) == ((1, -1, -1), (1, 0, -1), True)
     assert reading.action == ("deduce", 1, 0)
     for conclusion in ("Bob is", "Dan is a knave", "Bob is a knave, Cid is a knight"):
         said = texts.next_step.replace("Bob is a knave", conclusion)
-        told = FAMILY.read_step(SPEC, PHRASES, replace(texts, next_step=said))
+        told = FAMILY.read_step(PROBLEM, replace(texts, next_step=said))
         assert (told.before, told.action) == ((1, -1, -1), None)
     whole = "Ann knight, Bob unknown, Cid unknown"
     for start in (
@@ -180,7 +184,7 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         f"{whole}, Dan unknown",
     ):
         told = replace(texts, next_step=texts.next_step.replace(whole, start))
-        assert FAMILY.read_step(SPEC, PHRASES, told).before != reading.before
+        assert FAMILY.read_step(PROBLEM, told).before != reading.before
     for understanding in (
         "Unknown are Cid, Bob",
         "Unknown are Cid",
@@ -188,16 +192,16 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "",
     ):
         told = replace(texts, understanding=understanding)
-        assert FAMILY.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
+        assert FAMILY.read_step(PROBLEM, told) == replace(reading, sound=False)
 
 
 def test_at_first_nobody_is_known() -> None:
     first = FAMILY.moves(SPEC, (-1, -1, -1))[0]
-    texts = FAMILY.step_texts(SPEC, PHRASES, 1, (-1, -1, -1), first)
+    texts = FAMILY.step_texts(PROBLEM, 1, (-1, -1, -1), first)
     unknown = "Ann unknown, Bob unknown, Cid unknown"
     assert texts.next_step == f"Step 1 with {unknown}: suppose Ann is a knight"
     assert texts.understanding == "Unknown are Ann, Bob, Cid"
-    assert FAMILY.read_step(SPEC, PHRASES, texts).before == (-1, -1, -1)
+    assert FAMILY.read_step(PROBLEM, texts).before == (-1, -1, -1)
 
 
 def test_identity_does_not_depend_on_names() -> None:
@@ -240,14 +244,14 @@ def test_reasoning_gyms_statements_become_claims() -> None:
 )
 def test_what_cannot_be_posed_is_told(names: str, statements: str) -> None:
     with pytest.raises(UserError) as raised:
-        FAMILY.recognise(PHRASES, PHRASES.questions[0].format(names=names, statements=statements))
+        FAMILY.recognise(PHRASES.questions[0].format(names=names, statements=statements), "en")
     assert raised.value.hint
 
 
 def test_statements_may_come_in_any_order() -> None:
     said = "Cid says Ann is a knight. Bob says Cid and Ann differ. Ann says Bob is a knave."
     text = PHRASES.questions[0].format(names="Ann, Bob and Cid", statements=said)
-    assert FAMILY.recognise(PHRASES, text) == SPEC
+    assert FAMILY.recognise(text, "en") == SPEC
 
 
 def test_statements_are_found_in_a_text_of_other_words() -> None:
@@ -255,18 +259,18 @@ def test_statements_are_found_in_a_text_of_other_words() -> None:
         "Three of them sit here: Ann says Bob is a knave. Bob says Cid and Ann differ!\n"
         "Cid says Ann is a knight. So who of Ann, Bob and Cid can be trusted?"
     )
-    assert FAMILY.recognise(PHRASES, text) == SPEC
+    assert FAMILY.recognise(text, "en") == SPEC
     of_another = text.replace("Cid says Ann is", "Cid says Dan is")
-    assert FAMILY.recognise(PHRASES, of_another) is None
+    assert FAMILY.recognise(of_another, "en") is None
     of_two = "Ann says Bob is a knave. Bob says Ann is a knave. Who can be trusted?"
-    assert FAMILY.recognise(PHRASES, of_two) is None
+    assert FAMILY.recognise(of_two, "en") is None
 
 
 def test_names_of_two_words_are_read_back() -> None:
     spec = {**SPEC, "names": ["Ann", "Ann Lee", "Old Cid"]}
     for before in ((-1, -1, -1), (1, -1, -1)):
         for move in FAMILY.moves(spec, before):
-            texts = FAMILY.step_texts(spec, PHRASES, 2, before, move)
-            reading = FAMILY.read_step(spec, PHRASES, texts)
+            texts = FAMILY.step_texts(problem_of("knights_knaves", spec), 2, before, move)
+            reading = FAMILY.read_step(problem_of("knights_knaves", spec), texts)
             assert (reading.before, reading.action) == (before, move.action)
             assert (reading.after, reading.sound) == (move.state, True)

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from steiner.tasks import load_phrases, task
 from steiner.types import StepTexts, UserError, Verdict
+from tests.puzzles import is_right, problem_of, puzzle
 
-SUDOKU, PHRASES = task("mini_sudoku").generator, load_phrases("mini_sudoku")
+SUDOKU = puzzle("mini_sudoku")
 GRID = [1, 0, 3, 0, 0, 4, 0, 2, 2, 0, 4, 0, 0, 3, 0, 1]
 SPEC = {"grid": GRID}
+PROBLEM = problem_of("mini_sudoku", SPEC)
 ANSWER = "1 2 3 4 / 3 4 1 2 / 2 1 4 3 / 4 3 2 1"
 
 
@@ -30,8 +31,8 @@ def test_rows_with_at_most_two_gaps_are_filled_first_each_in_every_way() -> None
 def test_rows_may_have_letters_and_be_separated_by_new_lines() -> None:
     lettered = "A 1 2 3 4 / B 3 4 1 2 / C 2 1 4 3 / D 4 3 2 1"
     for answer in (ANSWER, lettered):
-        assert SUDOKU.check(SPEC, PHRASES, answer)
-        assert SUDOKU.check(SPEC, PHRASES, answer.replace(" / ", "\n"))
+        assert is_right(PROBLEM, answer)
+        assert is_right(PROBLEM, answer.replace(" / ", "\n"))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_rows_may_have_letters_and_be_separated_by_new_lines() -> None:
     ],
 )
 def test_near_misses_are_refused(answer: str) -> None:
-    assert not SUDOKU.check(SPEC, PHRASES, answer)
+    assert not is_right(PROBLEM, answer)
 
 
 def test_columns_and_boxes_show_dead_ends() -> None:
@@ -56,7 +57,7 @@ def test_columns_and_boxes_show_dead_ends() -> None:
         "Grid A 1 4 3 2 / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1",
         "Columns 1 _ 2 _ | 4 4 _ 3, two 4",
     )
-    reading = SUDOKU.read_step(SPEC, PHRASES, texts)
+    reading = SUDOKU.read_step(PROBLEM, texts)
     assert reading.before == tuple(GRID)
     assert reading.verdict is Verdict.DEAD
     facts = {
@@ -70,7 +71,7 @@ def test_columns_and_boxes_show_dead_ends() -> None:
     }
     for fact, sound in facts.items():
         told = StepTexts(texts.next_step, texts.understanding, texts.summary, fact)
-        assert SUDOKU.read_step(SPEC, PHRASES, told).sound == sound
+        assert SUDOKU.read_step(PROBLEM, told).sound == sound
 
 
 def test_a_false_start_or_understanding_is_noticed() -> None:
@@ -81,7 +82,7 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "Columns 1 _ 2 _ | 2 4 _ 3 | 3 _ 4 _ | 4 2 _ 1. "
         "Boxes 1 2 _ 4 | 3 4 _ 2 | 2 _ _ 3 | 4 _ _ 1. No clash, open rows B C D",
     )
-    reading = SUDOKU.read_step(SPEC, PHRASES, texts)
+    reading = SUDOKU.read_step(PROBLEM, texts)
     assert (reading.before, reading.sound) == (tuple(GRID), True)
     for false in (
         texts.next_step.replace("D _ 3 _ 1", "D _ 3 _ _"),
@@ -90,13 +91,13 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         texts.next_step.replace("A ", ""),
     ):
         told = replace(texts, next_step=false)
-        assert SUDOKU.read_step(SPEC, PHRASES, told).before != reading.before
+        assert SUDOKU.read_step(PROBLEM, told).before != reading.before
     for false in (": A 1 _ _ _ is", ": A 1 3 is", ": B 1 _ 3 _ is"):
         told = replace(texts, next_step=texts.next_step.replace(": A 1 _ 3 _ is", false))
-        assert not SUDOKU.read_step(SPEC, PHRASES, told).sound
+        assert not SUDOKU.read_step(PROBLEM, told).sound
     for false in ("Row A lacks 4 2", "Row A lacks 2", "Row B lacks 2 4", "Row A lacks", ""):
         told = replace(texts, understanding=false)
-        assert SUDOKU.read_step(SPEC, PHRASES, told) == replace(reading, sound=False)
+        assert SUDOKU.read_step(PROBLEM, told) == replace(reading, sound=False)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
     ],
 )
 def test_grids_may_be_typed_in_other_ways(typed: str) -> None:
-    assert SUDOKU.recognise(PHRASES, f"Fill the 4 by 4 grid {typed} as a sudoku") == SPEC
+    assert SUDOKU.recognise(f"Fill the 4 by 4 grid {typed} as a sudoku", "en") == SPEC
 
 
 @pytest.mark.parametrize(
@@ -122,8 +123,8 @@ def test_grids_may_be_typed_in_other_ways(typed: str) -> None:
     ],
 )
 def test_a_grid_is_found_in_a_text_of_any_words(text: str) -> None:
-    assert SUDOKU.recognise(PHRASES, text) == SPEC
-    assert SUDOKU.recognise(PHRASES, text.replace("3", "5")) is None
+    assert SUDOKU.recognise(text, "en") == SPEC
+    assert SUDOKU.recognise(text.replace("3", "5"), "en") is None
 
 
 @pytest.mark.parametrize(
@@ -138,10 +139,10 @@ def test_a_grid_is_found_in_a_text_of_any_words(text: str) -> None:
 )
 def test_what_cannot_be_posed_is_told(grid: str) -> None:
     with pytest.raises(UserError) as raised:
-        SUDOKU.recognise(PHRASES, f"Fill the 4 by 4 grid {grid} as a sudoku.")
+        SUDOKU.recognise(f"Fill the 4 by 4 grid {grid} as a sudoku.", "en")
     assert raised.value.hint
 
 
 def test_other_questions_are_not_recognised() -> None:
-    assert SUDOKU.recognise(PHRASES, "Fill the 4 by 4 grid of my garden as a sudoku.") is None
-    assert SUDOKU.recognise(PHRASES, "We have 1 2 3 4 / 2 1 4 3 and no more rows.") is None
+    assert SUDOKU.recognise("Fill the 4 by 4 grid of my garden as a sudoku.", "en") is None
+    assert SUDOKU.recognise("We have 1 2 3 4 / 2 1 4 3 and no more rows.", "en") is None

@@ -53,8 +53,7 @@ def alternatives(rng: random.Random, problem: Problem) -> list[Fact]:
 
 
 def _texts(problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
-    writer, phrases = task(problem.family).require_step_writer(), load_phrases(problem.family)
-    return writer.step_texts(problem.spec, phrases, depth, before, move)
+    return task(problem.family).require_step_writer().step_texts(problem, depth, before, move)
 
 
 def _state(problem: Problem, state: State) -> str:
