@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,32 @@ def test_imports_go_downwards(path: Path) -> None:
     assert own in RANK, f"{own} is in no layer: name it in LAYERS"
     upwards = [name for name in _imports(path) if RANK[_layer(name)] > RANK[own]]
     assert not upwards, f"{own} may not import {upwards}"
+
+
+def _module(path: Path) -> str:
+    """ "steiner/dags/store.py" -> "steiner.dags.store"; a package's __init__ has its name."""
+    parts = ("steiner", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def _imported_modules(path: Path, modules: frozenset[str]) -> set[str]:
+    """Every module of the package that a file imports, at its top or inside a function."""
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= (names & modules) or {node.module}
+    return imported & modules
+
+
+def test_no_two_modules_import_each_other_by_any_way() -> None:
+    modules = frozenset(map(_module, FILES))
+    graph = {_module(path): _imported_modules(path, modules) for path in FILES}
+    graph.pop("steiner")  # the front door imports upper layers when a name is asked for
+    sorter = graphlib.TopologicalSorter(graph)
+    sorter.prepare()  # raises CycleError with the modules of the cycle
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from steiner.format import grammar
+from steiner.format.parser import parse
 from steiner.format.tokenizer import Vocabulary
 from steiner.types import (
     Decision,
@@ -109,7 +110,7 @@ class Codec:
         END. Depths follow the decisions alone (a backtrack tries the same depth again);
         dags/tracing.py finds the depth that the step's own words name.
         """
-        parsed = grammar.parse(self.vocabulary.classes(token_ids))
+        parsed = parse(self.vocabulary.classes(token_ids))
         steps: list[Step] = []
         depth = 1
         for span in parsed.spans:

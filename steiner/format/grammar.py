@@ -1,23 +1,20 @@
-"""The reasoning format: 14 special tokens and the grammar that orders them.
+"""The reasoning format: 14 special tokens, and the grammar that orders them.
 
     reasoning := start step ((proceed | backtrack) step)* end answer
     step      := step_start name thought summary reflection step_end
 
-The grammar is a finite automaton over token classes, so that the parser, the decoder's mask and the
-reward all follow the one table below. Token names are those of the released Steiner model
-(peakji/steiner-32b-preview), so that its checkpoints work here unchanged. What differs from its
-logits processor: the choice between proceed and backtrack always stays with the model.
-
-token ids <-> grammar states;  token ids -> Steps and answer
+The grammar is a finite automaton over token classes. The parser, the decoder's mask and the reward
+all use its one table, TRANSITIONS. The tokens have the names of the released Steiner model
+(peakji/steiner-32b-preview), so that its checkpoints work unchanged. Unlike that model's logits
+processor, the mask never chooses between proceed and backtrack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
-from steiner.types import Decision, StepSpan, StepTexts
+from steiner.types import Decision, StepTexts
 
 START = "<|reasoning_start|>"
 END = "<|reasoning_end|>"
@@ -26,7 +23,7 @@ BACKTRACK = "<|reasoning_backtrack|>"
 STEP_START = "<|reasoning_step_start|>"
 STEP_END = "<|reasoning_step_end|>"
 COMPONENTS = ("name", "thought", "summary", "reflection")
-"""Token names of next step, current understanding, summary and verification, in written order."""
+"""Token names of next step, current understanding, summary and verification, in this order."""
 
 SPECIAL_TOKENS: tuple[str, ...] = (
     START,
@@ -49,7 +46,7 @@ NUM_CLASSES = 17
 
 
 class GrammarState(IntEnum):
-    """Where in the format the next token stands."""
+    """Position in the format: it decides which token classes may come next."""
 
     BEGIN = 0
     STEP = 1
@@ -68,81 +65,7 @@ class GrammarState(IntEnum):
     BROKEN = 14
 
 
-def _transitions() -> tuple[tuple[int, ...], ...]:
-    table = [[int(GrammarState.BROKEN)] * NUM_CLASSES for _ in GrammarState]
-    skeleton = [START, STEP_START]
-    for name in COMPONENTS:
-        skeleton += [f"<|reasoning_step_{name}_start|>", f"<|reasoning_step_{name}_end|>"]
-    skeleton.append(STEP_END)
-    for state, token in enumerate(skeleton):
-        table[state][SPECIAL_TOKENS.index(token)] = state + 1
-    text_states = (
-        GrammarState.NAME,
-        GrammarState.THOUGHT,
-        GrammarState.SUMMARY,
-        GrammarState.REFLECTION,
-        GrammarState.ANSWER,
-    )
-    for state in text_states:
-        table[state][TEXT] = state
-    table[GrammarState.DECISION][SPECIAL_TOKENS.index(PROCEED)] = GrammarState.STEP
-    table[GrammarState.DECISION][SPECIAL_TOKENS.index(BACKTRACK)] = GrammarState.STEP
-    table[GrammarState.DECISION][SPECIAL_TOKENS.index(END)] = GrammarState.ANSWER
-    table[GrammarState.ANSWER][CLOSE] = GrammarState.DONE
-    return tuple(map(tuple, table))
-
-
-TRANSITIONS = _transitions()
-"""`TRANSITIONS[state][token class]` is the next state; BROKEN where the class is not allowed."""
-
-DECISION_CLASSES = {
-    SPECIAL_TOKENS.index(PROCEED): Decision.PROCEED,
-    SPECIAL_TOKENS.index(BACKTRACK): Decision.BACKTRACK,
-    SPECIAL_TOKENS.index(END): Decision.END,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Parse:
-    """A completion read by the grammar."""
-
-    state: GrammarState
-    """State after the last token; DONE where the completion is whole, BROKEN where it is none."""
-    spans: tuple[StepSpan, ...]
-    answer: tuple[int, int] | None
-    """[start, stop) of the answer's tokens; None where none was begun."""
-
-
-def parse(classes: Sequence[int]) -> Parse:
-    """Reads a completion's token classes; stops at the first token that breaks the grammar."""
-    state = GrammarState.BEGIN
-    spans: list[StepSpan] = []
-    step_start, text_start, answer_start = 0, 0, None
-    components: list[tuple[int, int]] = []
-    length = len(classes)
-    for position, token_class in enumerate(classes):
-        before, state = state, GrammarState(TRANSITIONS[state][token_class])
-        if state is GrammarState.BROKEN:
-            length = position
-            break
-        if state is GrammarState.NAME_START:
-            step_start, components = position, []
-        if state in _TEXT_STATES and state is not before:
-            text_start = position + 1
-        if before in _TEXT_STATES and state is not before and before is not GrammarState.ANSWER:
-            components.append((text_start, position))
-        if before is GrammarState.DECISION:
-            decision = DECISION_CLASSES[token_class]
-            spans.append(StepSpan(step_start, position + 1, tuple(components), decision))
-        if state is GrammarState.ANSWER and answer_start is None:
-            answer_start = position + 1
-    if GrammarState.NAME_START <= state <= GrammarState.DECISION:
-        spans.append(StepSpan(step_start, length, tuple(components), None))
-    stop = length - 1 if state is GrammarState.DONE else length
-    return Parse(state, tuple(spans), None if answer_start is None else (answer_start, stop))
-
-
-_TEXT_STATES = frozenset(
+TEXT_STATES = frozenset(
     {
         GrammarState.NAME,
         GrammarState.THOUGHT,
@@ -151,10 +74,38 @@ _TEXT_STATES = frozenset(
         GrammarState.ANSWER,
     }
 )
+"""States in which text is written: the four components and the answer."""
+
+
+def _transitions() -> tuple[tuple[int, ...], ...]:
+    table = [[int(GrammarState.BROKEN)] * NUM_CLASSES for _ in GrammarState]
+    skeleton = [START, STEP_START]
+    for name in COMPONENTS:
+        skeleton += [f"<|reasoning_step_{name}_start|>", f"<|reasoning_step_{name}_end|>"]
+    skeleton.append(STEP_END)
+    for state, token in enumerate(skeleton):
+        table[state][SPECIAL_TOKENS.index(token)] = state + 1
+    for text_state in TEXT_STATES:
+        table[text_state][TEXT] = text_state
+    table[GrammarState.DECISION][SPECIAL_TOKENS.index(PROCEED)] = GrammarState.STEP
+    table[GrammarState.DECISION][SPECIAL_TOKENS.index(BACKTRACK)] = GrammarState.STEP
+    table[GrammarState.DECISION][SPECIAL_TOKENS.index(END)] = GrammarState.ANSWER
+    table[GrammarState.ANSWER][CLOSE] = GrammarState.DONE
+    return tuple(map(tuple, table))
+
+
+TRANSITIONS = _transitions()
+"""`TRANSITIONS[state][token class]` is the next state; BROKEN if the class is not allowed."""
+
+DECISION_CLASSES = {
+    SPECIAL_TOKENS.index(PROCEED): Decision.PROCEED,
+    SPECIAL_TOKENS.index(BACKTRACK): Decision.BACKTRACK,
+    SPECIAL_TOKENS.index(END): Decision.END,
+}
 
 
 def texts_of(components: Sequence[str]) -> StepTexts:
-    """StepTexts of a step's decoded components, in written order; missing ones are empty."""
+    """The StepTexts of decoded components, in the order of COMPONENTS; missing ones are empty."""
     name, thought, summary, reflection = [*components, "", "", "", ""][:4]
     return StepTexts(
         next_step=name, understanding=thought, summary=summary, verification=reflection

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from steiner.format import grammar
 from steiner.format.grammar import TRANSITIONS, GrammarState
+from steiner.format.parser import parse
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import MAX_COMPONENT_TOKENS
 from steiner.inference.repetition import RepetitionDetector
@@ -56,14 +57,14 @@ def greedy(
 
 def allowed_classes(classes: list[int], request: Request) -> set[int]:
     """Token classes that may follow a completion of these classes."""
-    state = grammar.parse(classes).state if request.reasoning else GrammarState.ANSWER
+    state = parse(classes).state if request.reasoning else GrammarState.ANSWER
     allowed = _following(state)
     left = request.budget.max_tokens - len(classes)
     if _is_late(state, left, request) or _run_of_text(classes, state) >= MAX_COMPONENT_TOKENS:
         return allowed - set(_DELAYS)
     if state is not GrammarState.DECISION:
         return allowed
-    steps = len(grammar.parse(classes).spans)
+    steps = len(parse(classes).spans)
     if request.budget.max_steps is not None and steps >= request.budget.max_steps:
         return {_END}
     return allowed - {_END} if steps < request.budget.min_steps else allowed

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from steiner.format import grammar
-from steiner.format.grammar import TRANSITIONS, GrammarState
+from steiner.format.grammar import GrammarState
+from steiner.format.parser import GrammarParser
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.search_tree import Branch, stated_depth
 from steiner.types import Decision, Problem, Rollout, StepTexts
@@ -133,8 +134,7 @@ class StepEventParser:
         self, vocabulary: Vocabulary, *, sample: int = 0, problem: Problem | None = None
     ) -> None:
         self._vocabulary, self._sample, self._problem = vocabulary, sample, problem
-        self._state = GrammarState.BEGIN
-        self._step = -1
+        self._parser = GrammarParser()
         self._decision: Decision | None = None
         self._branch = Branch()
         self._reader = TextReader(vocabulary.decode_text)
@@ -142,31 +142,38 @@ class StepEventParser:
     def feed(self, token_ids: Sequence[int]) -> Iterator[StepEvent]:
         """What the next tokens make happen; nothing any more after one that breaks the format."""
         for token, token_class in zip(token_ids, self._vocabulary.classes(token_ids), strict=True):
-            before, self._state = self._state, GrammarState(TRANSITIONS[self._state][token_class])
+            before = self._parser.state
+            self._parser.feed(token_class)
             if token_class == grammar.TEXT:
-                yield from self._text(self._reader.push(token))
+                yield from self._add_text(self._reader.push(token))
             else:
-                yield from self._mark(before, token_class)
+                yield from self._change_state(before, token_class)
 
-    def _text(self, text: str) -> Iterator[StepEvent]:
+    @property
+    def _step(self) -> int:
+        """Index of the latest step."""
+        return self._parser.num_steps - 1
+
+    def _add_text(self, text: str) -> Iterator[StepEvent]:
         if not text:
             return
-        if self._state is GrammarState.ANSWER:
+        state = self._parser.state
+        if state is GrammarState.ANSWER:
             yield AnswerDelta(self._sample, text)
-        elif self._state in _COMPONENT_OF:
-            component = _COMPONENT_OF[self._state]
+        elif state in _COMPONENT_OF:
+            component = _COMPONENT_OF[state]
             yield ComponentDelta(self._sample, self._step, component, text)
 
-    def _mark(self, before: GrammarState, token_class: int) -> Iterator[StepEvent]:
-        """What a special token makes happen."""
+    def _change_state(self, before: GrammarState, token_class: int) -> Iterator[StepEvent]:
+        """Yields the events of a special token."""
+        state = self._parser.state
         if before in _COMPONENT_OF:
             yield from self._finish_component(_COMPONENT_OF[before])
         if before is GrammarState.ANSWER and (rest := self._reader.rest()):
             yield AnswerDelta(self._sample, rest)
-        if self._state is GrammarState.NAME_START:
-            self._step += 1
+        if state is GrammarState.NAME_START:
             yield StepStarted(self._sample, self._step)
-        if before is GrammarState.DECISION and self._state is not GrammarState.BROKEN:
+        if before is GrammarState.DECISION and state is not GrammarState.BROKEN:
             self._decision = grammar.DECISION_CLASSES[token_class]
             yield StepFinished(self._sample, self._step, self._decision)
         self._reader = TextReader(self._vocabulary.decode_text)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from steiner.format import grammar
 from steiner.format.codec import Codec
+from steiner.format.parser import parse
 from steiner.format.tokenizer import PAD, TURN_END, TURN_START, Vocabulary
 from steiner.types import (
     Decision,
@@ -81,7 +82,7 @@ def test_each_token_knows_its_step(vocabulary: Vocabulary, path: SearchPath) -> 
     sequence = codec.encode_path(path)
     completion = _completion(vocabulary, path, sequence)
     indices = sequence.step_index[-len(completion) :]
-    spans = grammar.parse(vocabulary.classes(completion)).spans
+    spans = parse(vocabulary.classes(completion)).spans
     assert len(spans) == len(path.steps)
     for index, span in enumerate(spans):
         assert set(indices[span.start : span.stop]) == {index}
@@ -154,7 +155,7 @@ def test_token_soup_never_crashes(vocabulary: Vocabulary, data: st.DataObject) -
     soup = tuple(data.draw(st.lists(special | anything, max_size=50)))
     codec = Codec(vocabulary)
     rollout = _decode(codec, soup)
-    assert len(rollout.steps) == len(grammar.parse(vocabulary.classes(soup)).spans)
+    assert len(rollout.steps) == len(parse(vocabulary.classes(soup)).spans)
 
 
 def test_direct_answer_has_loss_on_the_answer_alone(vocabulary: Vocabulary) -> None:

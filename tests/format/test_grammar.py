@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steiner.format import grammar
-from steiner.format.grammar import GrammarState, parse, texts_of
+from steiner.format.grammar import GrammarState, texts_of
+from steiner.format.parser import parse
 from steiner.types import Decision
 
 CLASS = {token: index for index, token in enumerate(grammar.SPECIAL_TOKENS)}

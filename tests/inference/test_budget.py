@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from steiner.format import grammar
 from steiner.format.grammar import GrammarState
+from steiner.format.parser import parse
 from steiner.inference.budget import (
     MAX_COMPONENT_TOKENS,
     OPENING,
@@ -103,7 +104,7 @@ def pick(allowed, wordiness, generator):
 
 
 def check(classes, budget, cut):
-    parsed = grammar.parse(classes)
+    parsed = parse(classes)
     assert parsed.state is GrammarState.DONE
     assert len(classes) <= budget.max_tokens
     assert budget.max_steps is None or len(parsed.spans) <= budget.max_steps

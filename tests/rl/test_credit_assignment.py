@@ -14,6 +14,7 @@ from steiner.dags.solver import build_dag
 from steiner.dags.tracing import Tracer
 from steiner.format import grammar
 from steiner.format.codec import Codec
+from steiner.format.parser import parse
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.randomness import random_stream
 from steiner.recipe import EMBEDDED_BASE
@@ -84,7 +85,7 @@ def test_a_fault_is_found_at_the_token_that_was_changed(
 ) -> None:
     tracer, path = walk(*which)
     token_ids = written(codec, path)
-    spans = grammar.parse(codec.vocabulary.classes(token_ids)).spans
+    spans = parse(codec.vocabulary.classes(token_ids)).spans
     index = data.draw(st.integers(0, len(spans) - 1))
     texts = [position for part in spans[index].components for position in range(*part)]
     position = data.draw(st.sampled_from(texts))
@@ -113,7 +114,7 @@ def test_off_the_dag_no_step_is_at_fault_again(codec: Codec) -> None:
     proceed = vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.PROCEED)]
     start = vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.START)]
     lost = list(codec.encode_step(steps[0]))
-    (span,) = grammar.parse(vocabulary.classes([start, *lost])).spans
+    (span,) = parse(vocabulary.classes([start, *lost])).spans
     summary = span.components[2][0] - 1  # lost has no start of reasoning
     lost[summary] = vocabulary.encode_text("seven")[0]
     found = located(codec, tracer, [start, *lost, proceed, *codec.encode_step(steps[1]), proceed])

@@ -20,7 +20,8 @@ from transformers import (
 from steiner.dags.path_sampling import Walk, sample_paths
 from steiner.dags.solver import build_dag
 from steiner.format.codec import Codec
-from steiner.format.grammar import TRANSITIONS, GrammarState, parse
+from steiner.format.grammar import TRANSITIONS, GrammarState
+from steiner.format.parser import parse
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine, Request

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from steiner.format import grammar
 from steiner.format.grammar import GrammarState
+from steiner.format.parser import parse
 from steiner.inference.budget import OPENING, Budget, Limits, shortest_completion
 from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
 from steiner.types import UserError
@@ -90,7 +91,7 @@ def test_any_walk_is_masked_as_in_the_embedded_engine(chosen, random, data):
     for slot, budget in zip(slots, chosen, strict=True):
         embedded, written = finished[slot]
         assert written == embedded.written
-        parsed = grammar.parse(written)
+        parsed = parse(written)
         assert parsed.state is GrammarState.DONE
         assert len(written) <= budget.max_tokens
         assert budget.max_steps is None or len(parsed.spans) <= budget.max_steps
@@ -114,7 +115,7 @@ def test_nothing_but_the_close_follows_the_close():
         assert len(may) == 1
         written += may
         limits.follow(torch.tensor([0]), torch.tensor(written[-1:]))
-    assert grammar.parse(written[:13]).state is GrammarState.DONE
+    assert parse(written[:13]).state is GrammarState.DONE
     assert written[12:] == [grammar.CLOSE] * 3
 
 

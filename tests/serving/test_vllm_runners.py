@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from steiner.format import grammar
 from steiner.format.grammar import GrammarState
+from steiner.format.parser import parse
 from steiner.inference.budget import Budget, shortest_completion
 from steiner.inference.engine import Request
 from steiner.inference.reference import allowed_classes
@@ -166,7 +167,7 @@ def test_every_row_is_held_to_its_own_budget(runner_of, requests, random, data):
             one.written.append(grammar.TEXT if wordy else random.choice(sorted(may)))
         running = [one for one in running if one.written[-1] != grammar.CLOSE]
     for one in requests:
-        assert grammar.parse(one.written).state is GrammarState.DONE
+        assert parse(one.written).state is GrammarState.DONE
         assert len(one.written) <= one.request.budget.max_tokens
 
 

@@ -11,8 +11,8 @@ import httpx
 import openai
 import pytest
 
-from steiner.format import grammar
 from steiner.format.grammar import GrammarState
+from steiner.format.parser import parse
 from steiner.inference.answer import reasoning_tokens
 from steiner.inference.budget import shortest_completion
 from steiner.inference.search_tree import build_tree
@@ -115,7 +115,7 @@ def test_what_is_drawn_at_random_keeps_the_format_and_the_budget(ask, embedded):
     limits = {"min_steps": 2, "max_steps": 4, "max_tokens": 900}
     answer = ask(QUESTION, n=8, temperature=2, seed=1, return_token_ids=True, **fields_of(limits))
     for choice in answer.json()["choices"]:
-        parsed = grammar.parse(embedded.vocabulary.classes(choice["token_ids"]))
+        parsed = parse(embedded.vocabulary.classes(choice["token_ids"]))
         assert parsed.state is GrammarState.DONE
         assert 2 <= len(parsed.spans) <= 4
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from steiner.format import grammar
-from steiner.format.grammar import TRANSITIONS, GrammarState
+from steiner.format.parser import GrammarParser
 from steiner.format.tokenizer import Vocabulary
 
 _END_CLASS, _START_CLASS = (
@@ -24,14 +24,13 @@ def token_ids(text: str, vocabulary: Vocabulary) -> list[int]:
     """Ids of a completion. Where a token's name stands at a place at which the format does not
     allow that token, it is text that looks like one."""
     ids: list[int] = []
-    state = GrammarState.BEGIN
+    parser = GrammarParser()
     for piece in _SPELLED.split(text):
         if piece in grammar.SPECIAL_TOKENS:
             token_class = grammar.SPECIAL_TOKENS.index(piece)
-            after = GrammarState(TRANSITIONS[state][token_class])
-            if after is not GrammarState.BROKEN:
+            if parser.allows(token_class):
                 ids.append(vocabulary.special_ids[token_class])
-                state = after
+                parser.feed(token_class)
                 continue
         ids += vocabulary.encode_text(piece)
     return ids
