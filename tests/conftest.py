@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -17,16 +17,25 @@ from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe
-from steiner.tasks import load_phrases, recognise, tasks
+from steiner.tasks import Task, load_phrases, recognise, register, tasks, unregister
 from steiner.training.pretrain import new_model
 from steiner.types import Decision, SearchPath, TokenSequence
 from tests.small_model import small_qwen2
+from tests.toy_task import TOY_TASK
 
 # The time of an example depends on how busy the machine is, not on the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 QUESTION = "Use each of 8, 4, 3 once to reach 15."
+
+
+@pytest.fixture
+def toy_task() -> Iterator[Task]:
+    """A registered task with a generator and a grader only."""
+    register(TOY_TASK)
+    yield TOY_TASK
+    unregister(TOY_TASK.name)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """Graders for tasks whose answer is known: exact text, a number, multiple choice.
 
-(Problem, answer) -> Grade, compared with `problem.spec["answer"]`
+(Problem, answer) -> Grade, by comparison with `problem.spec["answer"]`
 
-All are strict: the answer is the whole text. An empty answer, an echo of the question, a list of
-all candidates or the right number inside other text is not right.
+All are strict: the whole text must be the answer. An empty answer, an echo of the question, a list
+of all candidates and the right number inside other text score 0.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from steiner.tasks.protocols import Grade, grade_of
-from steiner.types import Problem
+from steiner.types import Problem, UserError
+
+T = TypeVar("T")
 
 _NUMBER = re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?([eE][-+]?\d{1,3})?")
 
@@ -38,11 +41,10 @@ class Number:
     tolerance: float = 0.0
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """UNREADABLE if the answer is not exactly one number."""
-        given, known = _number(answer), _number(str(problem.spec["answer"]))
-        if given is None or known is None:
-            return Grade.UNREADABLE
-        return grade_of(abs(given - known) <= self.tolerance)
+        """UNREADABLE if the answer is not exactly one number. Raises UserError if the known one is
+        not a number."""
+        given, known = _number(answer), _known(problem, _number(str(problem.spec["answer"])))
+        return grade_of(None if given is None else abs(given - known) <= self.tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,24 @@ class MultipleChoice:
     letters: str = "ABCDEFGHIJ"
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """UNREADABLE if the answer is not exactly one letter of the choices."""
-        given, known = self._letter(answer), self._letter(str(problem.spec["answer"]))
+        """UNREADABLE if the answer is not exactly one letter of the choices. Raises UserError if
+        the known one is not."""
+        given = self._letter(answer)
+        known = _known(problem, self._letter(str(problem.spec["answer"])))
         return grade_of(None if given is None else given == known)
 
     def _letter(self, text: str) -> str | None:
         found = re.fullmatch(rf"\(?([{self.letters}])[).]?", text.strip().upper())
         return found[1] if found else None
+
+
+def _known(problem: Problem, answer: T | None) -> T:
+    """The known answer, parsed. Raises UserError if the grader cannot read it."""
+    if answer is None:
+        known = problem.spec["answer"]
+        hint = "correct the problem's answer, or choose another grader"
+        raise UserError(f"the grader of '{problem.family}' cannot read the answer {known!r}", hint)
+    return answer
 
 
 def _normalized(text: str) -> str:

@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
@@ -129,6 +129,7 @@ class Recognizer(Protocol):
         """
 
 
+@runtime_checkable
 class PuzzleFamily(
     ProblemGenerator, Grader, StateSpace, StepWriter, StepReader, Recognizer, Protocol
 ):

@@ -1,0 +1,98 @@
+"""Checks a language's wording: writes problems, steps and answers and reads all of them back.
+
+    python -m steiner.tasks.check_wording de
+
+language -> one line per task on stdout; exit code 1 if a task has a fault
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+
+from steiner.randomness import random_stream
+from steiner.tasks.phrases import worded_tasks
+from steiner.tasks.problems import make_problem
+from steiner.tasks.protocols import Grade, Move, PuzzleFamily, StepReading
+from steiner.tasks.registry import task
+from steiner.types import Problem, State, UserError, Verdict
+
+_PROBLEMS = 5
+"""Problems per level."""
+_MAX_WALKS = 2_000
+"""Random walks per problem, at least one of which should find a solution."""
+
+Branch = list[tuple[State, Move]]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Checks the language named on the command line, English if none is named."""
+    language = arguments[0] if arguments else "en"
+    try:
+        faults = {name: find_fault(name, language) for name in worded_tasks(language)}
+    except UserError as error:
+        print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)
+        return 2
+    for name, fault in faults.items():
+        print(f"{name:16}{fault or 'ok'}")
+    return int(any(faults.values()))
+
+
+def find_fault(name: str, language: str) -> str:
+    """The first fault in the wording of a task; empty if there is none."""
+    family = task(name).generator
+    assert isinstance(family, PuzzleFamily)
+    rng = random_stream("check wording", name)
+    try:
+        for level in family.levels:
+            for _ in range(_PROBLEMS):
+                spec = family.generate(rng, level)
+                problem = make_problem(name, spec, level=level, language=language)
+                if fault := _question_fault(family, problem) or _search_fault(rng, family, problem):
+                    return fault
+    except KeyError as error:
+        return f"a text has no field or phrase {error}"
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _question_fault(family: PuzzleFamily, problem: Problem) -> str:
+    for wording in range(family.num_wordings(problem.language)):
+        question = family.question(problem.spec, problem.language, wording)
+        found = family.recognise(question, problem.language)
+        if found is None or family.canonical_text(found) != family.canonical_text(problem.spec):
+            return f"question {wording} is not recognised: {question}"
+    return ""
+
+
+def _search_fault(rng: random.Random, family: PuzzleFamily, problem: Problem) -> str:
+    for _ in range(_MAX_WALKS):
+        branch = list(_walk(rng, family, problem))
+        for depth, (before, move) in enumerate(branch, 1):
+            texts = family.step_texts(problem, depth, before, move)
+            reading = family.read_step(problem, texts)
+            verdict = family.verdict(problem.spec, move.state)
+            true = StepReading(depth, move.action, before, move.state, verdict, sound=True)
+            if reading != true:
+                return f"a step is not read back: {texts}"
+        if family.verdict(problem.spec, branch[-1][1].state) is Verdict.GOAL:
+            answer = family.answer(problem, branch)
+            is_right = family.grade(problem, answer) is Grade.RIGHT
+            return "" if is_right else f"a right answer is graded wrong: {answer}"
+    return ""
+
+
+def _walk(
+    rng: random.Random, family: PuzzleFamily, problem: Problem
+) -> Iterator[tuple[State, Move]]:
+    state = family.start(problem.spec)
+    while moves := family.moves(problem.spec, state):
+        move = rng.choice(moves)
+        yield state, move
+        state = move.state
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,86 @@
+"""Tasks are found by name; a task with a generator and a grader only works as far as it can."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from steiner.dags.solver import build_dag
+from steiner.tasks import (
+    Grade,
+    Task,
+    generate_problems,
+    grade,
+    held_out_wording_index,
+    make_problem,
+    recognise,
+    register,
+    task,
+    tasks,
+    unregister,
+)
+from steiner.types import Split, UserError
+
+
+def test_built_in_tasks_have_all_parts() -> None:
+    assert list(tasks()) == ["countdown", "jugs", "knights_knaves", "mini_sudoku"]
+    for each in tasks().values():
+        assert each.has_exact_dags
+        assert each.recognizer is not None
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UserError, match="unknown task 'cuntdown'") as raised:
+        task("cuntdown")
+    assert raised.value.hint == "did you mean 'countdown'?"
+
+
+def test_a_registered_task_is_found_until_it_is_removed(toy_task: Task) -> None:
+    assert task("toy_sums") is toy_task
+    unregister("toy_sums")
+    assert "toy_sums" not in tasks()
+    with pytest.raises(KeyError):
+        unregister("countdown")
+    tasks_before = tasks()
+    register(toy_task)  # the fixture removes it
+    assert tasks().keys() - tasks_before.keys() == {"toy_sums"}
+
+
+def test_a_generator_and_a_grader_make_problems_and_grades(toy_task: Task) -> None:
+    for split in Split:
+        problems = list(islice(generate_problems("toy_sums", 1, seed=0, split=split), 20))
+        assert len({problem.key for problem in problems}) == 20
+        for problem in problems:
+            assert (problem.split, problem.wording) == (split, 0)  # wording 1 is held out
+            assert grade(problem, str(problem.spec["answer"])) is Grade.RIGHT
+            assert grade(problem, str(problem.spec["answer"] + 1)) is Grade.WRONG
+            assert grade(problem, problem.question) is Grade.UNREADABLE
+    assert held_out_wording_index("toy_sums") == 1
+
+
+def test_the_key_is_that_of_the_canonical_text(toy_task: Task) -> None:
+    one, other = {"a": 2, "b": 3, "answer": 5}, {"a": 3, "b": 2, "answer": 5}
+    assert make_problem("toy_sums", one).key == make_problem("toy_sums", other).key
+    assert make_problem("toy_sums", one).key != make_problem("toy_sums", {**one, "a": 4}).key
+
+
+def test_missing_parts_are_named_where_they_are_needed(toy_task: Task) -> None:
+    problem = next(generate_problems("toy_sums", 1, seed=0, split=Split.TRAIN))
+    with pytest.raises(UserError, match="task 'toy_sums' has no state space") as raised:
+        build_dag(problem)
+    assert "outcome reward" in raised.value.hint
+    assert recognise(problem.question) is None
+    assert not toy_task.has_exact_dags
+
+
+def test_a_task_with_one_wording_has_none_to_hold_out(toy_task: Task) -> None:
+    class OneWording(type(toy_task.generator)):  # type: ignore[misc]
+        def num_wordings(self, language: str) -> int:
+            return 1
+
+    register(Task("toy_sums", OneWording(), toy_task.grader))
+    problem = next(generate_problems("toy_sums", 1, seed=0, split=Split.TRAIN))
+    assert problem.wording == 0
+    with pytest.raises(UserError, match="one wording"):
+        next(generate_problems("toy_sums", 1, seed=0, split=Split.TEST, held_out_wording=True))
