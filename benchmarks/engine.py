@@ -20,7 +20,8 @@ from transformers import PreTrainedModel
 
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
+from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.models.loading import load_model
 from steiner.models.precision import fastest_dtype

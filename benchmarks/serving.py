@@ -25,8 +25,9 @@ from benchmarks.setting import Figure, Setting
 from benchmarks.vllm_rival import install
 from benchmarks.vllm_server import vllm_served
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.models.precision import fastest_dtype
 from steiner.tasks import generate_problems

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from steiner.cli.style import Style
 from steiner.inference.answer import STOP_NOTES, Answer
-from steiner.inference.search_tree import draw, legend, one_line
+from steiner.inference.tree_drawing import draw, legend, one_line
 
 _HEADING_WIDTH = 9
 

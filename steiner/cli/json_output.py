@@ -1,6 +1,6 @@
 """Answers and events for other programs.
 
-Answer, Event -> JSON objects
+Answer, ReasoningEvent -> JSON objects
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from steiner.inference.answer import Answer, Event, Finished
+from steiner.inference.answer import Answer, Finished, ReasoningEvent
 from steiner.inference.step_events import SampleFinished
 from steiner.types import Rollout
 
@@ -44,7 +44,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def event_json(event: Event) -> dict[str, Any]:
+def event_json(event: ReasoningEvent) -> dict[str, Any]:
     """The event, its kind under "event"."""
     if isinstance(event, Finished):
         return {"event": "finished", **answer_json(event.answer)}

@@ -17,7 +17,7 @@ from steiner.cli.solve_options import Ask, load, refuse_unsolvable
 from steiner.types import Message
 
 if TYPE_CHECKING:
-    from steiner.inference.answer import Event
+    from steiner.inference.answer import ReasoningEvent
 
 Form = Literal["text", "json", "json-lines"]
 """For people; one JSON object; one JSON object a line for each event, as it happens."""
@@ -34,7 +34,7 @@ def solve(question: str, ask: Ask, *, model: str, language: str, form: Form = "t
             _print_json(events, every=form == "json-lines")
 
 
-def _show(events: Iterable[Event], samples: int) -> None:
+def _show(events: Iterable[ReasoningEvent], samples: int) -> None:
     from steiner.cli.step_display import Display
     from steiner.cli.style import Style
 
@@ -47,7 +47,7 @@ def _show(events: Iterable[Event], samples: int) -> None:
         raise
 
 
-def _print_json(events: Iterable[Event], *, every: bool) -> None:
+def _print_json(events: Iterable[ReasoningEvent], *, every: bool) -> None:
     from steiner.cli.json_output import answer_json, event_json
     from steiner.inference.answer import Finished
 

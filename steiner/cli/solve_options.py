@@ -15,7 +15,7 @@ from steiner.tasks import recognise, task
 from steiner.types import Message, Problem, UserError, Verdict
 
 if TYPE_CHECKING:
-    from steiner.inference.answer import Event
+    from steiner.inference.answer import ReasoningEvent
     from steiner.inference.reasoner import Reasoner
 
 SHIPPED_MODEL = Path(__file__).parent.parent / "assets" / "model"
@@ -38,7 +38,7 @@ class Ask:
 
     def stream(
         self, reasoner: Reasoner, messages: Sequence[Message]
-    ) -> Generator[Event, None, None]:
+    ) -> Generator[ReasoningEvent, None, None]:
         """What happens on the way to the answer."""
         return reasoner.stream(
             messages,

@@ -11,8 +11,7 @@ from typing import TextIO
 
 from steiner.cli.answer_summary import counted, ending, heading
 from steiner.cli.style import Style
-from steiner.inference.answer import Event, Finished
-from steiner.inference.search_tree import one_line, printable, shortened
+from steiner.inference.answer import Finished, ReasoningEvent
 from steiner.inference.step_events import (
     AnswerDelta,
     Component,
@@ -23,6 +22,7 @@ from steiner.inference.step_events import (
     StepPlaced,
     StepStarted,
 )
+from steiner.inference.tree_drawing import one_line, printable, shortened
 from steiner.types import Decision
 
 _INDENT = 5
@@ -44,7 +44,7 @@ class Display:
         """Whether nothing but white space stands there yet."""
         self._before: Decision | None = None
 
-    def show(self, event: Event) -> None:
+    def show(self, event: ReasoningEvent) -> None:
         """Writes one event."""
         if isinstance(event, Finished):
             self._close()
@@ -61,7 +61,7 @@ class Display:
         self._line(self._style.paint("stopped", "yellow"))
         self._stream.flush()
 
-    def _show_step(self, event: Event) -> None:
+    def _show_step(self, event: ReasoningEvent) -> None:
         match event:
             case StepStarted(step=step):
                 number = self._style.paint(f"{step + 1:>{_INDENT - 2}}", "bold")

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from steiner.inference.search_tree import ASCII, UNICODE, Glyphs, Mark
+from steiner.inference.search_tree import Mark
+from steiner.inference.tree_drawing import ASCII, UNICODE, Glyphs
 from steiner.types import Decision
 
 _RESET = "\033[0m"

@@ -23,7 +23,7 @@ from steiner.evaluation.model_runner import Runner, Search
 from steiner.format import grammar
 from steiner.format.codec import Codec
 from steiner.inference.budget import Budget, shortest_completion
-from steiner.inference.engine import Request
+from steiner.inference.request import Request
 from steiner.types import Rollout
 
 

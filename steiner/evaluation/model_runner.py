@@ -16,7 +16,8 @@ from tqdm.auto import tqdm
 from steiner.evaluation.suites import Task
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
+from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
 from steiner.models.loading import load_model
 from steiner.models.precision import fastest_dtype

@@ -67,7 +67,7 @@ class Finished:
     answer: Answer
 
 
-Event = StepEvent | Finished
+ReasoningEvent = StepEvent | Finished
 
 
 def build_answer(

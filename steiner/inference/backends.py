@@ -19,7 +19,7 @@ import torch
 
 from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.budget import Limits, opening_ids
+from steiner.inference.budget import BudgetMask, opening_ids
 from steiner.inference.engine import Engine
 from steiner.inference.request import PartialRollout, Request
 from steiner.inference.sampling import Sampler, top_logprobs
@@ -87,11 +87,11 @@ class TransformersBackend:
                 return written.rollout(StopReason.REPETITION)
             new_ids = [int(token_B)]
 
-    def _row(self, request: Request) -> tuple[Limits, Sampler]:
+    def _row(self, request: Request) -> tuple[BudgetMask, Sampler]:
         """The limits and the sampler of one row."""
         head: Any = self._model.get_output_embeddings()
         device, max_tokens = self._model.device, request.budget.max_tokens
-        limits = Limits(self._codec.vocabulary, head.weight.shape[0], 1, device)
+        limits = BudgetMask(self._codec.vocabulary, head.weight.shape[0], 1, device)
         limits.begin(0, request.budget, reasoning=request.reasoning)
         sampler = Sampler(1, max_tokens, device)
         sampler.begin(0, request.sampling, max_tokens)

@@ -108,7 +108,7 @@ def _shortest_close() -> tuple[int, ...]:
     return tuple(cost)
 
 
-class Limits:
+class BudgetMask:
     """Grammar state and budget of up to `max_batch` rows; active rows are the first B.
 
     `mask` and `advance` are the hot path: tensor operations only. `begin` and `move` are called

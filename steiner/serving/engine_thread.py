@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 
-from steiner.inference.engine import Engine, Request, RequestDelta
+from steiner.inference.engine import Engine, RequestDelta
+from steiner.inference.request import Request
 from steiner.types import Rollout, RunError, SteinerError
 
 logger = logging.getLogger(__name__)

@@ -22,9 +22,10 @@ from jinja2 import TemplateError
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.answer import recognise_question
 from steiner.inference.budget import Budget, shortest_completion
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.reasoner import as_messages, samplings, step_limit
+from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
 from steiner.serving.completion import Completion
 from steiner.serving.engine_thread import Worker

@@ -7,7 +7,7 @@ from steiner.evaluation.budget_curves import choose_budget, within_budgets
 from steiner.evaluation.model_runner import Runner, Search
 from steiner.evaluation.suites import suites
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Request
+from steiner.inference.request import Request
 from tests.evaluation.conftest import RECIPE
 
 

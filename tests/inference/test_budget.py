@@ -12,12 +12,12 @@ from steiner.inference.budget import (
     MAX_COMPONENT_TOKENS,
     OPENING,
     Budget,
-    Limits,
+    BudgetMask,
     shortest_completion,
     shortest_reasoning,
 )
-from steiner.inference.engine import Request
 from steiner.inference.reference import allowed_classes
+from steiner.inference.request import Request
 from steiner.types import UserError
 
 
@@ -33,7 +33,7 @@ END = grammar.SPECIAL_TOKENS.index(grammar.END)
 
 
 def limits_of(*requests):
-    limits = Limits(OneTokenAClass(), grammar.NUM_CLASSES, len(requests), torch.device("cpu"))
+    limits = BudgetMask(OneTokenAClass(), grammar.NUM_CLASSES, len(requests), torch.device("cpu"))
     for row, request in enumerate(requests):
         limits.begin(row, request.budget, reasoning=request.reasoning)
     return limits

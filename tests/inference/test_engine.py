@@ -7,10 +7,11 @@ import torch
 
 from steiner.format.tokenizer import Vocabulary, train_tokenizer
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
 from steiner.inference.hf_decoder import HFDecoder
 from steiner.inference.qwen2_decoder import Qwen2Decoder
 from steiner.inference.reference import greedy
+from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.types import Message, StopReason, UserError
 
@@ -96,6 +97,20 @@ def test_neighbours_change_nothing(vocabulary, model):
     engine = Engine(model, vocabulary, max_batch=1)
     alone = [engine.generate([request])[0] for request in requests]
     assert tokens_of(together) == tokens_of(alone)
+
+
+def test_threads_change_no_token(vocabulary, model):
+    requests = requests_of(vocabulary, 8, sampled)
+    threads, rollouts = torch.get_num_threads(), []
+    try:
+        for num_threads in (1, 2):
+            torch.set_num_threads(num_threads)
+            rollouts.append(Engine(model, vocabulary, max_batch=4).generate(requests))
+    finally:
+        torch.set_num_threads(threads)
+    assert tokens_of(rollouts[0]) == tokens_of(rollouts[1])
+    for one, other in zip(*rollouts, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
 def test_the_seed_decides_the_text(vocabulary, qwen2):

@@ -18,8 +18,9 @@ from steiner.format import grammar
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.inference.answer import Finished
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
 from steiner.inference.reasoner import EFFORT_STEPS, samplings, step_limit
+from steiner.inference.request import Request
 from steiner.inference.sampling import own_sampling
 from steiner.inference.search_tree import Mark
 from steiner.inference.step_events import (

@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 
 from steiner.dags.path_sampling import Walk, sample_paths
 from steiner.dags.solver import build_dag
-from steiner.inference.search_tree import (
-    ASCII,
-    UNICODE,
-    Branch,
-    Mark,
-    build_tree,
-    draw,
-    legend,
-    title,
-)
+from steiner.inference.search_tree import Branch, Mark, build_tree
+from steiner.inference.tree_drawing import ASCII, UNICODE, draw, legend, title
 from steiner.randomness import random_stream
 from steiner.tasks import generate_problems, tasks
 from steiner.types import Decision, Split, Step, StepTexts
@@ -50,8 +42,8 @@ def test_decisions_alone_tell_the_depth() -> None:
 def test_told_depth_counts_where_the_branch_reaches_it() -> None:
     branch = Branch()
     places = [
-        branch.place(told, before)
-        for told, before in [(1, None), (2, PROCEED), (3, PROCEED), (1, BACKTRACK), (7, PROCEED)]
+        branch.add(stated, before)
+        for stated, before in [(1, None), (2, PROCEED), (3, PROCEED), (1, BACKTRACK), (7, PROCEED)]
     ]
     assert [place.depth for place in places] == [1, 2, 3, 1, 2]  # 7 is not believed
     assert [place.parent for place in places] == [None, 0, 1, None, 3]
@@ -61,8 +53,8 @@ def test_told_depth_counts_where_the_branch_reaches_it() -> None:
 def test_every_place_is_in_the_tree(walk: list[tuple[int | None, Decision]]) -> None:
     branch, before = Branch(), None
     depths: list[int] = []
-    for told, decision in walk:
-        place = branch.place(told, before)
+    for stated, decision in walk:
+        place = branch.add(stated, before)
         assert place.depth == 1 + (0 if place.parent is None else depths[place.parent])
         assert place.parent is None or place.parent < len(depths)
         depths.append(place.depth)

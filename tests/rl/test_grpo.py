@@ -24,7 +24,8 @@ from steiner.format.grammar import TRANSITIONS, GrammarState
 from steiner.format.parser import parse
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
+from steiner.inference.request import Request
 from steiner.randomness import random_stream
 from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
 from steiner.rl import grpo as rl

@@ -9,7 +9,8 @@ from transformers import Qwen2ForCausalLM
 from steiner.format.grammar import GrammarState
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
+from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.rl.policy_logprobs import GrammarPolicy
 from tests.small_model import small_qwen2

@@ -10,8 +10,9 @@ import pytest
 
 from steiner.format import grammar
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.request import Request
 from steiner.types import Message
 
 QUESTION = "Make 24 from 3, 5, 7, 9."

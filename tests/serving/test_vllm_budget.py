@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from steiner.format import grammar
 from steiner.format.grammar import GrammarState
 from steiner.format.parser import parse
-from steiner.inference.budget import OPENING, Budget, Limits, shortest_completion
-from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
+from steiner.inference.budget import OPENING, Budget, BudgetMask, shortest_completion
+from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of
 from steiner.types import UserError
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def budgets(draw):
 
 
 def slots_with(*chosen, num_slots=8):
-    limits = SlotLimits(OneTokenAClass(), grammar.NUM_CLASSES, num_slots, CPU)
+    limits = SlotBudgetMask(OneTokenAClass(), grammar.NUM_CLASSES, num_slots, CPU)
     for slot, budget in chosen:
         limits.begin(slot, budget)
     return limits
@@ -49,7 +49,7 @@ class Embedded:
     """One request in the embedded engine, whose opening stands before it begins."""
 
     def __init__(self, budget):
-        self.limits = Limits(OneTokenAClass(), grammar.NUM_CLASSES, 1, CPU)
+        self.limits = BudgetMask(OneTokenAClass(), grammar.NUM_CLASSES, 1, CPU)
         self.limits.begin(0, budget, reasoning=True)
         self.written = list(OPENING_CLASSES)
 

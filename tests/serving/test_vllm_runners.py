@@ -19,11 +19,11 @@ from steiner.format import grammar
 from steiner.format.grammar import GrammarState
 from steiner.format.parser import parse
 from steiner.inference.budget import Budget, shortest_completion
-from steiner.inference.engine import Request
 from steiner.inference.reference import allowed_classes
-from steiner.serving.vllm.batch_constraints import SlotLimits
-from steiner.serving.vllm.runner_v1 import BudgetOnV1
-from steiner.serving.vllm.runner_v2 import BudgetOnV2
+from steiner.inference.request import Request
+from steiner.serving.vllm.batch_constraints import SlotBudgetMask
+from steiner.serving.vllm.runner_v1 import V1RunnerBudget
+from steiner.serving.vllm.runner_v2 import V2RunnerBudget
 
 NUM_SLOTS, MAX_LENGTH = 4, 160
 
@@ -36,7 +36,7 @@ class OneTokenAClass:
 
 
 def limits():
-    return SlotLimits(OneTokenAClass(), grammar.NUM_CLASSES, NUM_SLOTS, torch.device("cpu"))
+    return SlotBudgetMask(OneTokenAClass(), grammar.NUM_CLASSES, NUM_SLOTS, torch.device("cpu"))
 
 
 @dataclass(eq=False)
@@ -80,7 +80,7 @@ class RunnerV1:
     """Keeps the batch without gaps, and tells how it did so."""
 
     def __init__(self):
-        self.processor, self.rows = BudgetOnV1(limits(), NUM_SLOTS, MAX_LENGTH), []
+        self.processor, self.rows = V1RunnerBudget(limits(), NUM_SLOTS, MAX_LENGTH), []
 
     def lay_out(self, running, random):
         free = [row for row, one in enumerate(self.rows) if one not in running]
@@ -120,7 +120,7 @@ class RunnerV2:
             prompt_len=SimpleNamespace(np=self.prompt_len),
             all_token_ids=SimpleNamespace(gpu=self.tokens),
         )
-        self.processor, self.slots = BudgetOnV2(limits(), states, MAX_LENGTH), {}
+        self.processor, self.slots = V2RunnerBudget(limits(), states, MAX_LENGTH), {}
 
     def lay_out(self, running, random):
         self.slots = {one: slot for one, slot in self.slots.items() if one in running}

@@ -15,8 +15,9 @@ from benchmarks.vllm_server import vllm_served
 from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.inference.budget import Budget
-from steiner.inference.engine import Engine, Request
+from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.request import Request
 from steiner.tasks import load_phrases
 from steiner.types import Message, Rollout, SearchPath
 from tests.conftest import learn_by_heart

@@ -17,16 +17,16 @@ import torch
 from steiner.format import grammar
 from steiner.format.grammar import GrammarState
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.budget import Budget, Limits, shortest_completion
+from steiner.inference.budget import Budget, BudgetMask, shortest_completion
 from steiner.types import UserError
 
 _NUM_STATES = len(GrammarState)
 
 
-class SlotLimits(Limits):
-    """Limits of up to `num_slots` requests, each in a slot that it keeps until it ends.
+class SlotBudgetMask(BudgetMask):
+    """BudgetMask of up to `num_slots` requests, each in a slot that it keeps until it ends.
 
-    Adds `constrain` and `follow`, which take the slots of a batch, to what Limits does with the
+    Adds `constrain` and `follow`, which take the slots of a batch, to what BudgetMask does with the
     first rows. Replaces `begin`: here the model writes the opening too.
     """
 
@@ -64,7 +64,7 @@ class SlotLimits(Limits):
         batch.advance(tokens_B)
         self._fields[:, slots_B] = batch._fields
 
-    def _batch(self, slots_B: torch.Tensor) -> SlotLimits:
+    def _batch(self, slots_B: torch.Tensor) -> SlotBudgetMask:
         """The same limits with these slots as first rows; a copy."""
         batch = copy.copy(self)
         batch._fields = self._fields[:, slots_B]

@@ -18,9 +18,9 @@ from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.sample.logits_processor import LogitsProcessor as ProcessorOnV1
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
-from steiner.serving.vllm.runner_v1 import BudgetOnV1
-from steiner.serving.vllm.runner_v2 import BudgetOnV2
+from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of
+from steiner.serving.vllm.runner_v1 import V1RunnerBudget
+from steiner.serving.vllm.runner_v2 import V2RunnerBudget
 from steiner.types import UserError
 
 try:
@@ -43,10 +43,12 @@ class StepBudget(ProcessorOnV1, ProcessorOnV2):  # type: ignore[misc]
         if len(runner) == 1:
             (states,) = runner
             limits = _limits(config, states.max_num_reqs, states.device)
-            self._half = BudgetOnV2(limits, states, max_length)
+            self._half = V2RunnerBudget(limits, states, max_length)
         else:
             num_slots = config.scheduler_config.max_num_seqs
-            self._half = BudgetOnV1(_limits(config, num_slots, runner[0]), num_slots, max_length)
+            self._half = V1RunnerBudget(
+                _limits(config, num_slots, runner[0]), num_slots, max_length
+            )
 
     @classmethod
     def validate_params(cls, params: Any) -> None:
@@ -74,9 +76,9 @@ class StepBudget(ProcessorOnV1, ProcessorOnV2):  # type: ignore[misc]
         return allowed_BV
 
 
-def _limits(config: Any, num_slots: int, device: torch.device) -> SlotLimits:
+def _limits(config: Any, num_slots: int, device: torch.device) -> SlotBudgetMask:
     tokenizer = cached_tokenizer_from_config(config.model_config)
     if tokenizer is None:
         raise ValueError("the step budget needs the tokenizer: leave out --skip-tokenizer-init")
     vocabulary = Vocabulary.require(tokenizer)
-    return SlotLimits(vocabulary, config.model_config.get_vocab_size(), num_slots, device)
+    return SlotBudgetMask(vocabulary, config.model_config.get_vocab_size(), num_slots, device)

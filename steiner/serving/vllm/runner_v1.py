@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
+from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of
 
 
 class BatchUpdate(Protocol):
@@ -36,10 +36,10 @@ class _Request:
     num_followed: int = 0
 
 
-class BudgetOnV1:
+class V1RunnerBudget:
     """Keeps every request's slot while its row changes."""
 
-    def __init__(self, limits: SlotLimits, num_slots: int, max_length: int) -> None:
+    def __init__(self, limits: SlotBudgetMask, num_slots: int, max_length: int) -> None:
         self._limits, self._num_slots, self._max_length = limits, num_slots, max_length
         self._rows: dict[int, _Request] = {}
 

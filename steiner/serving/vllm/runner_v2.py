@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from steiner.serving.vllm.batch_constraints import SlotLimits, budget_of
+from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of
 
 _NOT_BEGUN = np.iinfo(np.int64).max
 """More tokens than there are: nothing is read for a slot that no request is in."""
 
 
-class BudgetOnV2:
+class V2RunnerBudget:
     """Follows the requests in the runner's slots; `states` is its LogitsProcRequestState."""
 
-    def __init__(self, limits: SlotLimits, states: Any, max_length: int) -> None:
+    def __init__(self, limits: SlotBudgetMask, states: Any, max_length: int) -> None:
         self._limits, self._states, self._max_length = limits, states, max_length
         self._num_followed = np.full(states.max_num_reqs, _NOT_BEGUN)
 
