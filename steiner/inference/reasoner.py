@@ -12,7 +12,7 @@ Closing a stream cancels it and frees its place in the engine.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,15 @@ Question = str | Sequence[Message | Mapping[str, str]]
 """One turn, or a dialogue whose last turn is the user's."""
 Recognise = Callable[[Sequence[Message], str], Problem | None]
 """(messages, language) -> the problem that the last turn states, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQuestion:
+    """A question that has been checked and encoded, with one request for each sample."""
+
+    requests: tuple[Request, ...]
+    problem: Problem | None
+    """The problem that the question states, if it is known."""
 
 
 class Reasoner:
@@ -153,39 +162,101 @@ class Reasoner:
         Takes the arguments of `solve`, and checks them before the first event. Closing the
         generator stops the model.
         """
+        prepared = self.prepare(
+            question,
+            min_steps=min_steps,
+            max_steps=max_steps,
+            max_tokens=max_tokens,
+            effort=effort,
+            samples=samples,
+            temperature=temperature,
+            seed=seed,
+            problem=problem,
+        )
+        return self._run(prepared)
+
+    def prepare(
+        self,
+        question: Question,
+        *,
+        min_steps: int = 0,
+        max_steps: int | None = None,
+        max_tokens: int | None = None,
+        effort: str | None = None,
+        samples: int = 1,
+        temperature: float | None = None,
+        seed: int = 0,
+        problem: Problem | None = None,
+    ) -> PreparedQuestion:
+        """Checks the arguments of `solve` and encodes the question, for `solve_batch`.
+
+        Raises UserError for a question or a limit that cannot be used.
+        """
         messages = as_messages(question)
         prompt = tuple(self.vocabulary.encode_prompt(messages))
         budget = Budget(
             min_steps, step_limit(effort, max_steps), self._token_limit(len(prompt), max_tokens)
         )
         drawn = samplings(samples, temperature, seed, own_sampling(self._model))
-        requests = [Request(prompt, budget, sampling) for sampling in drawn]
+        requests = tuple(Request(prompt, budget, sampling) for sampling in drawn)
         if problem is None and self._recognise is not None:
             problem = self._recognise(messages, self.language)
-        return self._run(requests, problem)
+        return PreparedQuestion(requests, problem)
 
-    def _run(
-        self, requests: Sequence[Request], problem: Problem | None
-    ) -> Generator[ReasoningEvent, None, None]:
+    def solve_batch(
+        self, questions: Sequence[PreparedQuestion]
+    ) -> Generator[tuple[int, Answer], None, None]:
+        """Answers many questions at once: yields (index of the question, Answer) as they finish.
+
+        The answers are those that `solve` gives to each question alone. Closing the generator stops
+        the model.
+        """
+        if not questions:
+            return
+        engine = self._engine_for(sum(len(question.requests) for question in questions))
+        open_tickets: dict[int, int] = {}
+        rollouts: list[dict[int, Rollout]] = [{} for _ in questions]
+        try:
+            for index, question in enumerate(questions):
+                for request in question.requests:
+                    open_tickets[engine.submit(request)] = index
+            while open_tickets:
+                for delta in engine.step():
+                    if delta.rollout is None:
+                        continue
+                    index = open_tickets.pop(delta.ticket)
+                    rollouts[index][delta.ticket] = delta.rollout
+                    if len(rollouts[index]) == len(questions[index].requests):
+                        yield index, self._answer(rollouts[index], questions[index].problem)
+        finally:
+            for ticket in open_tickets:
+                engine.cancel(ticket)
+
+    def _run(self, question: PreparedQuestion) -> Generator[ReasoningEvent, None, None]:
+        requests = question.requests
         engine = self._engine_for(len(requests))
-        narrators: dict[int, StepEventParser] = {}
+        parsers: dict[int, StepEventParser] = {}
         rollouts: dict[int, Rollout] = {}
         try:
             for sample, request in enumerate(requests):
-                narrator = StepEventParser(self.vocabulary, sample=sample, problem=problem)
-                narrators[engine.submit(request)] = narrator
-            samples = {ticket: sample for sample, ticket in enumerate(narrators)}
+                parser = StepEventParser(self.vocabulary, sample=sample, problem=question.problem)
+                parsers[engine.submit(request)] = parser
+            samples = {ticket: sample for sample, ticket in enumerate(parsers)}
             while len(rollouts) < len(requests):
                 for event in engine.step():
-                    yield from narrators[event.ticket].feed(event.token_ids)
+                    yield from parsers[event.ticket].feed(event.token_ids)
                     if event.rollout is not None:
                         rollouts[event.ticket] = event.rollout
                         yield SampleFinished(samples[event.ticket], event.rollout)
         finally:
-            for ticket in narrators.keys() - rollouts.keys():
+            for ticket in parsers.keys() - rollouts.keys():
                 engine.cancel(ticket)
-        ordered = [rollouts[ticket] for ticket in narrators]
-        yield Finished(build_answer(ordered, problem, self.vocabulary))
+        yield Finished(self._answer(rollouts, question.problem))
+
+    def _answer(self, rollouts: Mapping[int, Rollout], problem: Problem | None) -> Answer:
+        """The answer of one question; `rollouts` by ticket, which is the order of the samples."""
+        ordered = [rollouts[ticket] for ticket in sorted(rollouts)]
+        return build_answer(ordered, problem, self.vocabulary)
 
     def _engine_for(self, num_requests: int) -> Engine:
         """The engine, with room for so many at once (up to a limit, beyond which they wait)."""

@@ -67,6 +67,30 @@ def test_usage_counts_every_token(reasoner: Reasoner, known_path: SearchPath) ->
     assert answer.usage.total_tokens == len(rollout.prompt_ids) + len(rollout.token_ids)
 
 
+def test_batch_gives_each_question_the_answer_that_it_gets_alone(
+    reasoner: Reasoner, known_path: SearchPath
+) -> None:
+    texts = [known_path.problem.question, "Who are you?", "Hello", known_path.problem.question]
+    limits = [{}, {"max_steps": 1}, {"samples": 3, "temperature": 0.5, "max_steps": 1}, {}]
+    limits = [{"max_tokens": 200, **options} for options in limits]
+    prepared = [
+        reasoner.prepare(text, **options) for text, options in zip(texts, limits, strict=True)
+    ]
+    together = dict(reasoner.solve_batch(prepared))
+    alone = [reasoner.solve(text, **options) for text, options in zip(texts, limits, strict=True)]
+    for index, answer in enumerate(alone):
+        assert together[index].text == answer.text
+        assert together[index].steps == answer.steps
+        assert [vote.count for vote in together[index].votes] == [v.count for v in answer.votes]
+
+
+def test_closed_batch_leaves_the_reasoner_free(reasoner: Reasoner, known_path: SearchPath) -> None:
+    batch = reasoner.solve_batch([reasoner.prepare(known_path.problem.question)] * 2)
+    next(batch)
+    batch.close()
+    assert reasoner.solve(known_path.problem.question).accepted
+
+
 def test_messages_are_asked_as_a_dialogue(reasoner: Reasoner, known_path: SearchPath) -> None:
     turns = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello."}]
     asked = [Message("system", "Be brief."), *turns, Message("user", known_path.problem.question)]
