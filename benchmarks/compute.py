@@ -17,7 +17,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from experiments.model_growth import count_parameters
-from steiner.files import read_json
+from steiner.files import LOGS, read_json
 from steiner.pipeline.stage import read_stamp
 from steiner.recipe import Recipe
 from steiner.types import UserError
@@ -84,7 +84,8 @@ def _stage_seconds(run_dir: Path, name: str) -> float:
 
 def _log(folder: Path, name: str) -> float:
     """The last value of that name in the trainer's log."""
-    history: list[Mapping[str, Any]] = read_json(folder / "trainer_state.json")["log_history"]
+    logs = folder.parent / LOGS / folder.name
+    history: list[Mapping[str, Any]] = read_json(logs / "trainer_state.json")["log_history"]
     for entry in reversed(history):
         if name in entry:
             return float(entry[name])

@@ -19,8 +19,37 @@ from typing import Any
 
 from steiner.types import RunError, SteinerError, UserError
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+LOGS = "logs"
+"""Folder for what a stage leaves besides its output: `<run>/logs/<stage>`."""
+
 _NO_ROOM_BYTES = 1_000_000
+_OTHER_FOLDER = "name another folder with --out"
+_CAUSES: Mapping[int | None, tuple[str, str]] = {
+    errno.ENOSPC: (
+        "no space left on the disk",
+        "free some space, then run the same command again: it continues where it stopped",
+    ),
+    errno.EDQUOT: (
+        "the disk quota is used up",
+        "free some space, then run the same command again: it continues where it stopped",
+    ),
+    errno.EACCES: ("permission denied", _OTHER_FOLDER),
+    errno.EPERM: ("operation not permitted", _OTHER_FOLDER),
+    errno.EROFS: ("the file system is read-only", _OTHER_FOLDER),
+    errno.ENOENT: ("cannot create or find", "check the path; a parent folder may not allow files"),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", _OTHER_FOLDER),
+    errno.EISDIR: ("this is a folder, not a file", "name a file"),
+    errno.EEXIST: ("this exists and is not a folder", _OTHER_FOLDER),
+    errno.ENAMETOOLONG: ("the name is too long", "name a shorter one"),
+    errno.ELOOP: ("too many symbolic links", "check the path"),
+    errno.EMFILE: ("too many open files", "raise the limit: ulimit -n 4096"),
+    errno.ENFILE: ("too many open files on this machine", "close other programs"),
+    errno.EIO: ("the disk reports an input/output error", "check the disk"),
+    errno.ESTALE: ("the network file system lost the file", "mount it again"),
+    errno.ENXIO: ("no such device", "check the path"),
+    errno.ENODEV: ("no such device", "check the path"),
+}
+"""errno -> (message, hint)."""
 
 
 @contextmanager
@@ -104,36 +133,48 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def clear_disk_errors(path: Path) -> Iterator[None]:
-    """Turn a library's error about a full disk into a RunError that names `path`."""
+    """Turn the operating system's errors about files into a RunError with a hint.
+
+    `path` is named if the error itself names no file.
+    """
     try:
         yield
     except SteinerError:
         raise
     except Exception as error:
-        if not is_disk_full(error, path):
+        clear = disk_error(error, path)
+        if clear is None:
             raise
-        raise disk_full_error(path) from error
+        raise clear from error
 
 
-def is_disk_full(error: Exception, path: Path) -> bool:
-    """True if `error` reports a full disk, or if the disk of `path` has almost no space.
+def disk_error(error: Exception, path: Path) -> RunError | None:
+    """The RunError for an error about a file or disk; None for any other error.
 
-    torch reports only "file write failed"; safetensors reports only the system's message.
+    Libraries hide the cause: torch reports only "file write failed" and safetensors only the
+    system's message, so for their errors a disk with almost no space counts as full.
     """
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        return True
-    return "No space left on device" in str(error) or _bytes_free(path) < _NO_ROOM_BYTES
+    number = error.errno if isinstance(error, OSError) else None
+    place = error.filename or path if isinstance(error, OSError) else path
+    if number in _CAUSES:
+        cause, hint = _CAUSES[number]
+        return RunError(f"{cause}: {place}", hint)
+    full = "No space left on device" in str(error)
+    if full or (number is None and _bytes_free(path) < _NO_ROOM_BYTES):
+        cause, hint = _CAUSES[errno.ENOSPC]
+        return RunError(f"{cause}: {place}", hint)
+    return None
+
+
+def make_readable(folder: Path) -> None:
+    """Let everyone read the files in `folder`; libraries make some for the owner only."""
+    for path in folder.rglob("*"):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 def _bytes_free(path: Path) -> int:
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     return shutil.disk_usage(there).free
-
-
-def disk_full_error(path: Path) -> RunError:
-    """The error for a full disk."""
-    hint = "free some space, then run the same command again: it continues where it stopped"
-    return RunError(f"no space left on the disk of {path}", hint)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -18,6 +18,7 @@ from steiner.files import (
     clear_disk_errors,
     file_sizes,
     locked,
+    make_readable,
     read_json,
     remove_folder,
     replace_folder,
@@ -117,7 +118,7 @@ def test_full_disk_raises_one_clear_line_and_keeps_the_old_file(tmp_path: Path) 
             Path("/dev/full").write_text("the rest")  # a real device that is always full
 
     write_text(tmp_path / "note.txt", "old")
-    with pytest.raises(RunError, match=r"no space left on the disk of .*note\.txt") as caught:
+    with pytest.raises(RunError, match=r"no space left on the disk: .*note\.txt") as caught:
         write_half()
     assert caught.value.hint
     assert (tmp_path / "note.txt").read_text() == "old"
@@ -129,7 +130,7 @@ def test_full_disk_while_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(RunError, match="no space left"):
+    with pytest.raises(RunError, match="quota"):
         write_text(tmp_path / "note.txt", "new")
     assert _names(tmp_path) == set()
 
@@ -145,6 +146,43 @@ def test_full_disk_is_recognised_in_errors_of_libraries(
     monkeypatch.setattr(files, "_NO_ROOM_BYTES", 2**80)
     with pytest.raises(RunError, match="no space left"), clear_disk_errors(folder):
         raise RuntimeError("file write failed")
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "no space left"),
+        (errno.EACCES, "permission denied"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOENT, "cannot create or find"),
+        (errno.ENOTDIR, "a file, not a folder"),
+        (errno.EISDIR, "a folder, not a file"),
+        (errno.ENAMETOOLONG, "too long"),
+        (errno.EMFILE, "too many open files"),
+    ],
+)
+def test_each_system_error_has_its_own_message(
+    number: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_NO_ROOM_BYTES", 2**80)  # a full disk is not the cause of these
+    named = tmp_path / "x"
+    with pytest.raises(RunError, match=message) as caught, clear_disk_errors(tmp_path):
+        raise OSError(number, os.strerror(number), str(named))
+    assert str(named) in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_folder_that_cannot_be_made_is_not_a_full_disk() -> None:
+    with pytest.raises(RunError, match="cannot create or find"), locked(Path("/proc/x")):
+        pass
+
+
+def test_every_file_is_readable_by_all(tmp_path: Path) -> None:
+    secret = tmp_path / "model" / "weights"
+    write_text(secret, "w")
+    secret.chmod(0o600)
+    make_readable(tmp_path)
+    assert secret.stat().st_mode & 0o777 == 0o644
 
 
 def test_errors_for_users_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 the run failed, 2 the input was at fault, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -333,13 +334,10 @@ def _discard_output() -> None:
 
 
 def _fail_of_disk(error: OSError) -> int:
-    """One line for a disk that is full or may not be written to; anything else is our own fault."""
-    from steiner.files import disk_full_error, is_disk_full
+    """One line for the operating system's errors about files; any other error is a bug."""
+    from steiner.files import disk_error
 
-    place = Path(error.filename or ".")
-    if is_disk_full(error, place):
-        clear = disk_full_error(place)
-        return _fail(str(clear), clear.hint, clear.exit_code)
-    if isinstance(error, PermissionError):
-        return _fail(f"not allowed to write or read {place}", "name another folder with --out", 1)
-    raise error
+    clear = disk_error(error, Path(error.filename or "."))
+    if clear is None or error.errno == errno.ENOENT:  # a missing file of our own is a bug
+        raise error
+    return _fail(str(clear), clear.hint, clear.exit_code)

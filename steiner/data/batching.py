@@ -17,6 +17,9 @@ from steiner.randomness import random_stream
 from steiner.types import TokenSequence
 
 WINDOW_BATCHES = 64
+LENGTH_STEP = 32
+"""Batches are padded to a multiple of this length. oneDNN compiles and caches kernels for each
+shape; a new length in each batch cost gigabytes (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,12 @@ class TokenBatches:
     lengths: Sequence[int]
     batch_tokens: int
     seed: int
+    rank: int = 0
+    num_processes: int = 1
+    """Each process takes every `num_processes`-th row of each batch."""
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._batches)
+        return (batch[self.rank :: self.num_processes] for batch in self._batches)
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -69,11 +75,14 @@ class TokenBatches:
 def collate(rows: Sequence[TokenSequence], pad_id: int) -> dict[str, torch.Tensor]:
     """input_ids (B, T) int64 padded on the right, loss_weights (B, T) float32, 0 on padding.
 
+    One row of padding if there are no rows.
+
     No attention mask is needed: under causal attention nothing attends to padding on its right.
     """
-    longest = max(len(row.token_ids) for row in rows)
-    ids_BT = torch.full((len(rows), longest), pad_id, dtype=torch.int64)
-    weights_BT = torch.zeros((len(rows), longest))
+    longest = max((len(row.token_ids) for row in rows), default=1)
+    shape = (max(1, len(rows)), -(-longest // LENGTH_STEP) * LENGTH_STEP)
+    ids_BT = torch.full(shape, pad_id, dtype=torch.int64)
+    weights_BT = torch.zeros(shape)
     for index, row in enumerate(rows):
         ids_BT[index, : len(row.token_ids)] = torch.tensor(row.token_ids)
         weights_BT[index, : len(row.token_ids)] = torch.tensor(row.loss_weights)

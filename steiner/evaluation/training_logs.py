@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steiner.files import read_json
+from steiner.files import LOGS, read_json
 
 STAGES = ("cpt", "sft", "rl")
 
@@ -57,9 +57,9 @@ def read_history(run_dir: Path) -> History:
         missing.append(name)
         return {}
 
-    states = {stage: read(f"{stage}/trainer_state.json") for stage in STAGES}
+    states = {stage: read(f"{LOGS}/{stage}/trainer_state.json") for stage in STAGES}
     curves = [_curve(stage, state, _QUANTITIES[stage]) for stage, state in states.items()]
-    perplexity = {key: float(value) for key, value in read("cpt/perplexity.json").items()}
+    perplexity = {key: float(value) for key, value in read(f"{LOGS}/cpt/perplexity.json").items()}
     counts = {
         key: int(value) for key, value in read("synth/manifest.json").get("counts", {}).items()
     }

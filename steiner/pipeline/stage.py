@@ -22,8 +22,10 @@ from typing import Any
 from steiner import __version__
 from steiner.allocator import keep_freed_memory
 from steiner.files import (
+    LOGS,
     clear_disk_errors,
     file_sizes,
+    make_readable,
     read_json,
     remove_folder,
     replace_folder,
@@ -91,6 +93,9 @@ def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = Fals
     keep_freed_memory()
     with clear_disk_errors(folder):
         stamp = _work(stage, recipe, run_dir, partial, digest)
+        if (partial / LOGS).exists():
+            (run_dir / LOGS).mkdir(exist_ok=True)
+            replace_folder(partial / LOGS, run_dir / LOGS / stage.name)
         replace_folder(partial, folder)
     resumed = f", resumed, session {stamp.sessions}" if stamp.sessions > 1 else ""
     _say(stage.name, duration(stamp.seconds) + resumed)
@@ -147,7 +152,12 @@ def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: st
     start = time.perf_counter()
     stage.work(recipe, run_dir, partial)
     write_text(partial / "recipe.toml", recipe_toml(recipe))
-    sizes = {name: size for name, size in file_sizes(partial).items() if name != STAMP}
+    make_readable(partial)
+    sizes = {
+        name: size
+        for name, size in file_sizes(partial).items()
+        if name != STAMP and not name.startswith(f"{LOGS}/")
+    }
     seconds = round(time.perf_counter() - start, 2)
     stamp = Stamp(digest, True, sessions, seconds, _peak_memory_mb(), versions(), sizes)
     write_json(partial / STAMP, asdict(stamp))

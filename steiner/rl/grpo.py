@@ -1,6 +1,6 @@
 """Reinforcement learning: GRPO with an advantage for each token, from the outcome and each step.
 
-sft/ -> rl/ (model folder, trainer_state.json with the history of all measures)
+sft/ -> rl/ (model folder; logs/trainer_state.json has the history of all metrics)
 
 TRL's GRPOTrainer does the optimising, on our rollouts (rl/rollout_groups.py). Three of its methods
 are replaced: `_generate_and_score_completions`, to add the step advantage of each token to GRPO's
@@ -45,7 +45,7 @@ from steiner.rl.policy_logprobs import GrammarPolicy
 from steiner.rl.rewards import step_advantages
 from steiner.rl.rollout_groups import RolloutGroup, RolloutGroupSource, measures, widest
 from steiner.training.optimizers import build_optimizer
-from steiner.training.trainer import last_checkpoint, remove_checkpoints, use_fast_attention
+from steiner.training.trainer import keep_logs, last_checkpoint, save_model, use_fast_attention
 from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
@@ -65,9 +65,9 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     model, tokenizer = load_model(run_dir / "sft")
     trainer = build_trainer(recipe, model, tokenizer, out_dir)
     trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
-    trainer.save_model(str(out_dir))
-    trainer.state.save_to_json(str(out_dir / "trainer_state.json"))
-    remove_checkpoints(out_dir)
+    if trainer.is_world_process_zero():
+        save_model(model, tokenizer, out_dir)
+        keep_logs(trainer.state, out_dir)
 
 
 def build_trainer(

@@ -1,6 +1,6 @@
 """Continual pre-training: search paths mixed with ordinary text, so that 14 new tokens get meaning.
 
-base model, paths.parquet -> cpt/ (model folder, perplexity.json)
+base model, paths.parquet -> cpt/ (model folder), logs/cpt/perplexity.json
 
 As in Steiner, plain language modelling over whole sequences, prompt included. The share of ordinary
 text keeps what the base could do: its perplexity on held-out ordinary text is measured before and
@@ -14,7 +14,7 @@ from pathlib import Path
 from steiner.dags.store import read_paths
 from steiner.data.mixture import encode_paths, held_out_rows, pack_documents
 from steiner.data.ordinary_text import documents
-from steiner.files import write_json
+from steiner.files import LOGS, write_json
 from steiner.format.codec import Codec
 from steiner.models.loading import load_model
 from steiner.models.preparation import add_reasoning_vocabulary
@@ -41,7 +41,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     ask_by(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
     after = perplexity(model, held_out)
-    write_json(out_dir / "perplexity.json", {"before": before, "after": after})
+    write_json(out_dir / LOGS / "perplexity.json", {"before": before, "after": after})
 
 
 def _whole(sequence: TokenSequence) -> TokenSequence:

@@ -3,26 +3,81 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
 
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from steiner.data.packed_rows import PackedRows
+
+CHUNK_TOKENS = 512
+"""Positions whose logits are in memory at a time; of a vocabulary of 151,936 they take 311 MB."""
 
 
 def token_losses(
     model: PreTrainedModel, ids_BT: torch.Tensor, weights_BT: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy (N,) of the N tokens that carry a loss weight, and their weights (N,)."""
+    """Cross-entropy (N,) of the N tokens that carry a loss weight, and their weights (N,).
+
+    Memory does not depend on the vocabulary: logits are computed in chunks of CHUNK_TOKENS
+    positions and again in the backward pass, instead of being kept.
+    """
     hidden_BTD = model.get_decoder()(input_ids=ids_BT, use_cache=False).last_hidden_state
-    chosen = weights_BT[:, 1:] != 0
-    hidden_ND = hidden_BTD[:, :-1][chosen]
-    logits_NV = model.get_output_embeddings()(hidden_ND)
-    loss_N = torch.nn.functional.cross_entropy(
-        logits_NV.float(), ids_BT[:, 1:][chosen], reduction="none"
-    )
-    return loss_N, weights_BT[:, 1:][chosen]
+    chosen_BT = weights_BT[:, 1:] != 0
+    hidden_ND, targets_N = hidden_BTD[:, :-1][chosen_BT], ids_BT[:, 1:][chosen_BT]
+    loss_N = chunked_cross_entropy(model.get_output_embeddings(), hidden_ND, targets_N)
+    return loss_N, weights_BT[:, 1:][chosen_BT]
+
+
+@contextmanager
+def forward_gives_losses(model: PreTrainedModel) -> Iterator[None]:
+    """Within the block, `model(input_ids, loss_weights)` returns `token_losses`.
+
+    A trainer calls the model through its wrapper (autocast, DistributedDataParallel), so that
+    gradients are averaged across processes; the wrapper sees only `forward`.
+    """
+
+    def forward(
+        self: PreTrainedModel, input_ids: torch.Tensor, loss_weights: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return token_losses(self, input_ids, loss_weights)
+
+    model.forward = MethodType(forward, model)
+    try:
+        yield
+    finally:
+        del model.forward
+
+
+def chunked_cross_entropy(
+    head: torch.nn.Module, hidden_ND: torch.Tensor, targets_N: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy (N,) of `targets_N` under the logits `head(hidden_ND)`.
+
+    The last chunk is padded to the size of the others, so that all have one shape.
+    """
+    num_tokens = len(targets_N)
+    padding = -num_tokens % CHUNK_TOKENS if num_tokens else CHUNK_TOKENS
+    hidden_ND = torch.nn.functional.pad(hidden_ND, (0, 0, 0, padding))
+    targets_N = torch.nn.functional.pad(targets_N, (0, padding))
+    losses = [
+        checkpoint(_cross_entropy, head, hidden_CD, targets_C, use_reentrant=False)
+        for hidden_CD, targets_C in zip(
+            hidden_ND.split(CHUNK_TOKENS), targets_N.split(CHUNK_TOKENS), strict=True
+        )
+    ]
+    return torch.cat(losses)[:num_tokens]
+
+
+def _cross_entropy(
+    head: torch.nn.Module, hidden_CD: torch.Tensor, targets_C: torch.Tensor
+) -> torch.Tensor:
+    logits_CV = head(hidden_CD).float()
+    return torch.nn.functional.cross_entropy(logits_CV, targets_C, reduction="none")
 
 
 @torch.inference_mode()

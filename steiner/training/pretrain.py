@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM,
 from steiner.data.mixture import held_out_rows, ordinary_rows
 from steiner.data.ordinary_text import documents
 from steiner.data.recall_rows import look_back, recall_rows
-from steiner.files import remove_folder, write_json
+from steiner.files import LOGS, remove_folder, write_json
 from steiner.format.tokenizer import train_tokenizer
 from steiner.models.loading import load_tokenizer
 from steiner.recipe import BaseRecipe, Recipe
@@ -52,7 +52,8 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
             remove_folder(kept)
     rows = ordinary_rows(tokenizer, shape.tokens, "pretrain", recipe.seed)
     train_sequences(model, tokenizer, rows, schedule, folder)
-    write_json(folder / "perplexity.json", {"after": perplexity(model, held_out_rows(tokenizer))})
+    after = perplexity(model, held_out_rows(tokenizer))
+    write_json(folder / LOGS / "perplexity.json", {"after": after})
     model.bfloat16().save_pretrained(folder)
     return folder
 

@@ -18,27 +18,31 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from accelerate import PartialState
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
 from steiner.data.batching import TokenBatches, collate
 from steiner.data.packed_rows import lengths_of
-from steiner.files import read_json, remove_folder
+from steiner.files import LOGS, read_json, remove_folder, replace_folder
 from steiner.models.precision import wants_bf16
 from steiner.recipe import SamplingRecipe
-from steiner.training.losses import token_losses
+from steiner.training.losses import forward_gives_losses
 from steiner.training.optimizers import build_optimizer
 from steiner.types import RunError, TokenSequence
 
 _WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
 """Tokens; compiling takes most of a minute."""
+_TENSORBOARD = "runs"
+"""Where transformers' TensorBoardCallback writes, inside the output folder."""
 _LOADERS = 4
 """Processes that make an accelerator's batches: one would keep it waiting."""
 
@@ -108,7 +112,14 @@ class SequenceTrainer(Trainer):
         self.sequences, self.schedule, self.pad_id = sequences, schedule, pad_id
         self.learner = model
         lengths = lengths_of(sequences)
-        self.batches = TokenBatches(lengths, schedule.batch_tokens, schedule.seed)
+        processes = PartialState(cpu=not torch.cuda.is_available())
+        self.batches = TokenBatches(
+            lengths,
+            schedule.batch_tokens,
+            schedule.seed,
+            processes.process_index,
+            processes.num_processes,
+        )
         steps = _num_steps(sum(lengths), len(self.batches), schedule.tokens)
         super().__init__(model=model, args=_arguments(schedule, steps, folder))
 
@@ -135,13 +146,14 @@ class SequenceTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Mean cross-entropy, weighted by token."""
-        # Trainer casts in the model's own forward, and the decoder is called past that.
-        with self.accelerator.autocast():
-            loss_N, weights_N = token_losses(
-                self.learner, inputs["input_ids"], inputs["loss_weights"]
-            )
-        loss = (loss_N * weights_N).sum() / weights_N.sum().clamp(min=1.0)
+        """Cross-entropy, weighted by token: the mean over the batch of all processes.
+
+        `model` is the trainer's wrapper, within `forward_gives_losses`. Processes average their
+        gradients, so each divides by the mean weight of all.
+        """
+        loss_N, weights_N = model(**inputs)
+        weight = self.accelerator.reduce(weights_N.sum(), reduction="mean").clamp(min=1.0)
+        loss = (loss_N * weights_N).sum() / weight
         return (loss, None) if return_outputs else loss
 
 
@@ -160,10 +172,11 @@ def train_sequences(
         trainer.add_callback(callback)
     use_fast_attention(model, bf16=schedule.bf16)
     _compile_if_worth(model, trainer.batches, schedule)
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    save_model(model, tokenizer, folder)
-    trainer.state.save_to_json(str(folder / "trainer_state.json"))
-    remove_checkpoints(folder)
+    with forward_gives_losses(model):
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    if trainer.is_world_process_zero():
+        save_model(model, tokenizer, folder)
+        keep_logs(trainer.state, folder)
     return trainer
 
 
@@ -197,8 +210,14 @@ def _is_whole(checkpoint: Path) -> bool:
     return True
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Once all is learned; the logs stay."""
+def keep_logs(state: TrainerState, folder: Path) -> None:
+    """Move what a finished training leaves besides the model into `folder/logs`, and delete its
+    checkpoints. A stage's logs end up in `<run>/logs/<stage>` (pipeline/stage.py)."""
+    (folder / LOGS).mkdir(exist_ok=True)
+    state.save_to_json(str(folder / LOGS / TRAINER_STATE_NAME))
+    if (folder / _TENSORBOARD).exists():
+        replace_folder(folder / _TENSORBOARD, folder / LOGS / "tensorboard")
+    (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle
     for checkpoint in folder.glob("checkpoint-*"):
         remove_folder(checkpoint)
 
@@ -235,6 +254,7 @@ def _arguments(schedule: Schedule, steps: int, folder: Path) -> TrainingArgument
         save_total_limit=2,
         report_to=[] if schedule.report_to == "none" else schedule.report_to.split(","),
         use_cpu=not torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         label_names=["loss_weights"],

@@ -111,7 +111,7 @@ def _raising(error: BaseException) -> Callable[..., NoReturn]:
         (KeyboardInterrupt(), 130, "hint: the same command goes on where this one stopped"),
         (RunError("the server has gone", "start it"), 1, "error: the server has gone"),
         (OSError(errno.ENOSPC, "No space left", "/runs/x"), 1, "error: no space left on the disk"),
-        (PermissionError(errno.EACCES, "no", "/runs/x"), 1, "error: not allowed to write or read"),
+        (PermissionError(errno.EACCES, "no", "/runs/x"), 1, "error: permission denied"),
         (BrokenPipeError(), 141, ""),
     ],
 )

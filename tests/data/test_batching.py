@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steiner.data.batching import TokenBatches, collate
+from steiner.data.batching import LENGTH_STEP, TokenBatches, collate
 from steiner.randomness import random_stream
 from steiner.types import TokenSequence
 
@@ -68,6 +68,8 @@ def test_collate_pads_on_the_right_without_loss() -> None:
         TokenSequence((8,), (1.0,), (-1,)),
     ]
     batch = collate(rows, pad_id=9)
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
-    assert batch["loss_weights"].tolist() == [[0.0, 1.0, 0.5], [1.0, 0.0, 0.0]]
+    padding = LENGTH_STEP - 3
+    assert batch["input_ids"].tolist() == [[5, 6, 7] + [9] * padding, [8, 9, 9] + [9] * padding]
+    weights = [[0.0, 1.0, 0.5] + [0.0] * padding, [1.0, 0.0, 0.0] + [0.0] * padding]
+    assert batch["loss_weights"].tolist() == weights
     assert batch["input_ids"].dtype == torch.int64

@@ -30,8 +30,8 @@ def report(evaluated):
     drawn["question"] += " <script>alert('not text')</script>"
     write_json(run_dir / "evaluate" / "transcripts.json", {"transcripts": [drawn]})
     log = [{"step": 10, "loss": 2.5}, {"step": 20, "loss": 1.5}]
-    write_json(run_dir / "cpt" / "trainer_state.json", {"log_history": log})
-    write_json(run_dir / "cpt" / "perplexity.json", {"before": 10.0, "after": 10.1})
+    write_json(run_dir / "logs" / "cpt" / "trainer_state.json", {"log_history": log})
+    write_json(run_dir / "logs" / "cpt" / "perplexity.json", {"before": 10.0, "after": 10.1})
     write_json(run_dir / "synth" / "manifest.json", {"counts": {"dags": 1234, "paths": 5678}})
     return write_report(run_dir, run_dir / "report"), drawn
 
@@ -93,7 +93,7 @@ def test_it_shows_the_results(report, evaluated):
     assert f"{100 * mean.value:.0f} %" in text
     assert "1,234" in text
     assert "+1.0 %" in text
-    assert "Not found, and so not shown: sft/trainer_state.json" in text
+    assert "Not found, and so not shown: logs/sft/trainer_state.json" in text
 
 
 def test_a_models_text_stays_text(report):

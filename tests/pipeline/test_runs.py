@@ -158,7 +158,7 @@ def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match="no space left") as caught:
         pipeline.run(RECIPE, tmp_path, stages=[Stage("synth", (), (), fill)])
-    assert "goes on where it stopped" in caught.value.hint
+    assert "continues where it stopped" in caught.value.hint
 
 
 def test_one_stage_alone(tmp_path: Path) -> None:

@@ -241,7 +241,9 @@ def test_end_to_end(run_dir: Path) -> None:
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert all(value.isfinite().all() for value in after.values())
     Vocabulary.require(AutoTokenizer.from_pretrained(run_dir / "rl"))
-    history = json.loads((run_dir / "rl" / "trainer_state.json").read_text())["log_history"]
+    history = json.loads((run_dir / "rl" / "logs" / "trainer_state.json").read_text())[
+        "log_history"
+    ]
     logged = [entry for entry in history if "reward" in entry]
     assert [entry["step"] for entry in logged] == [1, 2, 3, 4]
     assert {"accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate"} <= set(logged[0])
@@ -249,7 +251,7 @@ def test_end_to_end(run_dir: Path) -> None:
     assert logged[0]["accuracy"] == 0.5  # the stand-in errs every second time
     assert logged[0]["mixed_rate"] == 1
     assert logged[0]["malformed_rate"] == 0
-    assert list((run_dir / "rl" / "runs").rglob("events*"))
+    assert list((run_dir / "rl" / "logs" / "tensorboard").rglob("events*"))
     assert not list((run_dir / "rl").glob("checkpoint-*"))
 
 

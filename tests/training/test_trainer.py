@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +26,8 @@ from transformers import (
 from steiner.data.batching import collate
 from steiner.randomness import random_stream
 from steiner.recipe import SftRecipe
-from steiner.training.losses import token_losses
+from steiner.training import losses
+from steiner.training.losses import CHUNK_TOKENS, forward_gives_losses, token_losses
 from steiner.training.trainer import (
     Schedule,
     SequenceTrainer,
@@ -94,18 +99,21 @@ def test_loss_is_the_weighted_mean_whatever_the_padding(
     expected = [pair for row in rows for pair in _by_hand(model, row)]
     # sum(w * loss) / sum(w) over all tokens of the batch
     mean = sum(loss * weight for loss, weight in expected) / sum(weight for _, weight in expected)
-    for pad_id in (0, 7):
-        loss = trainer.compute_loss(model, collate(rows, pad_id))
-        assert loss.item() == pytest.approx(mean, rel=1e-4)
+    with forward_gives_losses(model):
+        for pad_id in (0, 7):
+            loss = trainer.compute_loss(model, collate(rows, pad_id))
+            assert loss.item() == pytest.approx(mean, rel=1e-4)
 
 
 def test_batch_without_any_loss_gives_0(make_model: MakeModel, tmp_path: Path) -> None:
     rows = [_sequence(1, 2, 3, weights=(0.0, 0.0, 0.0))]
     model = make_model()
     trainer = SequenceTrainer(model, rows, SCHEDULE, tmp_path, pad_id=0)
-    loss = trainer.compute_loss(model, collate(rows, 0))
-    assert loss.item() == 0
-    loss.backward()
+    with forward_gives_losses(model):
+        for batch in (collate(rows, 0), collate([], 0)):
+            loss = trainer.compute_loss(model, batch)
+            assert loss.item() == 0
+            loss.backward()
 
 
 # ---------------------------------------------------------------------- schedule
@@ -222,7 +230,7 @@ def test_it_leaves_an_ordinary_model_folder_and_the_log(
     for name, parameter in undisturbed.learner.named_parameters():
         assert torch.equal(parameter, model.get_parameter(name)), name
     assert AutoTokenizer.from_pretrained(folder).get_vocab() == tokenizer.get_vocab()
-    log = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    log = json.loads((folder / "logs" / "trainer_state.json").read_text())["log_history"]
     assert sum("loss" in entry for entry in log) == undisturbed.args.max_steps
 
 
@@ -234,3 +242,63 @@ def test_it_learns(
     trainer = train_sequences(make_model(), tokenizer, rows, schedule, tmp_path)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses[-1] < losses[0] - 1
+
+
+# ---------------------------------------------------------------------- chunks and processes
+
+
+def test_chunks_do_not_change_losses_or_gradients(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of any size, the last one padded, against the plain formula on all logits at once."""
+    model, batch = make_model(), collate(_sequences(6), pad_id=0)
+    ids_BT, weights_BT = batch["input_ids"], batch["loss_weights"]
+    logits_BTV = model(ids_BT).logits[:, :-1]
+    plain_BT = torch.nn.functional.cross_entropy(
+        logits_BTV.transpose(1, 2), ids_BT[:, 1:], reduction="none"
+    )
+    (plain_BT * weights_BT[:, 1:]).sum().backward()
+    expected = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    for size in (1, 7, CHUNK_TOKENS):
+        monkeypatch.setattr(losses, "CHUNK_TOKENS", size)
+        model.zero_grad()
+        loss_N, weights_N = token_losses(model, ids_BT, weights_BT)
+        torch.testing.assert_close(loss_N, plain_BT[weights_BT[:, 1:] != 0])
+        (loss_N * weights_N).sum().backward()
+        for name, weight in model.named_parameters():
+            torch.testing.assert_close(weight.grad, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def _train_apart(folder: Path, num_processes: int) -> list[float]:
+    """The logged losses of a training in processes of their own, over gloo."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={num_processes}", str(Path(__file__)), str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    log = json.loads((folder / "logs" / "trainer_state.json").read_text())["log_history"]
+    return [entry["loss"] for entry in log if "loss" in entry]
+
+
+def test_two_processes_have_the_losses_of_one(
+    make_model: MakeModel, base_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    """DistributedDataParallel over gloo: each process takes half of every batch's rows."""
+    make_model().save_pretrained(tmp_path / "base")
+    base_tokenizer.save_pretrained(tmp_path / "base")
+    for name in ("one", "two"):
+        shutil.copytree(tmp_path / "base", tmp_path / name)
+    one, two = _train_apart(tmp_path / "one", 1), _train_apart(tmp_path / "two", 2)
+    assert len(one) == len(two) >= 5
+    assert two == pytest.approx(one, abs=2e-4)  # the trainer rounds what it logs
+    assert one[0] != pytest.approx(one[-1], abs=0.01)
+
+
+if __name__ == "__main__":  # one process of test_two_processes_have_the_losses_of_one
+    out = Path(sys.argv[1])
+    train_sequences(
+        AutoModelForCausalLM.from_pretrained(out),
+        AutoTokenizer.from_pretrained(out),
+        _sequences(),
+        replace(SCHEDULE, save_every_steps=1000),
+        out,
+    )
