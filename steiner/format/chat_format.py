@@ -100,7 +100,7 @@ class ChatFormat:
 
     @cached_property
     def _strips_contents(self) -> bool:
-        """Whether the template strips white space around a message."""
+        """True if the template strips white space around a message."""
         padded = f" {_MARK.format(0)} "
         turns = [{"role": "user", "content": padded}]
         return padded not in self._render(turns, add_generation_prompt=True)

@@ -1,11 +1,10 @@
-"""Encoding and decoding: SearchPath -> TokenSequence, and a model's token ids -> Steps and answer.
+"""Encodes search paths as tokens, and decodes a model's tokens into steps and an answer.
 
 SearchPath -> TokenSequence;  (prompt ids, completion ids) -> Rollout
 
-A step keeps its identity from the generator to the gradient: every token knows its step, so a
-step's reward lands on that step's tokens. Loss falls on reasoning and answer only. What the walker
-did not choose itself carries no loss: the end forced by truncation, and, by the weight
-`wrong_turn_loss`, the choice of a step that the sampler knows to lead into a dead end.
+Every token has the index of its step, so that a step's reward reaches the tokens of that step. Only
+reasoning and answer carry loss. The end of a truncated path carries none, because the sampler did
+not choose it; `wrong_turn_loss` weighs the choice of steps that the sampler knows to be dead ends.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _DECISION_TOKENS = {
 
 
 class Codec:
-    """Turns Paths into Sequences with one tokenizer; remembers the ids of repeated texts."""
+    """Encodes and decodes with one tokenizer; caches the ids of repeated texts."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -50,10 +49,10 @@ class Codec:
         wrong_turn_loss: float = 1.0,
         answer_loss: float = 1.0,
     ) -> TokenSequence:
-        """The TokenSequence of a SearchPath: prompt, reasoning, answer, closing token.
+        """Encodes a SearchPath: prompt, reasoning, answer, closing token.
 
-        The tokens that name a next step weigh `choice_loss` in the loss, or `wrong_turn_loss`
-        where it is a wrong turn, those of the answer `answer_loss`.
+        Loss weights: `choice_loss` for the tokens of next_step, or `wrong_turn_loss` if the step is
+        a wrong turn; `answer_loss` for the answer; 1 for the rest of the reasoning.
         """
         tokens = list(self.vocabulary.encode_prompt(path.problem.messages))
         weights, steps = [0.0] * len(tokens), [-1] * len(tokens)
@@ -75,11 +74,11 @@ class Codec:
         return TokenSequence(tuple(tokens), tuple(weights), tuple(steps))
 
     def encode_step(self, texts: StepTexts) -> tuple[int, ...]:
-        """The tokens of a step from its start to its end, its decision left out."""
+        """The tokens of a step from its start to its end, without the decision."""
         return tuple(token for _, ids in self._step(texts) for token in ids)
 
     def _step(self, texts: StepTexts) -> Iterator[tuple[str, Sequence[int]]]:
-        """Runs of tokens; those of a component's text with its name, others with none."""
+        """Yields (component name, token ids); the name is empty for special tokens."""
         written = (texts.next_step, texts.understanding, texts.summary, texts.verification)
         yield "", [self._special[grammar.STEP_START]]
         for name, text in zip(grammar.COMPONENTS, written, strict=True):
@@ -89,7 +88,7 @@ class Codec:
         yield "", [self._special[grammar.STEP_END]]
 
     def encode_answer(self, messages: Sequence[Message], answer: str) -> TokenSequence:
-        """The TokenSequence of a direct answer without reasoning; for baselines and dialogue."""
+        """Encodes a direct answer without reasoning, for baselines and dialogue."""
         prompt = self.vocabulary.encode_prompt(messages)
         completion = [*self._text(answer), self.vocabulary.close_id]
         weights = [0.0] * len(prompt) + [1.0] * len(completion)
@@ -104,11 +103,11 @@ class Codec:
         forced: Sequence[bool] = (),
         top_logprobs: Sequence[tuple[tuple[int, float], ...]] = (),
     ) -> Rollout:
-        """The Rollout of a completion: its steps as far as the grammar holds, and its answer.
+        """Decodes a completion: its steps up to the first invalid token, and its answer.
 
-        The parser reads token ids, never text. A step without a decision (cut short) counts as
-        END. Depths follow the decisions alone (a backtrack tries the same depth again);
-        dags/tracing.py finds the depth that the step's own words name.
+        The parser reads token ids, never text. A step that was cut short before its decision counts
+        as END. Depths follow from the decisions alone: a backtrack tries the same depth again.
+        dags/tracing.py finds the depth that a step's own words name.
         """
         parsed = parse(self.vocabulary.classes(token_ids))
         steps: list[Step] = []

@@ -40,7 +40,7 @@ class GrammarParser:
         self._answer_start: int | None = None
 
     def allows(self, token_class: int) -> bool:
-        """Whether the grammar allows a token of this class next."""
+        """True if a token of this class may come next."""
         return TRANSITIONS[self.state][token_class] != GrammarState.BROKEN
 
     def feed(self, token_class: int) -> GrammarState:

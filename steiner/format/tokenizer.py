@@ -96,7 +96,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def add_reasoning_tokens(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Adds those of the 14 tokens that are missing; returns how many were added."""
+    """Adds the missing reasoning tokens; returns their number."""
     return int(tokenizer.add_tokens(_missing(tokenizer), special_tokens=True))
 
 

@@ -1,1 +1,1 @@
-"""Decoding: the batched engine, the grammar and the step budget, the slow reference beside them."""
+"""Inference: budget, batched engine, rollout backends, search tree, and the Reasoner."""

@@ -1,4 +1,4 @@
-"""The answer to a question: its text, and the search that led there.
+"""The answer to a question, with its search, grade, votes and token usage.
 
 Rollouts of one question -> Answer
 """
@@ -26,23 +26,23 @@ STOP_NOTES = {
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written, over all samples; the prompt counts once."""
+    """Token counts over all samples; the prompt counts once."""
 
     prompt_tokens: int
     reasoning_tokens: int
-    """Up to the end of the reasoning, special tokens included."""
+    """Tokens up to the end of the reasoning, special tokens included."""
     answer_tokens: int
     """The answer and the token that closes it."""
 
     @property
     def total_tokens(self) -> int:
-        """All of them."""
+        """The sum of the three."""
         return self.prompt_tokens + self.reasoning_tokens + self.answer_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a question. With several samples, the search is that of the vote's winner."""
+    """The result of one question. With several samples, the search is the vote winner's."""
 
     text: str
     steps: tuple[Step, ...]
@@ -51,18 +51,18 @@ class Answer:
     usage: Usage
     stop_reason: StopReason
     problem: Problem | None
-    """What the question poses, where it fits a problem family."""
+    """The problem that the question states, if a task recognises it."""
     accepted: bool | None
-    """Whether the family's checker accepts the answer; None where nothing checks it."""
+    """True if the task's grader accepts the answer; None if nothing grades it."""
     rollouts: tuple[Rollout, ...]
-    """All samples, the chosen one among them."""
+    """All samples, the chosen one included."""
     votes: tuple[Vote, ...] = ()
-    """Most first; empty for one sample."""
+    """Votes, most first; empty for one sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The last event: the answer, with everything that led to it."""
+    """The last event: the whole answer."""
 
     answer: Answer
 
@@ -73,7 +73,7 @@ ReasoningEvent = StepEvent | Finished
 def build_answer(
     rollouts: Sequence[Rollout], problem: Problem | None, vocabulary: Vocabulary
 ) -> Answer:
-    """The Answer that the rollouts of one question give together."""
+    """Builds the Answer from the rollouts of one question."""
     votes = tally(rollouts) if len(rollouts) > 1 else ()
     chosen = rollouts[votes[0].sample] if votes else max(rollouts, key=mean_logprob)
     search = read_search(chosen, problem)
@@ -121,7 +121,7 @@ def recognise_question(messages: Sequence[Message], language: str = "en") -> Pro
 
 
 def accepts(problem: Problem | None, answer: str) -> bool | None:
-    """Whether the problem's checker accepts the answer; None without a problem."""
+    """True if the problem's grader accepts the answer; None without a problem."""
     if problem is None:
         return None
     return grade(problem, answer) is Grade.RIGHT
@@ -134,7 +134,7 @@ def _usage(rollouts: Sequence[Rollout], vocabulary: Vocabulary) -> Usage:
 
 
 def reasoning_tokens(rollout: Rollout, vocabulary: Vocabulary) -> int:
-    """How many of the tokens are reasoning: those up to its end, or all where it has none."""
+    """Number of tokens up to the end of the reasoning; all tokens if it has no end."""
     end = vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.END)]
     ids = rollout.token_ids
     return ids.index(end) + 1 if end in ids else len(ids)

@@ -1,15 +1,15 @@
-"""What each row of a batch may write next: the grammar of the format and the row's budget.
+"""Masks the tokens that the format and the budget forbid.
 
-(state, steps, tokens left) of B rows -> a mask over V;  chosen tokens -> their next states
+(state, steps, tokens left) of B rows -> mask over V;  chosen tokens -> next states
 
-A mask only, never a choice. Below `min_steps` the end of the reasoning is forbidden; at `max_steps`
-proceed and backtrack are; between them the model decides. (The released Steiner's logits processor
-forced proceed below the minimum and the end above it, so the model could not backtrack there.) The
-format is never broken: while tokens suffice for it, the model is free; once they are only just
-enough to close the format and leave a reserve for the answer, whatever delays the close is masked.
+The budget only masks; it never chooses. Below `min_steps` the end of the reasoning is forbidden. At
+`max_steps` proceed and backtrack are forbidden. In between the model decides. (The logits processor
+of the released Steiner forces proceed below the minimum and the end above the maximum, so the model
+cannot backtrack there.) The format is never broken: when the tokens left only just suffice to close
+it and to keep a reserve for the answer, every token that delays the close is forbidden.
 
-Everything is a table indexed by grammar state, so a step costs a dozen operations on (B,) tensors,
-whatever the budgets of the rows.
+All rules are tables indexed by grammar state, so a step costs a dozen operations on (B,) tensors
+for any budgets.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.types import UserError
 
 MAX_COMPONENT_TOKENS = 160
-"""Longest text of one component of a step; its end token is forced there."""
+"""Longest text of one component of a step; after that only its end token is allowed."""
 ANSWER_RESERVE = 96
-"""Tokens that reasoning leaves to the answer; a quarter of a smaller budget's slack."""
+"""Tokens that the reasoning leaves for the answer, or a quarter of a smaller budget's slack."""
 OPENING = (grammar.START, grammar.STEP_START, "<|reasoning_step_name_start|>")
-"""The tokens every reasoning begins with, each the only one allowed."""
+"""The first tokens of every reasoning; each is the only one allowed."""
 
 
 def opening_ids(vocabulary: Vocabulary) -> list[int]:
@@ -46,12 +46,12 @@ _COMPONENTS = (
     GrammarState.REFLECTION,
 )
 _FREE, _ONWARD, _STAY = 0, 1, 2
-"""Variants of a state's mask: as the grammar has it; without what delays the close; without END."""
+"""Variants of a state's mask: the grammar's; without tokens that delay the close; without END."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long one completion may and must be; raises UserError where it contradicts itself."""
+    """Limits on the length of one completion; raises UserError if they contradict each other."""
 
     min_steps: int = 0
     max_steps: int | None = None
@@ -83,7 +83,7 @@ class Budget:
 
     @property
     def reserve(self) -> int:
-        """Tokens kept for the answer while reasoning goes on."""
+        """Tokens that the reasoning leaves for the answer."""
         return min(ANSWER_RESERVE, (self.max_tokens - shortest_completion()) // 4)
 
 
@@ -99,7 +99,7 @@ def shortest_reasoning() -> int:
 
 @cache
 def _shortest_close() -> tuple[int, ...]:
-    """Fewest tokens from each state to DONE, by relaxing TRANSITIONS until nothing changes."""
+    """Fewest tokens from each state to DONE, by relaxation over TRANSITIONS."""
     cost = [_UNLIMITED] * _NUM_STATES
     cost[GrammarState.DONE] = 0
     for _ in GrammarState:
@@ -109,10 +109,10 @@ def _shortest_close() -> tuple[int, ...]:
 
 
 class BudgetMask:
-    """Grammar state and budget of up to `max_batch` rows; active rows are the first B.
+    """Grammar state and budget of up to `max_batch` rows; the first B are active.
 
-    `mask` and `advance` are the hot path: tensor operations only. `begin` and `move` are called
-    when a row joins or changes its place.
+    `mask` and `advance` run at every step and use tensor operations only. `begin` and `move` run
+    when a row joins or moves.
     """
 
     def __init__(
@@ -124,12 +124,12 @@ class BudgetMask:
         self._one_choice_of_mode = (self.mask_of_mode == 0).sum(-1) == 1
         self._mode_B = torch.zeros(0, dtype=torch.int64, device=device)
         self._tables = _StateTables(device)
-        # One matrix, so that a row moves by one copy.
+        # One matrix, so that moving a row is one copy.
         self._fields = torch.zeros(10, max_batch, dtype=torch.int64, device=device)
         self._device = device
 
     def begin(self, row: int, budget: Budget, *, reasoning: bool) -> None:
-        """Puts `row` behind the OPENING of a reasoning, or at the start of a direct answer."""
+        """Starts `row` after the OPENING of a reasoning, or at the start of a direct answer."""
         state = GrammarState.NAME if reasoning else GrammarState.ANSWER
         spent = len(OPENING) if reasoning else 0
         max_steps = _UNLIMITED if budget.max_steps is None else budget.max_steps
@@ -151,7 +151,7 @@ class BudgetMask:
         )
 
     def move(self, source: int, target: int) -> None:
-        """Copies a row's state to another place."""
+        """Copies the state of row `source` to row `target`."""
         self._fields[:, target] = self._fields[:, source]
 
     def spent(self, rows: int) -> torch.Tensor:
@@ -159,11 +159,11 @@ class BudgetMask:
         return self._fields[1, :rows]
 
     def cut(self, row: int) -> bool:
-        """Whether max_tokens has taken a choice from the model in this row."""
+        """True if max_tokens has restricted this row at any step."""
         return bool(self._fields[8, row])
 
     def mask(self, rows: int) -> torch.Tensor:
-        """What is added to the logits of the first rows: 0 where allowed, else -inf; (B, V)."""
+        """The mask to add to the logits of the first rows: 0 if allowed, else -inf; (B, V)."""
         state, spent, left, steps, run, min_steps, max_steps, reserve, cut, max_reasoning = (
             self._fields[:, :rows]
         )
@@ -179,11 +179,11 @@ class BudgetMask:
         return self.mask_of_mode[self._mode_B]
 
     def forced(self) -> torch.Tensor:
-        """Which rows of the latest `mask` allowed exactly one token: bool (B,)."""
+        """True for rows in which the latest `mask` allowed exactly one token: bool (B,)."""
         return self._one_choice_of_mode[self._mode_B]
 
     def advance(self, tokens_B: torch.Tensor) -> torch.Tensor:
-        """Moves the first B rows on by their tokens; returns which are done: bool (B,)."""
+        """Advances the first B rows by one token each; returns which are finished: bool (B,)."""
         fields = self._fields[:, : len(tokens_B)]
         state, spent, left, steps, run = fields[:5]
         after = self._tables.transitions[state * NUM_CLASSES + self.class_of_V[tokens_B]]
@@ -197,7 +197,7 @@ class BudgetMask:
 
 
 class _StateTables:
-    """What the limits need to know of each grammar state; all int64 (number of states,)."""
+    """Constants of each grammar state; all int64 (number of states,)."""
 
     def __init__(self, device: torch.device) -> None:
         close = _shortest_close()
@@ -213,9 +213,9 @@ class _StateTables:
         for state in _COMPONENTS:
             max_run[state] = MAX_COMPONENT_TOKENS
         self.delay_cost = torch.tensor(delay_cost, device=device)
-        """Tokens that must be left for a choice that brings the close no nearer; 0: no choice."""
+        """Tokens that must be left for a token that delays the close; 0 for states without one."""
         self.delay_reserve = torch.tensor(delay_reserve, device=device)
-        """1 where the answer's reserve counts as well."""
+        """1 for states in which the answer's reserve must be left as well."""
         self.reasoning_cost = torch.tensor(reasoning_cost, device=device)
         """The same as `delay_cost`, counted to the end of the reasoning."""
         self.max_run = torch.tensor(max_run, device=device)

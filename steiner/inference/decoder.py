@@ -1,6 +1,6 @@
-"""What the engine asks of a model, and which way of decoding a model takes.
+"""The engine's interface to a model, and the choice of a decoder for each architecture.
 
-model -> Decoder, and the KVCache that it works on
+model -> Decoder, KVCache
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 class Decoder(Protocol):
-    """What the engine asks of a model."""
+    """Computes the logits of a batch of rows that share one KVCache."""
 
     def refresh(self) -> None:
-        """Takes up changed weights."""
+        """Reads the model's weights again."""
 
     def prefill(self, prompts: PromptBatch) -> None:
-        """Writes the prompts into the cache, left of its end, where there is room for them."""
+        """Writes the prompts into the cache, left of its end; the cache has room for them."""
 
     def decode(self, tokens_B: torch.Tensor) -> torch.Tensor:
-        """Writes one token to each active row; the next token's logits, float32 (B, V)."""
+        """Writes one token to each active row; returns the next token's logits, float32 (B, V)."""
 
 
 def decoder_for(model: PreTrainedModel, max_batch: int, max_length: int) -> tuple[Decoder, KVCache]:
-    """The fastest decoder that this model's architecture has, and the cache that it works on.
+    """The fastest decoder for this model's architecture, and the cache that it uses.
 
-    Imports transformers only where the model's own forward is needed.
+    Imports transformers only if the model's own forward is needed.
     """
     if Qwen2Decoder.supports(model):
         cache = KVCache(max_batch, model.device, column_last_keys=True)

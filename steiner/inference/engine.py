@@ -1,11 +1,11 @@
-"""The engine: many requests decoded at once, each with its own budget, sampling and random stream.
+"""The engine: decodes many requests in one batch, each with its own budget and random stream.
 
 Requests (prompt ids, Budget, Sampling) -> Rollouts
 
-`generate` is for rollouts and evaluation; `submit`, `step` and `cancel` are for a server, whose
-requests join and leave the running batch. One step decodes one token of every active row; a row
-that is done makes room for a waiting request at once. The weights are those of the model given,
-also while it is being trained (`refresh`).
+Training and evaluation use `generate`. A server uses `submit`, `step` and `cancel`, so that
+requests join and leave the running batch. A step decodes one token of every active row; a waiting
+request takes the place of a finished row at once. `refresh` reads the weights again while a model
+trains.
 
     rollouts = Engine(model, vocabulary).generate([Request(prompt_ids, Budget(max_steps=8))])
 """
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _PREFILL_TOKENS = 16_384
-"""Most (padded) prompt tokens of one forward, to bound its memory."""
+"""Most padded prompt tokens in one forward, to bound its memory."""
 _JOIN_FRACTION = 8
-"""While more wait, rows are refilled once this fraction of them is free."""
+"""While more requests wait, free rows are refilled once 1/8 of all rows is free."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestDelta:
-    """What one step added to one request."""
+    """The tokens that one step added to one request."""
 
     ticket: int
     token_ids: tuple[int, ...]
-    """Tokens appended: several at once where the format leaves no choice."""
+    """New tokens: several at once for the opening, which the format fixes."""
     rollout: Rollout | None
     """The finished rollout, with the last of its tokens."""
 
 
 @dataclass(slots=True)
 class _Row:
-    """A request that waits or runs, and its tokens."""
+    """A waiting or running request."""
 
     ticket: int
     written: PartialRollout
@@ -68,7 +68,7 @@ _Finished = list[tuple[_Row, Rollout]]
 class Engine:
     """Decodes requests with one model; not thread-safe.
 
-    `max_batch` rows run at once, each of at most `max_length` tokens, prompt included.
+    At most `max_batch` rows run at once, each of at most `max_length` tokens, prompt included.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Engine:
     def generate(
         self, requests: Sequence[Request], on_progress: Callable[[int], None] | None = None
     ) -> list[Rollout]:
-        """The requests' rollouts, in their order. `on_progress` hears how many are finished."""
+        """The requests' rollouts, in their order. `on_progress` gets the number finished."""
         if self._rows or self._waiting:
             raise RuntimeError("generate() while submitted requests are still running")
         self.refresh()
@@ -120,7 +120,7 @@ class Engine:
         return [rollouts[ticket] for ticket in tickets]
 
     def submit(self, request: Request) -> int:
-        """Queues a request; its ticket. Raises UserError where it cannot fit."""
+        """Queues a request; returns its ticket. Raises UserError if it cannot fit."""
         needed = len(request.prompt_ids) + request.budget.max_tokens
         if needed > self.max_length:
             raise UserError(
@@ -136,7 +136,7 @@ class Engine:
         return row.ticket
 
     def cancel(self, ticket: int) -> Rollout | None:
-        """Takes a request out at once; what it had written, or None where it is not running."""
+        """Removes a request at once; returns its rollout so far, or None if it is unknown."""
         for row in self._waiting:
             if row.ticket == ticket:
                 self._waiting.remove(row)
@@ -150,7 +150,7 @@ class Engine:
 
     @property
     def num_unfinished(self) -> int:
-        """Requests that are running or waiting."""
+        """Number of running and waiting requests."""
         return len(self._rows) + len(self._waiting)
 
     def step(self) -> list[RequestDelta]:
@@ -167,7 +167,7 @@ class Engine:
         return RequestDelta(row.ticket, tuple(new), rollout)
 
     def refresh(self) -> None:
-        """Takes up the model's weights as they are now; `generate` begins with it."""
+        """Reads the model's weights again; `generate` begins with it."""
         with torch.inference_mode():
             self._decoder.refresh()
 
@@ -216,7 +216,7 @@ class Engine:
         return [(row, row.written.rollout(reason)) for row, reason in rows]
 
     def _admit(self) -> None:
-        """Lets waiting requests into free rows, a few at a time: prompts are cheaper together."""
+        """Moves waiting requests to free rows, several at a time: one prefill is cheaper."""
         free = self.max_batch - len(self._rows)
         if free < min(len(self._waiting), max(1, self.max_batch // _JOIN_FRACTION)):
             return
@@ -249,7 +249,7 @@ class Engine:
             self._decoder.prefill(prompts)
 
     def _remove(self, places: list[int]) -> None:
-        """Frees rows; the last row takes the place of each."""
+        """Frees rows; the last row moves to the place of each."""
         for place in reversed(places):
             last = len(self._rows) - 1
             row = self._rows.pop()

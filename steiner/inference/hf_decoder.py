@@ -2,7 +2,7 @@
 
 tokens (B,) + cache -> logits (B, V)
 
-The model's own forward, given a cache that rows join and leave. qwen2_decoder.py does the same
+Calls the model's own forward with a cache that rows join and leave. qwen2_decoder.py does the same
 faster for one architecture.
 """
 
@@ -20,9 +20,9 @@ from steiner.types import UserError
 
 
 class HFDecoder:
-    """Any transformers model with a key-value cache, by its own forward.
+    """The Decoder of any transformers model with a key-value cache.
 
-    Raises UserError for a model that keeps another kind of state, which rows could not share.
+    Raises UserError for a model with a recurrent state, because rows cannot share it.
     """
 
     def __init__(self, model: PreTrainedModel, cache: KVCache) -> None:
@@ -34,10 +34,10 @@ class HFDecoder:
         self._model, self._cache = model, cache
 
     def refresh(self) -> None:
-        """Nothing to do: the weights are the model's own."""
+        """Does nothing: the decoder uses the model's own weights."""
 
     def prefill(self, prompts: PromptBatch) -> None:
-        """One padded forward; its keys and values are copied into the cache."""
+        """Runs one padded forward, and copies its keys and values into the cache."""
         fresh = DynamicCache()
         with evaluating(self._model):
             self._model(
@@ -52,7 +52,7 @@ class HFDecoder:
             self._cache.write_prompt(index, prompts, layer.keys, layer.values)
 
     def decode(self, tokens_B: torch.Tensor) -> torch.Tensor:
-        """The model's forward on one token a row."""
+        """Runs the model's forward on one token per row."""
         cache = self._cache
         with evaluating(self._model):
             output: Any = self._model(
@@ -67,11 +67,11 @@ class HFDecoder:
 
 
 class _SharedCache(Cache):
-    """The KVCache, as transformers' attention layers see it: one that already has a window."""
+    """Presents the KVCache to transformers' attention layers as a cache of one window."""
 
-    def __init__(self, slots: KVCache) -> None:
+    def __init__(self, kv_cache: KVCache) -> None:
         super().__init__(layers=[])
-        self._slots = slots
+        self._kv_cache = kv_cache
 
     def update(
         self,
@@ -81,12 +81,12 @@ class _SharedCache(Cache):
         *args: Any,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Appends, and returns the whole window."""
-        return self._slots.append(layer_idx, key_states, value_states)
+        """Appends one token; returns the whole window."""
+        return self._kv_cache.append(layer_idx, key_states, value_states)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Columns of the window left of the token being written."""
-        return self._slots.end - self._slots.first
+        """Columns of the window left of the new token."""
+        return self._kv_cache.end - self._kv_cache.first
 
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
         """Length and offset of the keys that `update` returns."""

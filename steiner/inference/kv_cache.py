@@ -1,11 +1,11 @@
-"""The attention cache of a batch that rows join and leave: every row writes at the same column.
+"""The attention cache of a batch that rows join and leave; every row writes at the same column.
 
 keys, values of B rows, one token each -> all keys and values that these rows may attend to
 
-A row's tokens occupy the columns up to the shared `end`, however short or long the row is; what
-lies left of its start is masked. So a decoding step writes one plain slice (no scattered index),
-reads one window, and a row that joins only copies its prompt to the left of `end`. Rows are kept
-contiguous: the last one moves into the place of one that has left.
+Each row's tokens end at the shared column `end`, whatever the row's length; columns left of its
+start are masked. So a decoding step writes one plain slice and reads one window, and a row that
+joins only copies its prompt to the left of `end`. Rows stay contiguous: when a row leaves, the last
+row moves to its place.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from dataclasses import dataclass
 import torch
 
 _ODD = 16
-"""Keeps the capacity off powers of two, at which a column's numbers share one cache set."""
+"""Keeps the capacity off powers of two, for which all numbers of a column share a cache set."""
 _SMALLEST_CAPACITY = 256 + _ODD
 
 
 @dataclass(frozen=True, slots=True)
 class PromptBatch:
-    """Prompts of rows that join together; equal ones are computed once (P distinct ones)."""
+    """Prompts of rows that join together; equal prompts are computed once (P distinct ones)."""
 
     ids: torch.Tensor
     """int64 (P, T), padded on the left with 0."""
     real: torch.Tensor
-    """1 where `ids` are no padding: int64 (P, T)."""
+    """1 for tokens, 0 for padding: int64 (P, T)."""
     rows: slice
     """The rows that join."""
     source: torch.Tensor
-    """Which of the P prompts each of them has: int64 (B,)."""
+    """Index of each row's prompt among the P: int64 (B,)."""
 
     @classmethod
     def of(
         cls, prompts: Sequence[tuple[int, ...]], first_row: int, device: torch.device
     ) -> PromptBatch:
-        """The batch of `prompts`, one a row, from row `first_row` on."""
-        index = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+        """The batch of `prompts`, one per row, starting at row `first_row`."""
+        index = {prompt: position for position, prompt in enumerate(dict.fromkeys(prompts))}
         width = max(map(len, index))
         ids = [(0,) * (width - len(prompt)) + prompt for prompt in index]
         real = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in index]
@@ -51,7 +51,7 @@ class PromptBatch:
 
     @property
     def width(self) -> int:
-        """T, the longest prompt."""
+        """T, the length of the longest prompt."""
         return self.ids.shape[1]
 
     @property
@@ -63,9 +63,9 @@ class PromptBatch:
 class KVCache:
     """Keys and values of every layer: (max_batch, KV heads, columns, head width).
 
-    With `column_last_keys` keys are (max_batch, KV heads, head width, columns): their product with
-    one query is then up to twice as fast on a CPU. Layers are allocated when first written, so that
-    any model's shapes fit.
+    With `column_last_keys` the keys are (max_batch, KV heads, head width, columns), which makes
+    their product with one query up to twice as fast on a CPU. Layers are allocated when first
+    written, so that the shapes of any model fit.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class KVCache:
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
         self.rows = 0
-        """Active rows: the first ones."""
+        """Number of active rows; they are the first ones."""
         self.first = 0
         """Leftmost column that an active row uses."""
         self.end = 0
@@ -87,7 +87,7 @@ class KVCache:
         self._bias = torch.zeros(max_batch, 0, device=device)
 
     def make_room(self, longest: int) -> None:
-        """Sees to it that `longest` columns lie left of `end`, and at least one right of it."""
+        """Ensures `longest` columns left of `end`, and at least one right of it."""
         if self.rows == 0:
             self.first = self.end
         live = self.end - self.first
@@ -116,7 +116,7 @@ class KVCache:
         self._bias.masked_fill_(columns < self._starts_B[:, None], -torch.inf)
 
     def begin(self, row: int, length: int) -> None:
-        """Lets `row` start so that a prompt of `length` tokens ends left of `end`."""
+        """Starts `row` so that a prompt of `length` tokens ends left of `end`."""
         start = self.end - length
         self._starts[row] = start
         self._starts_B[row] = start
@@ -126,7 +126,7 @@ class KVCache:
     def write_prompt(
         self, layer: int, prompts: PromptBatch, keys: torch.Tensor, values: torch.Tensor
     ) -> None:
-        """Copies the keys and values (P, KV, T, d) of prompts to left of `end`."""
+        """Copies the keys and values of prompts, (P, KV, T, d), to the left of `end`."""
         self._allocate(layer, keys, values)
         start = self.end - prompts.width
         for tensor, dim, new in self._parts(layer, keys, values):
@@ -138,7 +138,7 @@ class KVCache:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Writes one token of each active row, (B, KV, 1, d).
 
-        Returns the window of the active rows, as stored: up to and with this token.
+        Returns the window of the active rows as stored, this token included.
         """
         self._allocate(layer, keys, values)
         windows = []
@@ -151,7 +151,7 @@ class KVCache:
     def _parts(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor
     ) -> list[tuple[torch.Tensor, int, torch.Tensor]]:
-        """A layer's two tensors, the dimension of their columns, and what is to be written."""
+        """(tensor, dimension of its columns, new values) for the keys and values of a layer."""
         if self._key_dim == 3:
             keys = keys.transpose(2, 3)
         return [(self.keys[layer], self._key_dim, keys), (self.values[layer], 2, values)]
@@ -159,7 +159,7 @@ class KVCache:
     def _allocate(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> None:
         if layer < len(self.keys):
             return
-        # Zeros, not garbage: a masked column weighs 0, and 0 times NaN is NaN.
+        # Zeros, not uninitialised memory: a masked column weighs 0, and 0 times NaN is NaN.
         heads, width = keys.shape[1], keys.shape[3]
         columns = (width, self._capacity) if self._key_dim == 3 else (self._capacity, width)
         self.keys.append(keys.new_zeros(self.max_batch, heads, *columns))
@@ -168,16 +168,16 @@ class KVCache:
 
     @property
     def bias(self) -> torch.Tensor:
-        """What is added to the scores of the window: 0, or -inf left of a row's start; (B, T)."""
+        """The mask to add to the window's scores: 0, or -inf left of a row's start; (B, T)."""
         return self._bias[: self.rows, self.first : self.end + 1]
 
     @property
     def positions(self) -> torch.Tensor:
-        """Position of the token that each active row writes next: (B,)."""
+        """Position of each active row's next token: (B,)."""
         return self.end - self._starts_B[: self.rows]
 
     def move(self, source: int, target: int) -> None:
-        """Copies a row to another place."""
+        """Copies row `source` to row `target`."""
         start, length = self._starts[source], self.end - self._starts[source]
         for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
             for tensor in layers:
@@ -188,12 +188,12 @@ class KVCache:
         self._bias[target] = self._bias[source]
 
     def resize(self, rows: int) -> None:
-        """Sets the number of active rows, and with it the window."""
+        """Sets the number of active rows, and adapts the window."""
         self.rows = rows
         self.first = min(self._starts[:rows], default=self.end)
 
     def clear(self) -> None:
-        """Forgets all rows and frees the memory."""
+        """Drops all rows and frees the memory."""
         self.keys, self.values = [], []
         self._capacity = self.end = 0
         self.resize(0)

@@ -1,19 +1,20 @@
-"""One decoding step of a batch, for Qwen2: the same sums as transformers', in fewer operations.
+"""One decoding step of a batch for Qwen2: the sums of transformers in fewer operations.
 
 tokens (B,) + cache -> logits (B, V)
 
-At this size a step is bound by the number of operations and by memory, so
-- query, key and value are one product, gate and up another, with the weights of the norms inside;
-- RMSNorm is a vector norm and a division: a constant last column of the hidden state adds its
-  epsilon;
-- rotary embedding is one complex product: the halves of a head are interleaved in the weights,
-  which changes no score;
-- the query heads of one key-value head lie beside it, so attention is two batched products without
-  repeating or copying keys and values.
+For a small model, the number of operations and memory bound the time of a step. Therefore:
 
-The packed weights are a copy, renewed by `refresh`. The
-products with weights are in the model's dtype; hidden state, norms and rotations are float32, and
-on a CPU attention is as well: batched products of this shape are several times slower in bfloat16.
+- Query, key and value are one product, gate and up another, with the weights of the norms folded
+  in.
+- RMSNorm is a vector norm and a division; a constant last column of the hidden state adds epsilon.
+- Rotary embedding is one complex product; the halves of a head are interleaved in the weights,
+  which changes no score.
+- The query heads of one key-value head are adjacent, so attention is two batched products that
+  neither repeat nor copy keys and values.
+
+The packed weights are a copy; `refresh` renews it. Products with weights use the model's dtype.
+Hidden state, norms and rotations are float32. On a CPU attention is float32 too, because batched
+products of this shape are several times slower in bfloat16.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _MAX_PARAMETERS = 200_000_000
-"""Above this a copy of the weights costs more than it saves."""
+"""Above this, a copy of the weights costs more than it saves."""
 _CLASSES = ("Qwen2ForCausalLM", "SmallQwen2")
-"""By name, so that transformers need not be imported: its class, and that of small_qwen2.py."""
+"""Names, so that transformers need not be imported: its class, and that of small_qwen2.py."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Packed weights, input width first."""
+    """Packed weights of one layer, input width first."""
 
     qkv: torch.Tensor
     qkv_bias: torch.Tensor
@@ -51,7 +52,7 @@ class Qwen2Decoder:
 
     @staticmethod
     def supports(model: PreTrainedModel) -> bool:
-        """Whether `model` is a plain, small Qwen2."""
+        """True if `model` is a plain, small Qwen2."""
         config: Any = model.config
         return (
             type(model).__name__ in _CLASSES
@@ -77,7 +78,7 @@ class Qwen2Decoder:
         self.refresh()
 
     def _rotary_turns(self, max_length: int) -> torch.Tensor:
-        """The rotation of each pair of a head's dimensions at each position: complex (T, d / 2)."""
+        """The rotation of each pair of head dimensions at each position: complex (T, d / 2)."""
         positions = torch.arange(max_length, device=self._model.device)[None]
         reference = torch.zeros(1, device=self._model.device)
         cos, sin = self._model.model.rotary_emb(reference, positions)
@@ -88,7 +89,7 @@ class Qwen2Decoder:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Packs the weights anew."""
+        """Packs the model's weights again."""
         model = self._model.model
         self._layers = [self._pack(layer) for layer in model.layers]
         self._head = self._fold(model.norm, self._model.lm_head.weight)
@@ -109,7 +110,7 @@ class Qwen2Decoder:
         )
 
     def _fuse(self, attention: Any, name: str) -> torch.Tensor:
-        """For each key-value head: its query heads, then its key; after all, the values."""
+        """The query heads of each key-value head and its key, in turn; then all values."""
         query, key, value = (
             getattr(getattr(attention, f"{part}_proj"), name).float() for part in "qkv"
         )
@@ -120,14 +121,14 @@ class Qwen2Decoder:
         return torch.cat([turned.flatten(0, 3), value])
 
     def _fold(self, norm: Any, weight: torch.Tensor) -> torch.Tensor:
-        """A projection with the norm before it inside: (input, output)."""
+        """A projection with the norm before it folded in: (input, output)."""
         scaled: torch.Tensor = weight.float() * norm.weight.float() * self._width**0.5
         return scaled.t().contiguous().to(self._dtype)
 
     # ------------------------------------------------------------------ forward
 
     def decode(self, tokens_B: torch.Tensor) -> torch.Tensor:
-        """One token of each active row; the next token's logits, float32 (B, V)."""
+        """Writes one token to each active row; returns the next token's logits, float32 (B, V)."""
         cache = self._cache
         hidden = self._embedding[tokens_B]
         turns = self._turns[cache.positions][:, None, None]
@@ -158,7 +159,7 @@ class Qwen2Decoder:
         values: torch.Tensor,
         bias: torch.Tensor,
     ) -> torch.Tensor:
-        """One query token a row against its window of T: (B, heads * d)."""
+        """Attention of one query token per row over its window of T: (B, heads * d)."""
         rows, _, _, length = keys.shape
         scores = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1))
         scores.view(rows, self._heads, length).add_(bias)
@@ -180,7 +181,7 @@ class Qwen2Decoder:
     # ------------------------------------------------------------------ prompts
 
     def prefill(self, prompts: PromptBatch) -> None:
-        """One padded forward, without what only logits need."""
+        """Runs one padded forward up to the keys and values of the last layer."""
         hidden = self._embedding[prompts.ids.flatten()]
         turns = self._turns[prompts.positions.flatten()][:, None, None]
         seen = _visible(prompts.real)
@@ -201,8 +202,8 @@ class Qwen2Decoder:
 
 
 def _visible(real: torch.Tensor) -> torch.Tensor:
-    """Which keys each query sees, bool (B, 1, T, T): earlier, real ones, and itself, so that no
-    row of the softmax is empty."""
+    """The keys that each query attends to, bool (B, 1, T, T): earlier tokens, and itself, so that
+    no row of the softmax is empty."""
     width = real.shape[1]
     causal = torch.ones(width, width, dtype=torch.bool, device=real.device).tril()
     itself = torch.eye(width, dtype=torch.bool, device=real.device)
@@ -210,7 +211,7 @@ def _visible(real: torch.Tensor) -> torch.Tensor:
 
 
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """total += left @ right, in one operation where the dtypes agree."""
+    """total += left @ right, in one operation if the dtypes agree."""
     if total.dtype == left.dtype:
         total.addmm_(left, right)
     else:

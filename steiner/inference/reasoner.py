@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 EFFORT_STEPS: Mapping[str, int] = {"low": 4, "medium": 12, "high": 32}
 """Effort -> max_steps."""
 SAMPLES_TEMPERATURE = 0.7
-"""Temperature of several samples where neither caller nor model names one."""
+"""Temperature of several samples if neither the caller nor the model sets one."""
 
 _GREEDY = Sampling()
 _MAX_TOKENS = 8192
@@ -79,7 +79,7 @@ class Reasoner:
         self._model = model
         self._engine: Engine | None = None
         self.max_length = int(getattr(model.config, "max_position_embeddings", 2048))
-        """Tokens that a dialogue and its answer may have together."""
+        """Most tokens of a dialogue and its answer together."""
 
     @classmethod
     def load(
@@ -259,7 +259,7 @@ class Reasoner:
         return build_answer(ordered, problem, self.vocabulary)
 
     def _engine_for(self, num_requests: int) -> Engine:
-        """The engine, with room for so many at once (up to a limit, beyond which they wait)."""
+        """The engine, with a row per request up to `_MAX_BATCH`; further requests wait."""
         room = min(num_requests, _MAX_BATCH)
         if self._engine is not None and self._engine.num_unfinished:
             raise RuntimeError("another stream of this reasoner is open: close it first")
@@ -274,7 +274,7 @@ class Reasoner:
         if room < shortest_completion():
             raise UserError(
                 f"the dialogue takes {num_prompt} tokens, and the model holds {self.max_length}",
-                "ask something shorter, or begin a new dialogue",
+                "shorten the question, or start a new dialogue",
             )
         if max_tokens is not None and max_tokens > room:
             raise UserError(
@@ -285,7 +285,7 @@ class Reasoner:
 
 
 def step_limit(effort: str | None, max_steps: int | None) -> int | None:
-    """The max_steps that both ask for. Raises UserError for an unknown effort."""
+    """The step limit of an effort and a number. Raises UserError for an unknown effort."""
     if effort is not None and effort not in EFFORT_STEPS:
         near = get_close_matches(effort, EFFORT_STEPS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(EFFORT_STEPS)}"
@@ -298,9 +298,11 @@ def step_limit(effort: str | None, max_steps: int | None) -> int | None:
 def samplings(
     samples: int, temperature: float | None, seed: int, own: Sampling = _GREEDY
 ) -> list[Sampling]:
-    """How each sample is drawn, each from a random stream of its own, as the model's `own` sampling
-    says where nothing is given; the first of several is the one that would be drawn alone. Raises
-    UserError where they could not differ."""
+    """The Sampling of each sample, with a random stream of its own.
+
+    The model's `own` sampling holds where no temperature is given. The first of several samples is
+    the one that would be drawn alone. Raises UserError if the samples could not differ.
+    """
     if not samples >= 1:
         raise UserError(f"samples is {samples}", "give 1 or more")
     if temperature is None:
@@ -316,7 +318,7 @@ def samplings(
 
 
 def as_messages(question: Question) -> tuple[Message, ...]:
-    """The dialogue that a question is. Raises UserError where it cannot be one."""
+    """The question as a dialogue. Raises UserError if it is not one."""
     if isinstance(question, str):
         question = [Message("user", question)]
     messages = tuple(map(_as_message, question))

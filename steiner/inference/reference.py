@@ -1,9 +1,9 @@
-"""The engine's slow twin, for tests: one request, no cache, no tensors in the budget, greedy.
+"""A slow reference of the engine, for tests: one request, greedy, no cache, no tensors in the mask.
 
 Request -> token ids, log-probabilities
 
-Every token costs a forward over all tokens so far by the model's own code; what is allowed is read
-from the text so far by the parser. Shares nothing with budget.py but its constants.
+Runs the model's own forward over all tokens so far for every token, and finds the allowed tokens by
+parsing the completion so far. Shares only constants with budget.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DELAYS = (
     grammar.SPECIAL_TOKENS.index(grammar.PROCEED),
     grammar.SPECIAL_TOKENS.index(grammar.BACKTRACK),
 )
-"""Token classes that bring the close no nearer."""
+"""Token classes that delay the close."""
 _END = grammar.SPECIAL_TOKENS.index(grammar.END)
 
 
@@ -34,7 +34,7 @@ _END = grammar.SPECIAL_TOKENS.index(grammar.END)
 def greedy(
     model: PreTrainedModel, vocabulary: Vocabulary, request: Request
 ) -> tuple[list[int], list[float]]:
-    """The tokens the engine must choose at temperature 0, and their log-probabilities."""
+    """The tokens that the engine must choose at temperature 0, and their log-probabilities."""
     token_ids: list[int] = []
     logprobs: list[float] = []
     class_of: list[int] | None = None
@@ -56,7 +56,7 @@ def greedy(
 
 
 def allowed_classes(classes: list[int], request: Request) -> set[int]:
-    """Token classes that may follow a completion of these classes."""
+    """The token classes that may come next after these."""
     state = parse(classes).state if request.reasoning else GrammarState.ANSWER
     allowed = _following(state)
     left = request.budget.max_tokens - len(classes)
@@ -75,7 +75,7 @@ def _following(state: GrammarState) -> set[int]:
 
 
 def _is_late(state: GrammarState, left: int, request: Request) -> bool:
-    """Whether a token that delays the close would leave too few for it."""
+    """True if a token that delays the close would leave too few tokens for it."""
     delayed = [TRANSITIONS[state][c] for c in _following(state) & set(_DELAYS)]
     if not delayed:
         return False
@@ -90,7 +90,7 @@ def _is_late(state: GrammarState, left: int, request: Request) -> bool:
 
 
 def _tokens_to_close(state: GrammarState) -> int:
-    """Tokens from here to the close when nothing is written that need not be."""
+    """Fewest tokens from this state to the close."""
     count = 0
     while state is not GrammarState.DONE:
         (onward,) = _following(state) - set(_DELAYS)
@@ -100,7 +100,7 @@ def _tokens_to_close(state: GrammarState) -> int:
 
 
 def _run_of_text(classes: list[int], state: GrammarState) -> int:
-    """Tokens of the component being written; 0 in an answer, which only max_tokens bounds."""
+    """Tokens of the unfinished component; 0 in an answer, which only max_tokens bounds."""
     if state is GrammarState.ANSWER:
         return 0
     run = 0

@@ -45,7 +45,7 @@ class RepetitionDetector:
         self._num_repeated = 0
 
     def is_stuck(self, token_ids: Sequence[int]) -> bool:
-        """Whether the completion repeats itself. `token_ids` has one token more at each call."""
+        """True if the completion repeats itself. `token_ids` has one token more at each call."""
         if token_ids[-1] in self._special_ids:
             self._text_start = len(token_ids)
             if token_ids[-1] in self._decision_ids:
@@ -64,7 +64,7 @@ class RepetitionDetector:
 
 
 def ends_in_cycle(text_ids: Sequence[int]) -> bool:
-    """Whether the last tokens are copies of one short run."""
+    """True if the last tokens are copies of one short run."""
     return any(_has_period(text_ids, period) for period in range(1, MAX_PERIOD + 1))
 
 

@@ -20,7 +20,7 @@ TokenLogprobs = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to complete, and within what limits."""
+    """A prompt to complete, with its limits and sampling."""
 
     prompt_ids: tuple[int, ...]
     budget: Budget = field(default_factory=Budget)
@@ -56,7 +56,7 @@ class PartialRollout:
         self._top_logprobs.append(likeliest[: self.request.num_top_logprobs])
 
     def repeats_itself(self) -> bool:
-        """Whether the completion is stuck in a loop; to be called after each token."""
+        """True if the completion is stuck in a loop; to be called after each token."""
         return self._repetition.is_stuck(self.token_ids)
 
     def rollout(self, reason: StopReason) -> Rollout:

@@ -1,10 +1,10 @@
-"""Choosing tokens: greedy, or by temperature, nucleus and min-p, each row by its own stream.
+"""Chooses tokens: greedy, or by temperature, top-p and min-p, with a random stream per row.
 
 masked logits (B, V) -> tokens (B,), log-probabilities (B,)
 
-A row's randomness is drawn when it joins, one uniform number a token, and turned into a token by
-the inverse of the cumulative distribution. So what a row writes depends on its own seed alone, not
-on its neighbours, and a step draws nothing.
+A row draws its random numbers when it joins, one uniform number per token. The inverse of the
+cumulative distribution turns each into a token. So a row's tokens depend on its own seed only, not
+on other rows, and a decoding step draws no random numbers.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import torch
 from steiner.types import UserError
 
 _LARGEST_UNIFORM = 1 - 2**-20
-"""Below 1 by enough that its product with a total stays below the total in float32."""
+"""Largest factor below 1 whose product with a total stays below the total in float32."""
 _LEAST = 1e-6
-"""A temperature or top_p below it leaves one token as well; near 0 float32 would leave none."""
+"""Smallest temperature and top_p: it leaves one token already; below it float32 leaves none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are chosen; temperature 0 is greedy.
+    """Sampling settings; temperature 0 is greedy.
 
-    top_p: of the likeliest tokens, so many as have this probability together (arXiv:1904.09751).
-    min_p: tokens at least this likely, as a share of the likeliest's probability
-        (arXiv:2407.01082): where one token is right it stands alone, where many are all stay.
+    top_p: keeps the likeliest tokens that have this probability together (arXiv:1904.09751).
+    min_p: keeps tokens with at least this share of the likeliest token's probability
+        (arXiv:2407.01082).
     """
 
     temperature: float = 0.0
@@ -48,7 +48,7 @@ class Sampling:
 
 
 def own_sampling(model: Any) -> Sampling:
-    """How a model's generation_config.json asks to be drawn from; greedy where it does not say."""
+    """The Sampling in a model's generation_config.json; greedy if it sets none."""
     config = getattr(model, "generation_config", None)
     if not getattr(config, "do_sample", None):
         return Sampling()
@@ -72,7 +72,7 @@ class Sampler:
         self._greedy = torch.ones(max_batch, dtype=torch.bool, device=device)
 
     def begin(self, row: int, sampling: Sampling, num_tokens: int) -> None:
-        """Gives `row` its settings and the uniform numbers for `num_tokens` tokens."""
+        """Sets the sampling of `row`, and draws uniform numbers for `num_tokens` tokens."""
         self._settings[row] = sampling
         self._greedy[row] = sampling.temperature == 0
         self._top_p[row], self._min_p[row] = max(_LEAST, sampling.top_p), sampling.min_p
@@ -81,7 +81,7 @@ class Sampler:
             self._uniforms[row, :num_tokens] = uniforms(sampling.seed, num_tokens)
 
     def move(self, source: int, target: int) -> None:
-        """Copies a row's settings and stream to another place."""
+        """Copies the settings and stream of row `source` to row `target`."""
         self._settings[target] = self._settings[source]
         for tensor in (
             self._greedy,
@@ -95,10 +95,10 @@ class Sampler:
     def choose(
         self, logits_BV: torch.Tensor, spent_B: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens, and their log-probabilities at temperature 1 under the masked distribution.
+        """The tokens, and their log-probabilities at temperature 1 under the masked distribution.
 
-        `logits_BV` is masked already (-inf where not allowed); `spent_B` counts the tokens that
-        each row has written, and so where in its random stream it stands.
+        `logits_BV` is already masked with -inf. `spent_B` is the number of tokens that each row has
+        written: its position in the random stream.
         """
         settings = self._settings[: len(logits_BV)]
         probs_BV = logits_BV.softmax(-1)
@@ -147,7 +147,7 @@ def top_logprobs(logits_BV: torch.Tensor, count: int) -> list[tuple[tuple[int, f
 
 
 def uniforms(seed: int, count: int) -> torch.Tensor:
-    """The stream of a seed: `count` numbers in [0, 1), float32; a longer one begins alike."""
+    """The first `count` numbers of a seed's stream, float32 in [0, 1)."""
     digest = hashlib.sha256(f"steiner/sampling/{seed}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     return (
@@ -158,7 +158,7 @@ def uniforms(seed: int, count: int) -> torch.Tensor:
 
 
 def _nucleus(probs_BV: torch.Tensor, top_p_B1: torch.Tensor) -> torch.Tensor:
-    """Keeps the fewest tokens whose probability reaches top_p, the others 0; not normalised."""
+    """Sets all but the fewest tokens that reach top_p together to 0; does not normalise."""
     ordered_BV, order_BV = probs_BV.sort(-1, descending=True)
     before_BV = ordered_BV.cumsum(-1) - ordered_BV
     kept_BV = ordered_BV * (before_BV < top_p_B1)

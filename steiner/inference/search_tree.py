@@ -19,7 +19,7 @@ from steiner.types import Decision, Problem, Step, StepTexts, Verdict
 
 
 class Mark(StrEnum):
-    """How a step ended."""
+    """The outcome of a step."""
 
     PROCEED = "proceed"
     """The search went on below the step and stayed there."""

@@ -1,9 +1,9 @@
-"""What happens while a model reasons, told as it happens.
+"""Turns generated token ids into step events while the model decodes.
 
-token ids, as the engine appends them -> Events
+token ids, as the engine appends them -> StepEvents
 
-The parser reads token ids, never text: a component begins and ends where its tokens say. The server
-and the terminal both listen to a StepEventParser, one for each completion.
+Components are found by token ids, never by text. The server and the terminal use one
+StepEventParser for each completion.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from steiner.types import Decision, Problem, Rollout, StepTexts
 
 
 class Component(StrEnum):
-    """The four components of a step, in the order in which they are written; the values are the
-    fields of StepTexts."""
+    """The four components of a step in written order; the values are the fields of StepTexts."""
 
     NEXT_STEP = "next_step"
     UNDERSTANDING = "understanding"
@@ -31,7 +30,7 @@ class Component(StrEnum):
 
     @property
     def label(self) -> str:
-        """What users call it."""
+        """The component's name for users."""
         return _LABELS[self]
 
 
@@ -53,8 +52,7 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class ComponentDelta:
-    """More text of a component; what a step's deltas say together is its text, but for the white
-    space around it."""
+    """More text of a component; all deltas together are its text, up to white space around it."""
 
     sample: int
     step: int
@@ -74,18 +72,18 @@ class ComponentFinished:
 
 @dataclass(frozen=True, slots=True)
 class StepPlaced:
-    """Where the step hangs in the tree; known once its next step is written."""
+    """The position of the step in the tree; known once its next_step is written."""
 
     sample: int
     step: int
     depth: int
     parent: int | None
-    """Index of the step that it goes on from; None for the question."""
+    """Index of the parent step; None for the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
-    """The step is verified and has decided; `Decision.END` ends the reasoning."""
+    """The step is complete, with its decision; `Decision.END` ends the reasoning."""
 
     sample: int
     step: int
@@ -102,7 +100,7 @@ class AnswerDelta:
 
 @dataclass(frozen=True, slots=True)
 class SampleFinished:
-    """All that one sample wrote."""
+    """The whole rollout of one sample."""
 
     sample: int
     rollout: Rollout
@@ -128,7 +126,10 @@ _COMPONENT_OF = {
 
 
 class StepEventParser:
-    """Turns the tokens of one completion into events; `problem` is what it works on, if known."""
+    """Turns the tokens of one completion into events; `problem` is the problem it solves, if known.
+
+    With a problem, the words of a step give its depth; otherwise its decisions do.
+    """
 
     def __init__(
         self, vocabulary: Vocabulary, *, sample: int = 0, problem: Problem | None = None
@@ -140,7 +141,7 @@ class StepEventParser:
         self._reader = TextReader(vocabulary.decode_text)
 
     def feed(self, token_ids: Sequence[int]) -> Iterator[StepEvent]:
-        """What the next tokens make happen; nothing any more after one that breaks the format."""
+        """Yields the events of the next tokens; none after a token that breaks the format."""
         for token, token_class in zip(token_ids, self._vocabulary.classes(token_ids), strict=True):
             before = self._parser.state
             self._parser.feed(token_class)
@@ -190,9 +191,9 @@ class StepEventParser:
 
 
 class TextReader:
-    """Text of tokens that come one by one: a character whose bytes are not all there is held back.
+    """Decodes tokens one by one; holds a character back until all of its bytes are there.
 
-    Each token costs the decoding of a few, not of all before it.
+    A token costs the decoding of a few tokens, not of all tokens so far.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
@@ -210,10 +211,10 @@ class TextReader:
         return text
 
     def rest(self) -> str:
-        """What has not been told yet, half a character included."""
-        told = self._decode(self._ids[self._settled : self._read])
-        return self._decode(self._ids[self._settled :])[len(told) :]
+        """The text that has not been returned yet, an incomplete character included."""
+        returned = self._decode(self._ids[self._settled : self._read])
+        return self._decode(self._ids[self._settled :])[len(returned) :]
 
     def whole(self) -> str:
-        """All of the text."""
+        """The whole text."""
         return self._decode(self._ids)

@@ -2,8 +2,8 @@
 
 Rollouts -> Votes, the winner first
 
-Only finished answers vote. Answers are compared without regard to letter case, white space and a
-closing full stop. Between equal counts the answer wins that the model itself finds likelier.
+Only finished answers vote. The comparison ignores letter case, white space and a final full stop.
+Of answers with equal counts, the one with the higher log-probability wins.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from steiner.types import Rollout
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """An answer, as its best sample words it, and how many samples gave it."""
+    """An answer in the words of its likeliest sample, and the number of samples that gave it."""
 
     answer: str
     count: int
     mean_logprob: float
-    """Mean over its samples of the mean log-probability of a token."""
+    """Mean over these samples of the mean log-probability of a token."""
     sample: int
-    """Index of its likeliest sample."""
+    """Index of the likeliest sample."""
 
 
 def tally(rollouts: Sequence[Rollout]) -> tuple[Vote, ...]:
-    """The votes, most first; empty where no sample has an answer."""
+    """The votes, most first; empty if no sample has an answer."""
     groups: dict[str, list[int]] = {}
     for index, rollout in enumerate(rollouts):
         if rollout.well_formed and rollout.answer:
@@ -38,12 +38,12 @@ def tally(rollouts: Sequence[Rollout]) -> tuple[Vote, ...]:
 
 
 def normalised(answer: str) -> str:
-    """What is compared of an answer."""
+    """The answer in the form in which answers are compared."""
     return " ".join(answer.split()).casefold().removesuffix(".")
 
 
 def mean_logprob(rollout: Rollout) -> float:
-    """Mean log-probability of a token, of those that the format left a choice about or not."""
+    """Mean log-probability of all tokens, forced ones included."""
     return fmean(rollout.logprobs) if rollout.logprobs else float("-inf")
 
 

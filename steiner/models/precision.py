@@ -2,8 +2,8 @@
 
 -> torch.bfloat16 or torch.float32
 
-Processors differ: with bf16 matrix units bf16 is four times as fast as fp32, without them it is half
-as fast. Measuring it takes a few milliseconds, once per process.
+Processors differ: with bf16 matrix units bf16 is four times as fast as fp32, without them half as
+fast. Measuring it takes a few milliseconds, once per process.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A small Qwen2 from its folder, read without importing transformers.
+"""Loads a small Qwen2 without importing transformers.
 
 model folder -> (weights laid out as transformers does, Vocabulary)
 
-`steiner solve` should show its first step within seconds, and transformers alone takes as long to
-import. What the engine's Qwen2Decoder needs is weights and a few numbers; what the Vocabulary needs
-is a few methods of a tokenizer. A folder that is not exactly what this file expects takes the
-ordinary way, and tests hold that both give the same tokens.
+`steiner solve` should show its first step within seconds, and importing transformers alone takes
+that long. The engine's Qwen2Decoder needs weights and a few numbers, and the Vocabulary needs a few
+methods of a tokenizer. A folder that differs from what this file expects is loaded by transformers.
+Tests check that both ways give the same tokens.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.j
 _SETTINGS, _TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 _GENERATION = "generation_config.json"
 _MAX_BYTES = 400_000_000
-"""Above this, importing transformers is not what takes long."""
+"""Above this, reading the weights takes longer than importing transformers."""
 _EXPECTED = {
     "model_type": "qwen2",
     "architectures": ["Qwen2ForCausalLM"],
@@ -43,7 +43,7 @@ _EXPECTED = {
 
 
 def is_supported(folder: Path) -> bool:
-    """Whether the folder is a model that this file can load, as trained by Steiner itself."""
+    """True if this file can load the model in the folder, such as one that Steiner has trained."""
     try:
         config, settings = _read(folder / _CONFIG), _read(folder / _SETTINGS)
         template = (folder / _TEMPLATE).read_text(encoding="utf-8")
@@ -62,8 +62,10 @@ def is_supported(folder: Path) -> bool:
 
 
 def load(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Vocabulary]:
-    """The model and its vocabulary. Raises UserError where its files are damaged, or where its
-    tokenizer lacks the 14 tokens."""
+    """The model and its vocabulary.
+
+    Raises UserError if the files are damaged or the tokenizer lacks the 14 tokens.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -102,37 +104,37 @@ class SmallQwen2(nn.Module):
         super().__init__()
         self.config = SimpleNamespace(**config)
         self.generation_config = SimpleNamespace(**generation_config)
-        # On the CPU, although at once overwritten: the meta device imports torch._dynamo, 1.2 s.
-        self.model = _Body(self.config)
+        # On the CPU, although overwritten at once: the meta device imports torch._dynamo, 1.2 s.
+        self.model = _Layers(self.config)
         self.lm_head = nn.Linear(config["hidden_size"], config["vocab_size"], bias=False)
         self.model.rotary_emb = _rotary_of(self.config)
 
     def fill(self, weights: dict[str, torch.Tensor]) -> None:
-        """Takes the weights. Raises RuntimeError where some are missing, superfluous, misshapen."""
+        """Sets the weights. Raises RuntimeError if they do not fit in name or shape."""
         embedding = weights["model.embed_tokens.weight"]
         self.load_state_dict({**weights, "lm_head.weight": embedding}, assign=True)
         self.lm_head.weight = self.model.embed_tokens.weight
 
     def get_output_embeddings(self) -> nn.Linear:
-        """The head."""
+        """The output projection."""
         return self.lm_head
 
     def num_parameters(self) -> int:
-        """How many numbers the weights are."""
+        """Number of weights."""
         return sum(weight.numel() for weight in self.parameters())
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.lm_head.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are."""
+        """The number format of the weights."""
         return self.lm_head.weight.dtype
 
 
-class _Body(nn.Module):
+class _Layers(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
@@ -179,7 +181,7 @@ def _head_width(config: Any) -> int:
 
 
 def _rotary_of(config: Any) -> Any:
-    """As transformers' rotary embedding: (reference, positions (1, T)) -> cos, sin (1, T, d)."""
+    """The rotary embedding of transformers: (reference, positions (1, T)) -> cos, sin (1, T, d)."""
     width = _head_width(config)
     exponents = torch.arange(0, width, 2, dtype=torch.int64).float() / width
     inverse_frequency = 1.0 / (config.rope_parameters["rope_theta"] ** exponents)
@@ -198,7 +200,7 @@ def _rotary_of(config: Any) -> Any:
 
 
 class SmallTokenizer:
-    """What Vocabulary asks of a tokenizer of transformers, on the `tokenizers` library alone."""
+    """The part of a transformers tokenizer that Vocabulary uses, on the `tokenizers` library."""
 
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
@@ -227,13 +229,13 @@ class SmallTokenizer:
 
     @cached_property
     def added_tokens_decoder(self) -> dict[int, AddedToken]:
-        """The added tokens, special ones among them, by id."""
+        """The added tokens by id, special ones included."""
         return dict(self._tokenizer.get_added_tokens_decoder())
 
     def encode(
         self, text: str, add_special_tokens: bool = True, split_special_tokens: bool = False
     ) -> list[int]:
-        """Ids of a text; where special tokens are split, their strings stay plain text."""
+        """Ids of a text. With `split_special_tokens`, strings of special tokens are plain text."""
         self._tokenizer.encode_special_tokens = split_special_tokens
         return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
 
@@ -244,7 +246,7 @@ class SmallTokenizer:
     def apply_chat_template(
         self, dialogue: Sequence[Mapping[str, str]], tokenize: bool, add_generation_prompt: bool
     ) -> str:
-        """The dialogue as text, by the one template that `is_supported` lets through."""
+        """The dialogue as text, by the one template that `is_supported` accepts."""
         assert not tokenize
         text = _chat_template().render(
             messages=dialogue, add_generation_prompt=add_generation_prompt
@@ -254,7 +256,7 @@ class SmallTokenizer:
 
 @cache
 def _chat_template() -> Template:
-    """Compiled once: that takes longer than all else that is done to a prompt."""
+    """The compiled template; compiling takes longer than the rest of encoding a prompt."""
     from jinja2 import Environment
 
     return Environment(trim_blocks=True, lstrip_blocks=True).from_string(CHAT_TEMPLATE)
