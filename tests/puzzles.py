@@ -20,5 +20,5 @@ def problem_of(name: str, spec: Spec) -> Problem:
 
 
 def is_right(problem: Problem, answer: str) -> bool:
-    """Whether the task's grader accepts the answer."""
+    """True if the task's grader accepts the answer."""
     return grade(problem, answer) is Grade.RIGHT

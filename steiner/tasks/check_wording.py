@@ -27,7 +27,7 @@ Branch = list[tuple[State, Move]]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Checks the language named on the command line, English if none is named."""
+    """Checks the language in `arguments`; English by default."""
     language = arguments[0] if arguments else "en"
     try:
         faults = {name: find_fault(name, language) for name in worded_tasks(language)}

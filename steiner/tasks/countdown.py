@@ -1,8 +1,8 @@
 """Countdown: reach a target by combining all given numbers with + - * /, each number once.
 
-A state is the numbers still held, largest first; a move replaces two of them by a result from 1 to
-99. With two numbers left, the verification looks one step ahead, so the last equation is found
-there. Twin of reasoning-gym's `countdown`.
+A state is the numbers that are left, largest first. A move replaces two of them by a result from 1
+to 99. If two numbers are left, the verification looks one step ahead and finds the last equation.
+Twin of reasoning-gym's `countdown`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,23 @@ from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Ve
 
 MAX_RESULT = 99
 LEVELS = {1: (3, 12), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
-"""Level -> how many numbers, and the largest of them. Level 1 has 4,305 problems, of which
-207 are in the test split; with numbers up to 9 it would have 1,925 and 96."""
+"""Level -> how many numbers, and the largest possible one.
+
+Level 1 has 4,305 problems, of which 207 are in the test split; with numbers up to 9 it would have
+1,925 and 96.
+"""
 
 _NUMBER = re.compile(r"\d{1,4}")
 _EQUATION = re.compile(r"(\d{1,4}) ?([-+*/]) ?(\d{1,4}) ?= ?(\d{1,4})")
+_MAX_EXPRESSION = 200
+"""Characters; longer expressions are not evaluated."""
+
+Equation = tuple[int, str, int, int]
+"""Left operand, operator, right operand, result."""
 
 
 class Countdown:
-    """Numbers to combine, a target to reach."""
+    """Three to five numbers and a target."""
 
     name = "countdown"
     levels = range(1, 5)
@@ -58,9 +66,9 @@ class Countdown:
 
     def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
         spec, phrases = problem.spec, phrases_of(problem)
-        told = {"numbers": _join(before), "equation": _render_equation(phrases, move.action)}
+        equation = _render_equation(phrases, move.action)
         return StepTexts(
-            phrases.render("next_step", depth=depth, **told),
+            phrases.render("next_step", depth=depth, numbers=_join(before), equation=equation),
             phrases.render("understanding", rest=_join(_rest(before, *move.action[1:]))),
             phrases.render("summary", numbers=_join(move.state)),
             verification(phrases, spec["target"], move.state),
@@ -68,14 +76,14 @@ class Countdown:
 
     def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
         spec, phrases = problem.spec, phrases_of(problem)
-        depth, before, action, right = _read_next_step(phrases, texts.next_step)
+        depth, before, action, is_true = _read_next_step(phrases, texts.next_step)
         summary = phrases.match(texts.summary, "summary")
         after = _read_numbers(summary[1]["numbers"]) if summary else None
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
         if before and action:
             left_over = phrases.render("understanding", rest=_join(_rest(before, *action[1:])))
-            right = right and texts.understanding.strip() == left_over
-        return StepReading(depth, action, before, after, verdict, sound and right)
+            is_true = is_true and texts.understanding.strip() == left_over
+        return StepReading(depth, action, before, after, verdict, sound and is_true)
 
     def _read_verification(
         self, spec: Spec, phrases: Phrases, text: str, after: State | None
@@ -99,7 +107,9 @@ class Countdown:
         if found is None:
             return None
         numbers, target = _NUMBER.findall(found["numbers"]), found["target"]
-        if not _NUMBER.fullmatch(target) or re.sub(r"\d|and|[\s,;]", "", found["numbers"]):
+        conjunction = re.escape(phrases.words.get("and", "and"))
+        others = re.sub(rf"\d|{conjunction}|[\s,;]", "", found["numbers"])
+        if others or not _NUMBER.fullmatch(target):
             return None
         values = sorted(map(int, numbers), reverse=True)
         if not 3 <= len(values) <= 6 or values[0] > MAX_RESULT or values[-1] < 1:
@@ -121,16 +131,14 @@ class Countdown:
         return grade_of(self._is_right(problem, answer))
 
     def _is_right(self, problem: Problem, answer: str) -> bool | None:
-        """Whether equations or one expression reach the target; None if `answer` is neither."""
-        spec = problem.spec
+        """True if equations or one expression reach the target; None if unreadable."""
         text = answer.strip()
-        if "=" in text:
-            return _check_equations(spec, text)
-        return _check_expression(spec, text)
+        is_right = _are_right_equations if "=" in text else _is_right_expression
+        return is_right(problem.spec, text)
 
 
 def _apply(operator: str, left: int, right: int) -> int | None:
-    """The result, None where it is no whole number from 1 to MAX_RESULT."""
+    """The result; None if it is not a whole number from 1 to MAX_RESULT."""
     if operator == "+":
         result = left + right
     elif operator == "-":
@@ -165,12 +173,13 @@ def _moves(state: State) -> tuple[Move, ...]:
 
 
 def _last_action(state: State, target: int) -> Action | None:
-    """The first by which two numbers make the target."""
-    return next((action for action, made in _pair_actions(*state) if made == target), None)
+    """The first action that turns two numbers into the target."""
+    pairs = _pair_actions(*state)
+    return next((action for action, result in pairs if result == target), None)
 
 
 def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:
-    """What a random walk makes of all the numbers."""
+    """The result of a random walk that uses all numbers; None if the walk cannot go on."""
     state = tuple(numbers)
     while len(state) > 1:
         moves = _moves(state)
@@ -196,7 +205,7 @@ def _integers(*texts: str) -> tuple[int, ...]:
 
 
 def _rest(numbers: Sequence[int], *taken: int) -> list[int]:
-    """The numbers without those taken, each once."""
+    """The numbers without one copy of each of `taken`."""
     rest = list(numbers)
     for number in taken:
         if number in rest:
@@ -207,7 +216,7 @@ def _rest(numbers: Sequence[int], *taken: int) -> list[int]:
 def _read_next_step(
     phrases: Phrases, text: str
 ) -> tuple[int | None, State | None, Action | None, bool]:
-    """Depth, the numbers held, action, and whether the result is right."""
+    """Depth, the numbers before, action, and whether the equation is true."""
     found = phrases.match(text, "next_step")
     equation = phrases.match(found[1]["equation"], "equation") if found else None
     if found is None or equation is None:
@@ -215,8 +224,8 @@ def _read_next_step(
     (depth,) = _integers(found[1]["depth"])
     left, right, result = _integers(*(equation[1][key] for key in ("left", "right", "result")))
     operator = equation[1]["operator"]
-    right_result = result == _apply(operator, left, right)
-    return depth, _read_numbers(found[1]["numbers"]), (operator, left, right), right_result
+    is_true = result == _apply(operator, left, right)
+    return depth, _read_numbers(found[1]["numbers"]), (operator, left, right), is_true
 
 
 def _read_numbers(text: str) -> State | None:
@@ -224,8 +233,8 @@ def _read_numbers(text: str) -> State | None:
     return _integers(*numbers) if all(n.isdecimal() for n in numbers) else None
 
 
-def read_equations(answer: str) -> list[tuple[int, str, int, int]] | None:
-    """`a op b = c, ...` as tuples; None where anything else stands there."""
+def read_equations(answer: str) -> list[Equation] | None:
+    """The equations in `a op b = c, ...`; None if the answer contains anything else."""
     found = [_EQUATION.fullmatch(part) for part in answer.strip().split(", ")]
     if any(match is None for match in found):
         return None
@@ -233,31 +242,32 @@ def read_equations(answer: str) -> list[tuple[int, str, int, int]] | None:
     return [(int(a), op, int(b), int(c)) for a, op, b, c in groups]
 
 
-def _check_equations(spec: Spec, answer: str) -> bool | None:
-    held = list(spec["numbers"])
+def _are_right_equations(spec: Spec, answer: str) -> bool | None:
+    """True if equations combine all numbers one by one into the target; None if unreadable."""
     equations = read_equations(answer)
     if equations is None:
         return None
-    if len(equations) != len(held) - 1:
-        return False
-    for left, operator, right, result in equations:
-        if left in held:
-            held.remove(left)
-        else:
-            return False
-        if right in held:
-            held.remove(right)
-        else:
-            return False
-        if _exact(operator, Fraction(left), Fraction(right)) != result:
-            return False
-        held.append(result)
-    return held == [spec["target"]]
+    numbers: list[int] | None = list(spec["numbers"])
+    for equation in equations:
+        numbers = numbers and _combined(numbers, equation)
+    return numbers == [spec["target"]]
 
 
-def _check_expression(spec: Spec, answer: str) -> bool | None:
-    """Whether one expression uses each number once and reaches the target; None if it is none."""
-    if len(answer) > 200 or not re.fullmatch(r"[\d+\-*/() ]+", answer):
+def _combined(numbers: Sequence[int], equation: Equation) -> list[int] | None:
+    """The numbers after an equation replaces two of them by its result; None if it is false."""
+    left, operator, right, result = equation
+    rest = list(numbers)
+    for operand in (left, right):
+        if operand not in rest:
+            return None
+        rest.remove(operand)
+    is_true = _exact(operator, Fraction(left), Fraction(right)) == result
+    return [*rest, result] if is_true else None
+
+
+def _is_right_expression(spec: Spec, answer: str) -> bool | None:
+    """True if one expression uses each number once and equals the target; None if unreadable."""
+    if len(answer) > _MAX_EXPRESSION or not re.fullmatch(r"[\d+\-*/() ]+", answer):
         return None
     try:
         tree = ast.parse(answer, mode="eval").body
@@ -287,14 +297,17 @@ def _exact(operator: str, left: Fraction, right: Fraction) -> Fraction | None:
 
 
 def verification(phrases: Phrases, target: int, state: State) -> str:
-    """Of two numbers, what they make in the order + - * /, up to the target."""
+    """The results of the last two numbers in the order + - * /, up to the target.
+
+    With more than two numbers, only how many are left.
+    """
     if len(state) > 2:
         return phrases.render("open", count=len(state), target=target)
     whether, checks = phrases.words["whether"], []
-    for action, made in _pair_actions(*state):
-        result = _render_equation(phrases, action)
-        checks.append(phrases.render("check", result=result, whether=whether[made == target]))
-        if made == target:
+    for action, result in _pair_actions(*state):
+        equation = _render_equation(phrases, action)
+        checks.append(phrases.render("check", result=equation, whether=whether[result == target]))
+        if result == target:
             return phrases.render("goal", target=target, checks=", ".join(checks))
     return phrases.render("dead", target=target, checks=", ".join(checks))
 

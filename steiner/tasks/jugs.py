@@ -1,36 +1,43 @@
 """Water jugs: fill, empty and pour until a jug holds the target, within a number of moves.
 
-A state is the moves left, then the content of each jug; all start empty. A move fills an empty jug,
-empties a full one, or pours until one of two is empty or full, and leads to contents that could not
-be had in fewer moves, so it never goes back. No target needs other moves to be reached soonest
-(tests/problems/test_jugs.py), though an answer may use them. Twin of reasoning-gym's `jugs`.
+A state is the number of moves left, then the contents of each jug; all jugs start empty. A move
+leads to contents that no fewer moves can reach, so it never goes back. These moves include a
+shortest solution of every target (tests/tasks/test_jugs.py); an answer may use other moves too.
+Twin of reasoning-gym's `jugs`.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 
 from steiner.tasks.canonical import canonical_jugs
+from steiner.tasks.jugs_rules import (
+    JUGS,
+    Contents,
+    apply_action,
+    has_jugs,
+    moves_to_amounts,
+    moves_to_contents,
+    useful_actions,
+)
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
-JUGS = "ABC"
 MAX_CAPACITY = 99
 MAX_MOVES = 12
 LEVELS = {1: (2, 60, 4, 6), 2: (2, 60, 6, 10), 3: (3, 24, 3, 5), 4: (3, 24, 5, 8)}
-"""Level -> how many jugs, the largest of them, and the fewest and most moves of the shortest
-solution. With jugs up to 40, levels 1 and 2 would have 60 and 84 test problems; with 60 they have
-154 and 208."""
+"""Level -> number of jugs, largest capacity, fewest and most moves of the shortest solution.
 
-Contents = tuple[int, ...]
+With capacities up to 40, levels 1 and 2 would have 60 and 84 test problems; with 60 they have 154
+and 208.
+"""
 
 
 class Jugs:
-    """Jugs A, B and C, of whole liters."""
+    """Two or three jugs of whole liters: A, B and C."""
 
     name = "jugs"
     levels = range(1, 5)
@@ -39,7 +46,7 @@ class Jugs:
         count, largest, fewest, most = LEVELS[level]
         while True:
             capacities = rng.sample(range(2, largest + 1), count)
-            moves = _shortest(tuple(sorted(capacities)), most)
+            moves = moves_to_amounts(tuple(sorted(capacities)), most)
             targets = [target for target in sorted(moves) if fewest <= moves[target] <= most]
             if targets:
                 target = rng.choice(targets)
@@ -57,11 +64,11 @@ class Jugs:
             return ()
         left, *contents = state
         capacities, made = tuple(spec["capacities"]), spec["max_moves"] - left
-        soonest = _soonest(capacities, spec["max_moves"])
+        fewest = moves_to_contents(capacities, spec["max_moves"])
         return tuple(
             Move(action, (left - 1, *after))
-            for action, after in _changes(capacities, tuple(contents))
-            if soonest.get(after) == made + 1
+            for action, after in useful_actions(capacities, tuple(contents))
+            if fewest.get(after) == made + 1
         )
 
     def verdict(self, spec: Spec, state: State) -> Verdict:
@@ -80,10 +87,10 @@ class Jugs:
         )
 
     def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
-        """The texts tell contents only; the moves left follow from the depth."""
+        """Reads contents from the texts, and the moves left from the depth."""
         spec, phrases = problem.spec, phrases_of(problem)
-        depth, action, told = _read_next_step(spec, phrases, texts.next_step)
-        before = _read_state(spec, told.get("jugs"), depth, -1)
+        depth, action, fields = _read_next_step(spec, phrases, texts.next_step)
+        before = _read_state(spec, fields.get("jugs"), depth, -1)
         summary = phrases.match(texts.summary, "summary_pour", "summary")
         after = _read_state(spec, summary[1]["jugs"] if summary else None, depth, 0)
         verdict, sound = self._read_verification(spec, phrases, texts.verification, after)
@@ -130,7 +137,7 @@ class Jugs:
         return {"capacities": capacities, "target": target, "max_moves": max_moves}
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
-        """The moves by number: which step to copy from is then said before it is copied."""
+        """The moves by number, so that the model names a step before it copies the step's move."""
         phrases = phrases_of(problem)
         return numbered_moves(phrases, (_render_action(phrases, m.action) for _, m in branch))
 
@@ -138,105 +145,22 @@ class Jugs:
         return grade_of(self._is_right(problem, answer))
 
     def _is_right(self, problem: Problem, answer: str) -> bool | None:
-        """Whether the moves end with the target in a jug; None if `answer` is no list of moves.
+        """True if a jug holds the target after all moves; None if `answer` is not a list of moves.
 
-        A move that wastes water counts as any other.
+        Moves that waste water are allowed.
         """
-        spec, phrases = problem.spec, phrases_of(problem)
-        contents: Contents | None = (0,) * len(spec["capacities"])
-        actions = read_actions(phrases, answer)
-        if None in actions:
+        spec, actions = problem.spec, read_actions(phrases_of(problem), answer)
+        if actions is None:
             return None
+        contents: Contents | None = (0,) * len(spec["capacities"])
         for action in actions:
-            contents = contents and _after(spec["capacities"], contents, action)
-        reached = contents is not None and spec["target"] in contents
-        return reached and len(actions) <= spec["max_moves"]
-
-
-@lru_cache(1 << 16)
-def _changes(capacities: Contents, contents: Contents) -> tuple[tuple[Action, Contents], ...]:
-    """Each action that a shortest solution may need here, and what it leads to."""
-    found: list[tuple[Action, Contents]] = []
-    for jug, held in enumerate(contents):
-        if held == 0:
-            found.append((("fill", JUGS[jug]), _with(contents, jug, capacities[jug])))
-        else:
-            if held == capacities[jug]:
-                found.append((("empty", JUGS[jug]), _with(contents, jug, 0)))
-            found.extend(_pours(capacities, contents, jug))
-    return tuple(found)
-
-
-@lru_cache(1 << 12)
-def _soonest(capacities: Contents, max_moves: int) -> dict[Contents, int]:
-    """Contents -> the fewest moves to them, of all that can be had in `max_moves` moves."""
-    start = (0,) * len(capacities)
-    soonest, front = {start: 0}, [start]
-    for moves in range(1, max_moves + 1):
-        changed = (after for contents in front for _, after in _changes(capacities, contents))
-        front = [after for after in dict.fromkeys(changed) if after not in soonest]
-        soonest.update(dict.fromkeys(front, moves))
-    return soonest
-
-
-def _pours(capacities: Contents, contents: Contents, jug: int) -> Iterator[tuple[Action, Contents]]:
-    held = contents[jug]
-    for into, other in enumerate(contents):
-        amount = min(held, capacities[into] - other)
-        if into != jug and amount:
-            after = _with(_with(contents, jug, held - amount), into, other + amount)
-            yield ("pour", JUGS[jug], JUGS[into]), after
-
-
-def _after(capacities: Sequence[int], contents: Contents, action: Action | None) -> Contents | None:
-    """What the jugs hold after any action, useful or not; None where there is no such jug."""
-    if action is None or not _has_jugs(len(contents), action):
-        return None
-    jug, *into = map(JUGS.index, action[1:])
-    if not into:
-        return _with(contents, jug, capacities[jug] if action[0] == "fill" else 0)
-    other = into[0]
-    if other == jug:
-        return None
-    amount = min(contents[jug], capacities[other] - contents[other])
-    return _with(_with(contents, jug, contents[jug] - amount), other, contents[other] + amount)
-
-
-def _with(contents: Contents, jug: int, amount: int) -> Contents:
-    return (*contents[:jug], amount, *contents[jug + 1 :])
-
-
-@lru_cache(1 << 12)
-def _shortest(capacities: Contents, max_moves: int) -> dict[int, int]:
-    """Amount -> the fewest moves after which some jug holds it, up to `max_moves`."""
-    start = (0,) * len(capacities)
-    fewest, seen, front = {0: 0}, {start}, {start}
-    for moves in range(1, max_moves + 1):
-        front = _reached(capacities, front) - seen
-        seen |= front
-        for amount in {amount for contents in front for amount in contents}:
-            fewest.setdefault(amount, moves)
-    return fewest
-
-
-def _reached(capacities: Contents, front: Iterable[Contents]) -> set[Contents]:
-    """All contents one action away: what `_changes` tells, without the actions, 7 times faster."""
-    reached = set()
-    for contents in front:
-        for jug, held in enumerate(contents):
-            reached.add(_with(contents, jug, 0))
-            reached.add(_with(contents, jug, capacities[jug]))
-            for into, other in enumerate(contents):
-                amount = min(held, capacities[into] - other)
-                if amount and into != jug:
-                    after = list(contents)
-                    after[jug], after[into] = held - amount, other + amount
-                    reached.add(tuple(after))
-    return reached
+            contents = contents and apply_action(spec["capacities"], contents, action)
+        is_reached = contents is not None and spec["target"] in contents
+        return is_reached and len(actions) <= spec["max_moves"]
 
 
 def _require_solution(capacities: Sequence[int], target: int, max_moves: int) -> None:
-    """Raises UserError where the jugs cannot hold the target within the moves."""
+    """Raises UserError if no jug can hold the target within the moves."""
     if (
         not 2 <= len(capacities) <= len(JUGS)
         or not 1 <= min(capacities) <= max(capacities) <= MAX_CAPACITY
@@ -247,11 +171,11 @@ def _require_solution(capacities: Sequence[int], target: int, max_moves: int) ->
         )
     if not 1 <= max_moves <= MAX_MOVES:
         raise UserError(f"jugs takes 1 to {MAX_MOVES} moves, not {max_moves}", "change the limit")
-    needed = _shortest(tuple(sorted(capacities)), MAX_MOVES).get(target)
+    needed = moves_to_amounts(tuple(sorted(capacities)), MAX_MOVES).get(target)
     if target < 1 or needed is None:
         raise UserError(
             f"no way to measure {target} in {MAX_MOVES} moves or fewer",
-            "try another target; it must be a multiple of what divides all capacities",
+            "try another target; a number that divides all capacities must divide it too",
         )
     if needed > max_moves:
         raise UserError(f"no way to measure {target} in {max_moves} moves", f"allow {needed}")
@@ -275,8 +199,8 @@ def _read_action(phrases: Phrases, text: str) -> Action | None:
     return (found[0], *found[1].values())
 
 
-def read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
-    """The moves of an answer, in their order; all are numbered, or none."""
+def read_actions(phrases: Phrases, answer: str) -> list[Action] | None:
+    """The moves of an answer in order, all numbered or none; None if one is unreadable."""
     parts = answer.strip().split(", ")
     numbered = [phrases.match(part, "move") for part in parts]
     if numbered[0]:
@@ -284,49 +208,54 @@ def read_actions(phrases: Phrases, answer: str) -> list[Action | None]:
             move[1]["action"] if move and move[1]["number"] == str(number) else ""
             for number, move in enumerate(numbered, 1)
         ]
-    return [_read_action(phrases, part) for part in parts]
+    actions = [_read_action(phrases, part) for part in parts]
+    return None if None in actions else [action for action in actions if action]
 
 
 def _read_next_step(
     spec: Spec, phrases: Phrases, text: str
 ) -> tuple[int | None, Action | None, dict[str, str]]:
-    """Depth, action (None where it names a jug that is not there), and all that is told."""
+    """Depth, action (None if it names a jug that does not exist), and all fields of the text."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
         return None, None, {}
     action = _read_action(phrases, found[1]["action"])
-    known = action is not None and _has_jugs(len(spec["capacities"]), action)
-    return int(found[1]["depth"]), action if known else None, found[1]
+    exists = action is not None and has_jugs(len(spec["capacities"]), action)
+    return int(found[1]["depth"]), action if exists else None, found[1]
 
 
-def _has_jugs(count: int, action: Action) -> bool:
-    """Whether every jug of the action is among the first `count`."""
-    return {*action[1:]} <= {*JUGS[:count]}
+def _pour_fields(spec: Spec, before: State, action: Action) -> dict[str, object]:
+    """The fields of a pour's texts; none for other actions.
 
-
-def _flow(spec: Spec, before: State, action: Action) -> dict[str, object]:
-    """What a pour tells: held and there before, room, amount, left and now after; nothing of other
-    actions."""
+    `held` and `there` are the amounts in the two jugs before, `left` and `now` those after.
+    """
     if action[0] != "pour":
         return {}
     jug, into = map(JUGS.index, action[1:])
     held, there, capacity = before[1 + jug], before[1 + into], spec["capacities"][into]
     amount = min(held, capacity - there)
-    told = {"into": JUGS[into], "held": held, "there": there, "capacity": capacity}
-    after = {"left": held - amount, "now": there + amount}
-    return told | after | {"room": capacity - there, "amount": amount}
+    return {
+        "into": JUGS[into],
+        "capacity": capacity,
+        "held": held,
+        "there": there,
+        "room": capacity - there,
+        "amount": amount,
+        "left": held - amount,
+        "now": there + amount,
+    }
 
 
 def _render_understanding(spec: Spec, phrases: Phrases, before: State, action: Action) -> str:
     name, jug, *_ = action
     index = JUGS.index(jug)
     fields = {"jug": jug, "held": before[1 + index], "capacity": spec["capacities"][index]}
-    return phrases.render(f"understanding_{name}", **fields | _flow(spec, before, action))
+    return phrases.render(f"understanding_{name}", **fields | _pour_fields(spec, before, action))
 
 
 def _render_summary(spec: Spec, phrases: Phrases, before: State, move: Move) -> str:
-    jugs, flow = _render_jugs(move.state[1:]), _flow(spec, before, move.action)
-    return phrases.render("summary_pour" if flow else "summary", jugs=jugs, **flow)
+    jugs, pour = _render_jugs(move.state[1:]), _pour_fields(spec, before, move.action)
+    return phrases.render("summary_pour" if pour else "summary", jugs=jugs, **pour)
 
 
 def _render_verification(spec: Spec, phrases: Phrases, state: State) -> str:
@@ -337,7 +266,7 @@ def _render_verification(spec: Spec, phrases: Phrases, state: State) -> str:
 def verification(
     phrases: Phrases, contents: Sequence[int], target: int, made: int, left: int
 ) -> str:
-    """Of each jug whether it holds the target, and, where none does, how many moves were made."""
+    """For each jug, whether it holds the target; if none does, also the number of moves made."""
     whether = phrases.words["whether"]
     checks = ", ".join(
         phrases.render("check", jug=jug, amount=amount, whether=whether[amount == target])
@@ -352,7 +281,7 @@ def _render_jugs(contents: Sequence[int]) -> str:
 
 
 def _read_state(spec: Spec, jugs: str | None, depth: int | None, offset: int) -> State | None:
-    """The state whose contents `jugs` tells, after the step at `depth` + `offset`."""
+    """The state with the contents in the text `jugs`, after the step at `depth` + `offset`."""
     if jugs is None or depth is None:
         return None
     amounts = [re.fullmatch(r"([A-Z]) (\d{1,2})", part) for part in jugs.split(", ")]
@@ -364,7 +293,7 @@ def _read_state(spec: Spec, jugs: str | None, depth: int | None, offset: int) ->
 
 
 def _read_capacities(phrases: Phrases, text: str) -> list[int] | None:
-    """The sizes in `A 3, B 5 and C 8`; the names may be left out."""
+    """The capacities in `A 3, B 5 and C 8`; the names are optional."""
     parts = re.split(rf",? {phrases.words['and']} |, ?", text, flags=re.IGNORECASE)
     sizes = []
     for index, part in enumerate(parts):

@@ -1,9 +1,9 @@
-"""Knights and knaves: say who always speaks true and who always lies, from one claim of each.
+"""Knights and knaves: find out who always tells the truth and who always lies, from one claim each.
 
-A state is each person's role: 1 knight, 0 knave, -1 unknown. Where one claim, with the roles known
-so far, leaves a person a single role, a move is to deduce it; where none does, to suppose a role of
-the first unknown person. The verification goes through all claims in their order, up to the first
-clash: what is true by the known roles, and who must be what.
+A state is each person's role: 1 knight, 0 knave, -1 unknown. If one claim and the known roles leave
+a person a single role, a move deduces that role. If no claim does, a move supposes a role of the
+first unknown person. The verification goes through all claims in order, up to the first clash: it
+says whether each is true given the known roles, and which roles follow.
 Twin of reasoning-gym's `knights_knaves`.
 """
 
@@ -12,16 +12,15 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from steiner.tasks.canonical import canonical_claims
 from steiner.tasks.knights_knaves_logic import (
     UNKNOWN,
     Claim,
-    agreeing,
-    constraints,
+    forced_roles,
     is_clash,
-    knights,
+    is_dead,
+    moves_from,
     random_claim,
     solutions,
     truth,
@@ -38,8 +37,8 @@ from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
 LEVELS = {1: 3, 2: 4, 3: 5, 4: 6}
-"""Level -> how many persons. With three there are only 224 problems up to renaming; 16 are in
-the test split."""
+"""Level -> how many persons. Three persons have only 224 problems up to renaming, 16 of them in the
+test split."""
 
 
 class KnightsKnaves:
@@ -63,10 +62,10 @@ class KnightsKnaves:
         return (UNKNOWN,) * len(spec["names"])
 
     def moves(self, spec: Spec, state: State) -> Sequence[Move]:
-        return _moves(_says(spec), state)
+        return moves_from(_says(spec), state)
 
     def verdict(self, spec: Spec, state: State) -> Verdict:
-        if _is_dead(_says(spec), state):
+        if is_dead(_says(spec), state):
             return Verdict.DEAD
         return Verdict.OPEN if UNKNOWN in state else Verdict.GOAL
 
@@ -81,7 +80,7 @@ class KnightsKnaves:
 
     def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
         claims = "; ".join(_render_claims(spec, phrases, state))
-        if _is_dead(_says(spec), state):
+        if is_dead(_says(spec), state):
             return phrases.render("dead", claims=claims)
         if UNKNOWN in state:
             return phrases.render("open", claims=claims, count=state.count(UNKNOWN))
@@ -119,14 +118,14 @@ class KnightsKnaves:
         phrases = load_phrases(self.name, language)
         endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
         found = next(filter(None, map(phrases.match_question, endings)), None)
-        told = (
+        names_and_statements = (
             (split(phrases, found["names"]), found["statements"])
             if found
             else find_claims(phrases, text)
         )
-        if told is None:
+        if names_and_statements is None:
             return None
-        names, statements = told
+        names, statements = names_and_statements
         if not 3 <= len(names) <= 6 or len({name.lower() for name in names}) < len(names):
             raise UserError(
                 f"knights and knaves takes 3 to 6 different names, not '{', '.join(names)}'",
@@ -144,13 +143,13 @@ class KnightsKnaves:
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         spec, phrases = problem.spec, phrases_of(problem)
         roles = enumerate(branch[-1][1].state)
-        return enumerated(phrases, [_render_role(spec, phrases, *told) for told in roles])
+        return enumerated(phrases, [_render_role(spec, phrases, *role) for role in roles])
 
     def grade(self, problem: Problem, answer: str) -> Grade:
         return grade_of(self._is_right(problem, answer))
 
     def _is_right(self, problem: Problem, answer: str) -> bool | None:
-        """Whether each person's role is right; None if `answer` is no list of roles."""
+        """True if each person's role is right; None if `answer` is not a list of roles."""
         spec, phrases = problem.spec, phrases_of(problem)
         roles = read_roles(spec, phrases, split(phrases, answer.strip()))
         return None if roles is None else self.verdict(spec, roles) is Verdict.GOAL
@@ -158,48 +157,6 @@ class KnightsKnaves:
 
 def _says(spec: Spec) -> tuple[Claim, ...]:
     return tuple(map(tuple, spec["says"]))
-
-
-def _is_dead(says: tuple[Claim, ...], state: State) -> bool:
-    return any(is_clash(says, state, speaker) for speaker in range(len(says)))
-
-
-@lru_cache(1 << 14)
-def _moves(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
-    if UNKNOWN not in state or _is_dead(says, state):
-        return ()
-    return _deductions(says, state) or _suppositions(state)
-
-
-def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
-    """Roles that one claim and the known roles force; the one that a verification told last is the
-    first."""
-    told = [role for speaker in range(len(says)) for role in _forced(says, state, speaker)]
-    forced = dict.fromkeys(reversed(told))
-    return tuple(
-        Move(("deduce", person, role), _decided(state, person, role), certain=True)
-        for person, role in forced
-    )
-
-
-def _forced(says: tuple[Claim, ...], state: State, speaker: int) -> list[tuple[int, int]]:
-    """The unknown persons in a claim to whom it leaves a single role by the known ones, and it."""
-    left, found = constraints(says)[speaker] & agreeing(state), []
-    for person in dict.fromkeys((speaker, *says[speaker][1:])) if left else ():
-        as_knight = left & knights(len(state), person)
-        if state[person] == UNKNOWN and as_knight in (0, left):
-            found.append((person, int(as_knight != 0)))
-    return found
-
-
-def _suppositions(state: State) -> tuple[Move, ...]:
-    """Either role for the first unknown person."""
-    person = state.index(UNKNOWN)
-    return tuple(Move(("suppose", person, role), _decided(state, person, role)) for role in (1, 0))
-
-
-def _decided(state: State, person: int, role: int) -> State:
-    return (*state[:person], role, *state[person + 1 :])
 
 
 def _role(phrases: Phrases, role: int) -> str:
@@ -211,34 +168,36 @@ def _render_role(spec: Spec, phrases: Phrases, person: int, role: int) -> str:
     return phrases.render("role", name=spec["names"][person], role=_role(phrases, role))
 
 
-def render_told(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
-    """A claim as it was said; then the speaker's role, and the claim again with the roles that are
-    known: `Ann says Bob opposes Cid: Ann knight, Bob knave opposes Cid`."""
+def restate_claim(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
+    """A claim in its own words, then with the known roles of the speaker and of those it mentions:
+    `Ann says Bob opposes Cid: Ann knight, Bob knave opposes Cid`."""
     kind, *others = _says(spec)[speaker]
-    said = render_claim(phrases, spec["names"], spec["names"][speaker], (kind, *others))
+    sentence = render_claim(phrases, spec["names"], spec["names"][speaker], (kind, *others))
     first, *_, second = (
         spec["names"][person] if state[person] == UNKNOWN else _known(spec, phrases, state, person)
         for person in (others[0], *others)
     )
-    told = phrases.render(f"told_{kind}", first=first, second=second)
+    restated = phrases.render(f"restated_{kind}", first=first, second=second)
     own = "" if state[speaker] == UNKNOWN else f"{_known(spec, phrases, state, speaker)}, "
-    return f"{said.rstrip('.')}: {own}{told}"
+    return f"{sentence.rstrip('.')}: {own}{restated}"
 
 
 def _render_claims(spec: Spec, phrases: Phrases, state: State) -> Iterator[str]:
-    """What each person says, up to a clash, whether it is true, by the roles of those in it or else
-    by the speaker's, and whose role follows: `Ann says Bob lies: Ann knight, Bob lies, true, so Bob
-    is a knave`."""
+    """Each claim up to a clash, its truth and the roles that follow:
+    `Ann says Bob lies: Ann knight, Bob lies, true, so Bob is a knave`.
+
+    The roles of the persons mentioned decide the truth, or else the role of the speaker.
+    """
     says = _says(spec)
     for speaker in range(len(says)):
         value = truth(says, state, speaker)
         if value is None and state[speaker] != UNKNOWN:
             value = bool(state[speaker])
-        found = [phrases.words["unsettled"] if value is None else phrases.words["truths"][value]]
-        for role in _forced(says, state, speaker):
-            found.append(phrases.render("so", role=_render_role(spec, phrases, *role)))
-        told = render_told(spec, phrases, state, speaker)
-        yield phrases.render("claim", told=told, truth=", ".join(found))
+        facts = [phrases.words["unsettled"] if value is None else phrases.words["truths"][value]]
+        for role in forced_roles(says, state, speaker):
+            facts.append(phrases.render("so", role=_render_role(spec, phrases, *role)))
+        claim = restate_claim(spec, phrases, state, speaker)
+        yield phrases.render("claim", claim=claim, truth=", ".join(facts))
         if is_clash(says, state, speaker):
             return
 
@@ -246,9 +205,9 @@ def _render_claims(spec: Spec, phrases: Phrases, state: State) -> Iterator[str]:
 def _render_next_step(
     spec: Spec, phrases: Phrases, depth: int, before: State, action: Action
 ) -> str:
-    kind, person, role = action
-    told = _render_role(spec, phrases, person, role)
-    return phrases.render(kind, depth=depth, state=render_state(spec, phrases, before), role=told)
+    kind, *person_and_role = action
+    role = _render_role(spec, phrases, *person_and_role)
+    return phrases.render(kind, depth=depth, state=render_state(spec, phrases, before), role=role)
 
 
 def _read_next_step(
@@ -260,11 +219,11 @@ def _read_next_step(
         return None, None, None
     kind, fields = found
     depth, before = int(fields["depth"]), _read_state(spec, phrases, fields["state"])
-    told = read_roles(spec, phrases, [fields["role"]])
-    if told is None:
+    roles = read_roles(spec, phrases, [fields["role"]])
+    if roles is None:
         return depth, before, None
-    person = next(person for person, role in enumerate(told) if role != UNKNOWN)
-    return depth, before, (kind, person, told[person])
+    person = next(person for person, role in enumerate(roles) if role != UNKNOWN)
+    return depth, before, (kind, person, roles[person])
 
 
 def render_state(spec: Spec, phrases: Phrases, state: State) -> str:
@@ -300,16 +259,16 @@ def _read_state(spec: Spec, phrases: Phrases, text: str) -> State | None:
 
 
 def read_roles(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | None:
-    """The roles that phrases like `Ann is a knight` tell, each person once; None if unreadable."""
+    """The roles in phrases like `Ann is a knight`, each person once; None if one is unreadable."""
     meaning = {
         _render_role(spec, phrases, person, role): (person, role)
         for person in range(len(spec["names"]))
         for role in (0, 1)
     }
-    told = dict(meaning.get(part.strip(), (None, UNKNOWN)) for part in parts)
-    if None in told or len(told) < len(parts):
+    roles = dict(meaning.get(part.strip(), (None, UNKNOWN)) for part in parts)
+    if None in roles or len(roles) < len(parts):
         return None
-    return tuple(told.get(person, UNKNOWN) for person in range(len(spec["names"])))
+    return tuple(roles.get(person, UNKNOWN) for person in range(len(spec["names"])))
 
 
 TASK = Task.of_family(KnightsKnaves())

@@ -1,9 +1,9 @@
-"""What knights and knaves say of each other, as sets of assignments of their roles.
+"""The logic of knights and knaves: claims as sets of role assignments, solutions, clashes, moves.
 
-claims -> the set of assignments that they allow -> solutions, clashes
+claims -> the set of assignments that they allow -> solutions, clashes, moves
 
-Such a set is an int with bit i for assignment i, in which person p is a knight where bit p of i is
-set; so sets combine with & and |.
+A set of assignments is an int in which bit i stands for assignment i; in assignment i, person p is
+a knight if bit p of i is set. So sets combine with & and |.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from itertools import permutations
 from operator import and_, or_
 from typing import Any
 
+from steiner.tasks.protocols import Move
 from steiner.types import State
 
 Claim = tuple[Any, ...]
-"""(kind, index of a person) or (kind, index, index); the speaker is the claim's own place."""
+"""(kind, person) or (kind, person, person). The speaker is the claim's index in the puzzle."""
 
 UNKNOWN = -1
-"""A person's role in a state that does not know it; 1 is a knight, 0 a knave."""
+"""The role of a person that a state does not know yet; 1 is a knight, 0 a knave."""
 
 KINDS: dict[str, tuple[int, Callable[[int, int], int]]] = {
     "knight": (1, lambda first, _: first),
@@ -35,8 +36,8 @@ KINDS: dict[str, tuple[int, Callable[[int, int], int]]] = {
     "only": (1, lambda first, second: first & ~second),
     "if": (1, lambda first, second: ~first | second),
 }
-"""Kind -> its weight in generated problems, and where it is true, given where the persons that it
-mentions are knights."""
+"""Kind -> its weight in generated problems, and a function to the set of assignments in which it is
+true, from the sets in which the first and the second person mentioned are knights."""
 
 ALONE = ("knight", "knave")
 """Kinds that mention one person."""
@@ -52,7 +53,7 @@ def random_claim(rng: random.Random, count: int, speaker: int) -> Claim:
 
 
 def ordered(claim: Claim) -> Claim:
-    """The claim with its persons in ascending order, where their order does not matter."""
+    """The claim with its persons in ascending order, if their order does not matter."""
     return claim if claim[0] in _ORDERED else (claim[0], *sorted(claim[1:]))
 
 
@@ -70,7 +71,7 @@ def knights(count: int, person: int) -> int:
 
 @cache
 def _allowed(count: int, speaker: int, claim: Claim) -> int:
-    """The set of assignments in which the speaker is a knight just where the claim is true."""
+    """The set of assignments in which the speaker is a knight exactly if the claim is true."""
     first, second = knights(count, claim[1]), knights(count, claim[-1])
     true = KINDS[claim[0]][1](first, second)
     return ~(knights(count, speaker) ^ true) & _everything(count)
@@ -78,36 +79,35 @@ def _allowed(count: int, speaker: int, claim: Claim) -> int:
 
 @lru_cache(1 << 12)
 def constraints(says: tuple[Claim, ...]) -> tuple[int, ...]:
-    """What each speaker's claim allows, as a set of assignments."""
+    """For each speaker, the set of assignments that the claim allows."""
     return tuple(_allowed(len(says), speaker, claim) for speaker, claim in enumerate(says))
 
 
 def solutions(says: tuple[Claim, ...]) -> int:
     """The set of assignments that all claims allow."""
-    left = _everything(len(says))
+    allowed = _everything(len(says))
     for speaker, claim in enumerate(says):
-        left &= _allowed(len(says), speaker, claim)
-    return left
+        allowed &= _allowed(len(says), speaker, claim)
+    return allowed
 
 
 @cache
 def agreeing(state: State) -> int:
     """The set of assignments that agree with the roles known in `state`."""
-    count, left = len(state), _everything(len(state))
+    count, agreeing_so_far = len(state), _everything(len(state))
     for person, role in enumerate(state):
         if role != UNKNOWN:
-            left &= knights(count, person) if role else ~knights(count, person)
-    return left
+            agreeing_so_far &= knights(count, person) if role else ~knights(count, person)
+    return agreeing_so_far
 
 
 def is_clash(says: tuple[Claim, ...], state: State, speaker: int) -> bool:
-    """Whether the speaker's claim cannot fit the known roles, whatever the unknown ones are."""
+    """True if the speaker's claim fits the known roles under no assignment of the unknown ones."""
     return not constraints(says)[speaker] & agreeing(state)
 
 
 def truth(says: tuple[Claim, ...], state: State, speaker: int) -> bool | None:
-    """Whether the speaker's claim is true by the known roles of others; None where they leave it
-    open."""
+    """Truth of the speaker's claim by the known roles of others; None if they leave it open."""
     others = agreeing((*state[:speaker], UNKNOWN, *state[speaker + 1 :]))
     kind, first, *_, second = (*says[speaker], says[speaker][-1])
     count = len(state)
@@ -115,8 +115,60 @@ def truth(says: tuple[Claim, ...], state: State, speaker: int) -> bool | None:
     return bool(true) if true in (0, others) else None
 
 
+def is_dead(says: tuple[Claim, ...], state: State) -> bool:
+    """True if some claim cannot fit the known roles."""
+    return any(is_clash(says, state, speaker) for speaker in range(len(says)))
+
+
+@lru_cache(1 << 14)
+def moves_from(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
+    """Deductions; if there are none, both roles of the first unknown person as suppositions."""
+    if UNKNOWN not in state or is_dead(says, state):
+        return ()
+    return _deductions(says, state) or _suppositions(state)
+
+
+def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
+    """Roles that follow from one claim and the known roles.
+
+    They are in the reverse order of the verification, so its last deduction comes first.
+    """
+    roles = [role for speaker in range(len(says)) for role in forced_roles(says, state, speaker)]
+    return tuple(
+        Move(("deduce", person, role), _with_role(state, person, role), certain=True)
+        for person, role in dict.fromkeys(reversed(roles))
+    )
+
+
+def forced_roles(says: tuple[Claim, ...], state: State, speaker: int) -> list[tuple[int, int]]:
+    """(person, role) of each unknown person in the claim, speaker included, who can have only that
+    role if the claim fits the known roles."""
+    possible = constraints(says)[speaker] & agreeing(state)
+    if not possible:
+        return []
+    forced = []
+    for person in dict.fromkeys((speaker, *says[speaker][1:])):
+        as_knight = possible & knights(len(state), person)
+        if state[person] == UNKNOWN and as_knight in (0, possible):
+            forced.append((person, int(as_knight != 0)))
+    return forced
+
+
+def _suppositions(state: State) -> tuple[Move, ...]:
+    """Both roles of the first unknown person."""
+    person = state.index(UNKNOWN)
+    return tuple(
+        Move(("suppose", person, role), _with_role(state, person, role)) for role in (1, 0)
+    )
+
+
+def _with_role(state: State, person: int, role: int) -> State:
+    return (*state[:person], role, *state[person + 1 :])
+
+
 def as_claim(count: int, speaker: int, statement: Sequence[Any]) -> Claim | None:
-    """The claim about others that allows the same assignments as reasoning-gym's `statement`."""
+    """The claim about others that allows the same assignments as reasoning-gym's `statement`; None
+    if there is none."""
     true = _where_true(count, statement)
     allowed = ~(knights(count, speaker) ^ true) & _everything(count)
     return _speakable(count, speaker).get(allowed)
@@ -124,7 +176,7 @@ def as_claim(count: int, speaker: int, statement: Sequence[Any]) -> Claim | None
 
 @cache
 def _speakable(count: int, speaker: int) -> dict[int, Claim]:
-    """Every claim that the speaker could make, by the set of assignments that it allows."""
+    """All claims that the speaker could make, by the set of assignments that each allows."""
     others = [person for person in range(count) if person != speaker]
     claims: list[Claim] = [(kind, person) for kind in ALONE for person in others]
     pairs = list(permutations(others, 2))
@@ -133,8 +185,8 @@ def _speakable(count: int, speaker: int) -> dict[int, Claim]:
 
 
 def _where_true(count: int, statement: Sequence[Any]) -> int:
-    """The assignments in which a nested statement holds (bits beyond the last assignment mean
-    nothing)."""
+    """The set of assignments in which a nested statement is true; bits beyond the last assignment
+    have no meaning."""
     operator, *parts = statement
     if operator in ("telling-truth", "lying"):
         true = knights(count, parts[0])

@@ -1,4 +1,4 @@
-"""What knights and knaves say, as sentences: written in our words, read back from a user's.
+"""Claims of knights and knaves as sentences: writes them, and reads them from typed questions.
 
 Claim <-> text
 """
@@ -12,8 +12,8 @@ from steiner.tasks.knights_knaves_logic import KINDS, Claim, ordered
 from steiner.tasks.phrases import Phrases
 from steiner.types import UserError
 
-_FEWEST = 3
-"""Speakers by whom a text in other words is taken for a puzzle."""
+_MIN_SPEAKERS = 3
+"""A text in unknown words is a puzzle if at least this many persons speak."""
 _ONE_CLAIM = "each person makes one statement, about one or two others"
 
 
@@ -38,21 +38,21 @@ def read_claims(phrases: Phrases, names: Sequence[str], text: str) -> tuple[Clai
 
 
 def find_claims(phrases: Phrases, text: str) -> tuple[list[str], str] | None:
-    """The speakers in a text of any other words, and their statements; None where fewer than three
-    speak, or not all about each other."""
+    """The speakers in a text of unknown words, and their statements; None if fewer than three
+    speak, or if one speaks about somebody else."""
     names: list[str] = []
     statements: list[str] = []
     for sentence in re.split(r"[.?!:\n]", text):
         statement = f"{sentence.strip()}."
-        if told := phrases.match(statement, *(f"says_{kind}" for kind in KINDS)):
-            names.append(told[1]["speaker"])
+        if said := phrases.match(statement, *(f"says_{kind}" for kind in KINDS)):
+            names.append(said[1]["speaker"])
             statements.append(statement)
-    told_by_all = " ".join(statements)
+    all_statements = " ".join(statements)
     try:
-        read_claims(phrases, names, told_by_all)
+        read_claims(phrases, names, all_statements)
     except UserError:
         return None
-    return (names, told_by_all) if len(names) >= _FEWEST else None
+    return (names, all_statements) if len(names) >= _MIN_SPEAKERS else None
 
 
 def _read_claim(phrases: Phrases, names: Sequence[str], sentence: str) -> tuple[int, Claim]:
@@ -75,6 +75,6 @@ def enumerated(phrases: Phrases, parts: Sequence[str]) -> str:
 
 
 def split(phrases: Phrases, text: str) -> list[str]:
-    """The inverse of `enumerated`; a comma before the `and` does no harm."""
+    """The inverse of `enumerated`; a comma before the `and` is allowed."""
     last = phrases.words["and"]
     return re.split(rf", {last} |, | {last} ", text)

@@ -1,9 +1,8 @@
 """Mini sudoku: fill a 4 by 4 grid so that no row, column or box repeats a digit from 1 to 4.
 
-A state is the 16 cells by rows, 0 where empty; rows have letters, so that a text can point at one.
-A move fills one whole row, in any order of its missing digits: one with at most two empty cells, or
-any where there is no such row. A set of full grids is an int with a bit for each of the 288.
-Twin of reasoning-gym's `mini_sudoku`.
+A state is the 16 cells by rows, 0 where empty. In texts, rows have letters, so that a text can name
+one. A move fills one whole row with its missing digits in some order: a row with at most two empty
+cells or, if there is none, any row. Twin of reasoning-gym's `mini_sudoku`.
 """
 
 from __future__ import annotations
@@ -11,30 +10,33 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from functools import cache, lru_cache
-from itertools import permutations
-from operator import itemgetter
+from functools import lru_cache
 
 from steiner.tasks.canonical import canonical_grid
+from steiner.tasks.mini_sudoku_grids import (
+    BOXES,
+    COLUMNS,
+    Row,
+    fillings,
+    find_clash,
+    full_grids,
+    num_solutions,
+    remove_digits,
+    rows_of,
+)
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
 from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
 
 LEVELS = {1: (6, 8), 2: (8, 10), 3: (9, 12)}
-"""Level -> the fewest and the most empty cells. Up to symmetry, 2,808, 2,125 and about
-1,200 such grids have one solution; 124, 103 and 62 of them are in the test split."""
+"""Level -> fewest and most empty cells.
+
+Up to symmetry, 2,808, 2,125 and about 1,200 such grids have one solution; 124, 103 and 62 of them
+are in the test split.
+"""
 
 _FEW = 2
-"""Empty cells of a row that is filled before others."""
-_COLUMNS = tuple(("column", n + 1, itemgetter(n, n + 4, n + 8, n + 12)) for n in range(4))
-_BOXES = tuple(
-    ("box", n + 1, itemgetter(corner, corner + 1, corner + 4, corner + 5))
-    for n, corner in enumerate((0, 2, 8, 10))
-)
-
-Row = tuple[int, ...]
-Clash = tuple[str, int, int]
-"""column or box, its number from 1, and the digit that it has twice."""
+"""A row with at most this many empty cells is filled before others."""
 
 
 class MiniSudoku:
@@ -46,7 +48,7 @@ class MiniSudoku:
     def generate(self, rng: random.Random, level: int) -> Spec:
         num_empty = rng.randint(*LEVELS[level])
         while True:
-            grid = _emptied(rng, rng.choice(_full_grids()), num_empty)
+            grid = remove_digits(rng, rng.choice(full_grids()), num_empty)
             if grid.count(0) == num_empty:
                 return {"grid": grid}
 
@@ -60,7 +62,7 @@ class MiniSudoku:
         return _moves(state)
 
     def verdict(self, spec: Spec, state: State) -> Verdict:
-        if _clash(state) is not None:
+        if find_clash(state) is not None:
             return Verdict.DEAD
         return Verdict.OPEN if 0 in state else Verdict.GOAL
 
@@ -68,9 +70,9 @@ class MiniSudoku:
         phrases = phrases_of(problem)
         _, row, *digits = move.action
         old, letter = rows_of(before)[row - 1], _letter(phrases, row)
-        told = {"rows": render_grid(phrases, before), "row": letter, "cells": render_row(old)}
+        fields = {"rows": render_grid(phrases, before), "row": letter, "cells": render_row(old)}
         return StepTexts(
-            phrases.render("next_step", depth=depth, **told, digits=render_row(digits)),
+            phrases.render("next_step", depth=depth, **fields, digits=render_row(digits)),
             _render_lacking(phrases, row, old),
             phrases.render("summary", rows=render_grid(phrases, move.state)),
             verification(phrases, move.state),
@@ -82,9 +84,9 @@ class MiniSudoku:
         after = _read_summary(phrases, texts.summary)
         verdict, sound = _read_verification(phrases, texts.verification, after)
         if action and before:
-            there = rows_of(before)[action[1] - 1]
-            lacking = _render_lacking(phrases, action[1], there)
-            sound = sound and old == there and texts.understanding.strip() == lacking
+            row = rows_of(before)[action[1] - 1]
+            lacking = _render_lacking(phrases, action[1], row)
+            sound = sound and old == row and texts.understanding.strip() == lacking
         return StepReading(depth, action, before, after, verdict, sound)
 
     def num_wordings(self, language: str) -> int:
@@ -121,87 +123,34 @@ class MiniSudoku:
         return grade_of(self._is_right(problem, answer))
 
     def _is_right(self, problem: Problem, answer: str) -> bool | None:
-        """Whether `answer` is the full grid; None if it is no grid."""
+        """True if `answer` is the full grid; None if it is not a grid."""
         spec, phrases = problem.spec, phrases_of(problem)
         grid = read_grid(phrases, answer.strip().replace("\n", " / "))
         if grid is None:
             return None
-        if grid not in _full_grids():
+        if grid not in full_grids():
             return False
         return all(given in (0, cell) for given, cell in zip(spec["grid"], grid, strict=True))
 
 
 def verification(phrases: Phrases, grid: State) -> str:
-    """The columns and boxes of `grid` one by one, up to the first that has a digit twice."""
-    clash = _clash(grid)
-    last, number, digit = clash or ("", 4, 0)
-    shown = {
-        "columns": [cells(grid) for _, _, cells in _COLUMNS],
-        "boxes": [cells(grid) for _, _, cells in _BOXES],
+    """The columns and boxes of `grid` one by one, up to the first that contains a digit twice."""
+    clash = find_clash(grid)
+    unit, number, digit = clash or ("", 4, 0)
+    columns = COLUMNS[:number] if unit == "column" else COLUMNS
+    boxes = BOXES[:number] if unit == "box" else BOXES
+    fields = {
+        "columns": " | ".join(render_row(cells(grid)) for _, _, cells in columns),
+        "boxes": " | ".join(render_row(cells(grid)) for _, _, cells in boxes),
     }
-    if last == "column":
-        shown["columns"] = shown["columns"][:number]
-    elif last == "box":
-        shown["boxes"] = shown["boxes"][:number]
-    told = {name: " | ".join(map(render_row, units)) for name, units in shown.items()}
     if clash:
-        return phrases.render(last, **told, digit=digit)
-    return phrases.render(
-        "open" if 0 in grid else "goal", **told, open_rows=_open_rows(phrases, grid)
-    )
-
-
-def rows_of(grid: Sequence[int]) -> list[Row]:
-    """The four rows."""
-    return [tuple(grid[i : i + 4]) for i in range(0, 16, 4)]
-
-
-def _emptied(rng: random.Random, full: State, num_empty: int) -> list[int]:
-    """`full` with up to `num_empty` cells taken away, so long as one solution is left."""
-    grid = list(full)
-    for cell in rng.sample(range(16), 16):
-        digit, grid[cell] = grid[cell], 0
-        if _fitting(grid).bit_count() > 1:
-            grid[cell] = digit
-        elif grid.count(0) == num_empty:
-            break
-    return grid
-
-
-@cache
-def _full_grids() -> tuple[State, ...]:
-    """All 288 full grids without a clash."""
-    grids: list[State] = [()]
-    for _ in range(4):
-        longer = ((*grid, *row) for grid in grids for row in permutations(range(1, 5)))
-        grids = [
-            grid for grid in longer if _clash((*grid, *(0 for _ in range(16 - len(grid))))) is None
-        ]
-    return tuple(grids)
-
-
-@cache
-def _having(cell: int, digit: int) -> int:
-    """The set of full grids with that digit in that cell; all of them for digit 0."""
-    return sum(1 << i for i, grid in enumerate(_full_grids()) if digit in (0, grid[cell]))
-
-
-def _fitting(grid: Sequence[int]) -> int:
-    """The set of full grids that agree with `grid`."""
-    left = _having(0, 0)
-    for cell, digit in enumerate(grid):
-        if digit:
-            left &= _having(cell, digit)
-    return left
-
-
-def num_solutions(grid: Sequence[int]) -> int:
-    """How many full grids agree with `grid`."""
-    return _fitting(grid).bit_count()
+        return phrases.render(unit, **fields, digit=digit)
+    name = "open" if 0 in grid else "goal"
+    return phrases.render(name, **fields, open_rows=_open_rows(phrases, grid))
 
 
 def _require_one_solution(grid: Sequence[int]) -> None:
-    """Raises UserError where the grid is full, or has no solution or several."""
+    """Raises UserError if the grid is full, or has no solution or several."""
     if 0 not in grid:
         raise UserError("the grid has no empty cell", "write _ for each cell to fill")
     solutions = num_solutions(grid)
@@ -210,25 +159,9 @@ def _require_one_solution(grid: Sequence[int]) -> None:
         raise UserError(f"the grid has {solutions or 'no'} solutions, not one", hint)
 
 
-@cache
-def _repeated(cells: Row) -> int | None:
-    """The smallest digit that stands there twice."""
-    return next((digit for digit in range(1, 5) if cells.count(digit) > 1), None)
-
-
-@lru_cache(1 << 16)
-def _clash(state: State) -> Clash | None:
-    """The first repeated digit, columns before boxes; rows never have one."""
-    for unit, number, cells in (*_COLUMNS, *_BOXES):
-        digit = _repeated(cells(state))
-        if digit is not None:
-            return unit, number, digit
-    return None
-
-
 @lru_cache(1 << 14)
 def _moves(state: State) -> tuple[Move, ...]:
-    if 0 not in state or _clash(state) is not None:
+    if 0 not in state or find_clash(state) is not None:
         return ()
     rows = rows_of(state)
     open_rows = [i for i in range(4) if 0 in rows[i]]
@@ -236,25 +169,17 @@ def _moves(state: State) -> tuple[Move, ...]:
     return tuple(
         Move(("row", i + 1, *filled), (*state[: 4 * i], *filled, *state[4 * i + 4 :]))
         for i in nearly_full or open_rows
-        for filled in _fillings(rows[i])
+        for filled in fillings(rows[i])
     )
 
 
-@cache
-def _fillings(row: Row) -> tuple[Row, ...]:
-    """The row with its missing digits in each order."""
-    missing = [digit for digit in range(1, 5) if digit not in row]
-    orders = map(iter, permutations(missing))
-    return tuple(tuple(cell or next(order) for cell in row) for order in orders)
-
-
 def _letter(phrases: Phrases, number: int) -> str:
-    """What row `number`, from 1, is called."""
+    """The letter of row `number`, from 1."""
     return str(phrases.words["rows"][number - 1])
 
 
 def _open_rows(phrases: Phrases, state: State) -> str:
-    """The letters of the rows with a gap: `A C D`."""
+    """The letters of the rows with empty cells: `A C D`."""
     return " ".join(_letter(phrases, n) for n, row in enumerate(rows_of(state), 1) if 0 in row)
 
 
@@ -274,8 +199,10 @@ def _render_plain(grid: Sequence[int]) -> str:
 
 
 def _find_grid(phrases: Phrases, text: str) -> str:
-    """Four rows of four cells that stand in a text of any words, parted by strokes, semicolons or
-    line ends; empty where there are none, or more."""
+    """The only grid in a text of any words; empty if there is none, or more than one.
+
+    A grid is four rows of four cells, separated by slashes, bars, semicolons or line ends.
+    """
     cell, gap = "[0-4_.]", "[, ]*"
     row = rf"(?<![\w.])(?:[{''.join(phrases.words['rows'])}] +)?{cell}(?:{gap}{cell}){{3}}(?!\w)"
     found = re.findall(r"\s*[/|;\n]\s*".join([row] * 4), text)
@@ -283,8 +210,7 @@ def _find_grid(phrases: Phrases, text: str) -> str:
 
 
 def _unlabelled(phrases: Phrases, text: str) -> str:
-    """The text of a grid without the letters of its rows, where it has all of them, each before its
-    row."""
+    """The text of a grid without its row letters; unchanged if a row has none."""
     letters = phrases.words["rows"]
     found = re.fullmatch(
         "".join(rf"{letter} +([^A-Za-z]*)" for letter in letters), text, re.IGNORECASE
@@ -293,7 +219,7 @@ def _unlabelled(phrases: Phrases, text: str) -> str:
 
 
 def read_grid(phrases: Phrases, text: str) -> State | None:
-    """The 16 cells of a grid with or without row letters; None if `text` is no grid."""
+    """The 16 cells of a grid with or without row letters; None if `text` is not a grid."""
     return _read_grid(_unlabelled(phrases, text))
 
 
@@ -318,21 +244,21 @@ def _render_lacking(phrases: Phrases, number: int, row: Row) -> str:
 def _read_next_step(
     phrases: Phrases, text: str
 ) -> tuple[int | None, State | None, Action | None, Row | None]:
-    """Depth, the grid before, action, and what stood in the row so far."""
+    """Depth, the grid before, action, and the row before."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
         return None, None, None, None
-    told = found[1]
-    depth, before = int(told["depth"]), _read_labelled(phrases, told["rows"])
-    letter, digits = told["row"], _read_row(told["digits"])
+    fields = found[1]
+    depth, before = int(fields["depth"]), _read_labelled(phrases, fields["rows"])
+    letter, digits = fields["row"], _read_row(fields["digits"])
     if digits is None or letter not in phrases.words["rows"]:
         return depth, before, None, None
     number = phrases.words["rows"].index(letter) + 1
-    return depth, before, ("row", number, *digits), _read_row(told["cells"])
+    return depth, before, ("row", number, *digits), _read_row(fields["cells"])
 
 
 def _read_labelled(phrases: Phrases, text: str) -> State | None:
-    """A grid written just as `render_grid` does."""
+    """A grid written exactly as `render_grid` writes it."""
     grid = _read_grid(_unlabelled(phrases, text))
     return grid if grid and render_grid(phrases, grid) == text else None
 

@@ -59,7 +59,9 @@ def held_out_wording_index(name: str, language: str = "en") -> int:
     """The wording that training never sees. Raises UserError if the task has only one."""
     last = task(name).generator.num_wordings(language) - 1
     if last < 1:
-        raise UserError(f"task '{name}' has one wording, so none is held out", "add a wording")
+        raise UserError(
+            f"task '{name}' has only one wording", "add one, to be kept out of training"
+        )
     return last
 
 

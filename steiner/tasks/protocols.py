@@ -74,8 +74,10 @@ class ProblemGenerator(Protocol):
         problem's key."""
 
     def num_wordings(self, language: str) -> int:
-        """How many wordings the question has in `language`; of several, the last is kept out of
-        training. Raises UserError if there are none."""
+        """Number of wordings of the question in `language`.
+
+        If there are several, training never sees the last. Raises UserError if there are none.
+        """
 
     def question(self, spec: Spec, language: str, wording: int) -> str:
         """The question in wording number `wording`."""

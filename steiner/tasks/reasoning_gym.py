@@ -16,8 +16,10 @@ from functools import cache
 from typing import Any
 
 from steiner.tasks import countdown, jugs, knights_knaves, mini_sudoku
+from steiner.tasks.jugs_rules import JUGS
 from steiner.tasks.knights_knaves_logic import UNKNOWN, as_claim
 from steiner.tasks.knights_knaves_statements import split
+from steiner.tasks.mini_sudoku_grids import num_solutions, rows_of
 from steiner.tasks.phrases import phrases_of
 from steiner.tasks.protocols import Grade, grade_of
 from steiner.types import Problem, Spec
@@ -91,16 +93,16 @@ def _countdown_notation(problem: Problem, answer: str) -> str:
 def _jugs_spec(metadata: Mapping[str, Any]) -> Spec | None:
     puzzle = metadata["puzzle"]
     capacities, max_moves = puzzle["jug_capacities"], puzzle["min_moves"]
-    if not 2 <= len(capacities) <= len(jugs.JUGS) or max_moves > jugs.MAX_MOVES:
+    if not 2 <= len(capacities) <= len(JUGS) or max_moves > jugs.MAX_MOVES:
         return None
     return {"capacities": capacities, "target": puzzle["target"], "max_moves": max_moves}
 
 
 def _jugs_notation(problem: Problem, answer: str) -> str:
     actions = jugs.read_actions(phrases_of(problem), answer)
-    if None in actions:
+    if actions is None:
         return ""
-    return json.dumps([f"{name} {'->'.join(moved)}" for name, *moved in filter(None, actions)])
+    return json.dumps([f"{name} {'->'.join(moved)}" for name, *moved in actions])
 
 
 def _knights_spec(metadata: Mapping[str, Any]) -> Spec | None:
@@ -128,12 +130,12 @@ def _knights_notation(problem: Problem, answer: str) -> str:
 
 def _sudoku_spec(metadata: Mapping[str, Any]) -> Spec | None:
     grid = [cell for row in metadata["puzzle"] for cell in row]
-    return {"grid": grid} if 0 in grid and mini_sudoku.num_solutions(grid) == 1 else None
+    return {"grid": grid} if 0 in grid and num_solutions(grid) == 1 else None
 
 
 def _sudoku_notation(problem: Problem, answer: str) -> str:
     grid = mini_sudoku.read_grid(phrases_of(problem), answer.strip())
-    return "\n".join(map(mini_sudoku.render_row, mini_sudoku.rows_of(grid))) if grid else ""
+    return "\n".join(map(mini_sudoku.render_row, rows_of(grid))) if grid else ""
 
 
 ADAPTERS: Mapping[str, GymAdapter] = {

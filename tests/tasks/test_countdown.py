@@ -1,4 +1,4 @@
-"""Countdown: both notations of an answer, and what cannot be posed."""
+"""Countdown: both notations of an answer, and problems that are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROBLEM = problem_of("countdown", SPEC)
 
 
 @pytest.mark.parametrize("answer", ["8 * 3 = 24, 24 * 1 = 24", "8 * 3 * 1", "(8 / 1) * 3"])
-def test_equations_and_expressions_are_accepted(answer: str) -> None:
+def test_equations_and_expressions_are_right(answer: str) -> None:
     assert is_right(PROBLEM, answer)
 
 
@@ -31,12 +31,12 @@ def test_equations_and_expressions_are_accepted(answer: str) -> None:
         "8 * 3 * 1 = 24 = 24",
     ],
 )
-def test_near_misses_are_refused(answer: str) -> None:
+def test_near_misses_are_not_right(answer: str) -> None:
     assert not is_right(PROBLEM, answer)
 
 
 @pytest.mark.parametrize("numbers", ["3, 5", "1, 2, 3, 4, 5, 6, 7", "0, 4, 6", "4, 6, 100"])
-def test_numbers_out_of_range_are_told(numbers: str) -> None:
+def test_numbers_out_of_range_are_errors(numbers: str) -> None:
     with pytest.raises(UserError) as raised:
         COUNTDOWN.recognise(f"Make 24 from {numbers}.", "en")
     assert raised.value.hint
@@ -69,7 +69,7 @@ def test_a_false_result_is_unsound() -> None:
 
 
 @pytest.mark.parametrize("numbers", ["24", "0", "24 0", "1 24", ""])
-def test_numbers_that_no_move_leaves_are_read_without_harm(numbers: str) -> None:
+def test_numbers_that_no_move_leads_to_are_unsound(numbers: str) -> None:
     texts = StepTexts(
         "Step 1 from 8 3 1: 8 * 3 = 24",
         "Left over 1",
@@ -79,7 +79,7 @@ def test_numbers_that_no_move_leaves_are_read_without_harm(numbers: str) -> None
     assert not COUNTDOWN.read_step(PROBLEM, texts).sound
 
 
-def test_a_false_start_or_understanding_is_noticed() -> None:
+def test_a_false_start_or_understanding_changes_the_reading() -> None:
     texts = StepTexts(
         "Step 1 from 9 5 5 1: 9 - 5 = 4",
         "Left over 5 1",
@@ -90,8 +90,8 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
     assert reading.before == (9, 5, 5, 1)
     assert reading.sound
     for start in ("9 5 1", "9 5 1 5", "9 5 5 1 1", "9, 5, 5, 1", "9 5  5 1", "nine"):
-        told = replace(texts, next_step=f"Step 1 from {start}: 9 - 5 = 4")
-        assert COUNTDOWN.read_step(PROBLEM, told).before != reading.before
+        changed = replace(texts, next_step=f"Step 1 from {start}: 9 - 5 = 4")
+        assert COUNTDOWN.read_step(PROBLEM, changed).before != reading.before
     for understanding in (
         "Left over 1",
         "Left over 1 5",
@@ -100,5 +100,5 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "5 1",
         "",
     ):
-        told = replace(texts, understanding=understanding)
-        assert COUNTDOWN.read_step(PROBLEM, told) == replace(reading, sound=False)
+        changed = replace(texts, understanding=understanding)
+        assert COUNTDOWN.read_step(PROBLEM, changed) == replace(reading, sound=False)

@@ -1,4 +1,4 @@
-"""What holds for every problem family: its solver's answers, its texts, its questions."""
+"""Tests that every built-in task passes: answers of its solver, step texts, questions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ MISPLACED: dict[str, Callable[[str], str]] = {
     "knights_knaves": lambda answer: answer.translate(str.maketrans("htve", "veht")),
     "mini_sudoku": lambda answer: answer[2:] + " / " + answer[:1],
 }
-"""The same words and numbers in the wrong place."""
+"""The right words and numbers in the wrong place."""
 
 
 def posed(name: str, level: int, count: int = NUM_SPECS) -> Iterator[Case]:
@@ -74,7 +74,7 @@ def posed(name: str, level: int, count: int = NUM_SPECS) -> Iterator[Case]:
 
 
 def solve(chosen: PuzzleFamily, spec: Spec) -> Branch | None:
-    """The shortest way to a goal, breadth first."""
+    """The shortest branch to a goal, by breadth-first search."""
     start = chosen.start(spec)
     branches: dict[State, Branch] = {start: []}
     queue = [start]
@@ -107,13 +107,13 @@ def walks(case: Case, count: int = 10) -> Iterator[tuple[int, State, Move]]:
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
-def test_solvers_answer_is_accepted(name: str, level: int) -> None:
+def test_the_solvers_answer_is_right(name: str, level: int) -> None:
     for chosen, problem in posed(name, level):
         assert is_right(problem, solution(chosen, problem))
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
-def test_corrupted_answers_are_refused(name: str, level: int) -> None:
+def test_corrupted_answers_are_not_right(name: str, level: int) -> None:
     for chosen, problem in posed(name, level):
         answer = solution(chosen, problem)
         question = problem.question
@@ -143,8 +143,8 @@ def test_step_texts_are_read_back(name: str, level: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
-def test_falsified_texts_are_noticed(name: str, level: int) -> None:
-    """Each text of a step, replaced by another step's differing one, shows in the reading."""
+def test_a_changed_text_changes_the_reading(name: str, level: int) -> None:
+    """Replacing one text of a step by another step's text changes what is read."""
     for case in posed(name, level):
         chosen, problem = case
         steps = [chosen.step_texts(problem, *step) for step in walks(case)]
@@ -153,32 +153,32 @@ def test_falsified_texts_are_noticed(name: str, level: int) -> None:
             verdict = chosen.verdict(problem.spec, move.state)
             for part in ("next_step", "understanding", "summary", "verification"):
                 for other in steps[:8]:
-                    told = getattr(other, part)
-                    if told == getattr(texts, part):
+                    text = getattr(other, part)
+                    if text == getattr(texts, part):
                         continue
-                    false = chosen.read_step(problem, dataclasses.replace(texts, **{part: told}))
+                    false = chosen.read_step(problem, dataclasses.replace(texts, **{part: text}))
                     if part == "verification" and false.sound and false.verdict is verdict:
                         continue  # another true fact, such as a second clash
-                    assert false != truth, (part, told, texts, depth, before)
+                    assert false != truth, (part, text, texts, depth, before)
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
-def test_a_wrong_start_is_noticed(name: str, level: int) -> None:
-    """A next step that tells another state than the one that the step starts from."""
+def test_a_wrong_start_changes_the_reading(name: str, level: int) -> None:
+    """A next step that names another state than the one that the step starts from."""
     for case in posed(name, level):
         chosen, problem = case
         states = {state for _, before, move in walks(case) for state in (before, move.state)}
-        noticed = 0
+        num_changed = 0
         for depth, before, move in islice(walks(case), 20):
             texts = chosen.step_texts(problem, depth, before, move)
             for other in states:
-                told = chosen.step_texts(problem, depth, other, move).next_step
-                if told == texts.next_step:
-                    continue  # a sudoku tells one row of its state
-                false = chosen.read_step(problem, dataclasses.replace(texts, next_step=told))
+                wrong_start = chosen.step_texts(problem, depth, other, move).next_step
+                if wrong_start == texts.next_step:
+                    continue  # both states have the same text
+                false = chosen.read_step(problem, dataclasses.replace(texts, next_step=wrong_start))
                 assert false.before != before
-                noticed += 1
-        assert noticed
+                num_changed += 1
+        assert num_changed
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
@@ -191,10 +191,10 @@ def test_a_wrong_understanding_is_unsound(name: str, level: int) -> None:
         for texts in steps:
             truth = chosen.read_step(problem, texts)
             others = {"", texts.next_step, f"{texts.understanding} 1", *understandings}
-            for told in others - {texts.understanding}:
-                wrong = dataclasses.replace(texts, understanding=told)
+            for understanding in others - {texts.understanding}:
+                wrong = dataclasses.replace(texts, understanding=understanding)
                 false = chosen.read_step(problem, wrong)
-                assert false == dataclasses.replace(truth, sound=False), (told, texts)
+                assert false == dataclasses.replace(truth, sound=False), (understanding, texts)
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
@@ -209,14 +209,14 @@ def test_white_space_around_texts_does_not_matter(name: str, level: int) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_odd_word_is_never_fatal_and_noticed_in_a_next_step(name: str) -> None:
-    """Words of a larger problem, whose jugs and persons are not there in this one, among them."""
+def test_an_odd_word_in_a_step_never_raises_and_changes_a_next_step(name: str) -> None:
+    """The odd words include words of a larger problem, which names other jugs and persons."""
     case, larger = next(posed(name, 1, 1)), next(posed(name, 3, 1))
     chosen, problem = case
     odd = {"", "²", "-1", "9" * 5000, "A:", "{depth}"}
     for posed_case in (case, larger):
-        told = [posed_case[0].step_texts(posed_case[1], *s) for s in walks(posed_case, 2)]
-        odd |= {word for texts in told for word in " ".join(dataclasses.astuple(texts)).split()}
+        steps = [posed_case[0].step_texts(posed_case[1], *s) for s in walks(posed_case, 2)]
+        odd |= {word for texts in steps for word in " ".join(dataclasses.astuple(texts)).split()}
     for step in islice(walks(case), 3):
         texts = chosen.step_texts(problem, *step)
         truth = chosen.read_step(problem, texts)
@@ -247,7 +247,7 @@ def test_every_wording_is_recognised(name: str, level: int) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"countdown"}))
-def test_typing_may_be_careless(name: str) -> None:
+def test_white_space_case_and_the_final_mark_do_not_matter(name: str) -> None:
     for chosen, problem in posed(name, 1):
         for wording in range(chosen.num_wordings("en")):
             question = make_problem(name, problem.spec, wording=wording).question
@@ -278,7 +278,7 @@ def test_reasoning_gym_scores_our_answers(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
-def test_generation_is_a_function_of_its_stream(name: str, level: int) -> None:
+def test_the_random_stream_determines_the_problems(name: str, level: int) -> None:
     first, again = list(posed(name, level)), list(posed(name, level))
     assert [problem for _, problem in first] == [problem for _, problem in again]
     other = task(name).generator.generate(random.Random(1), level)
@@ -286,18 +286,18 @@ def test_generation_is_a_function_of_its_stream(name: str, level: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_generated_problems_are_distinct_and_of_their_split(name: str) -> None:
+def test_generated_problems_are_distinct_and_belong_to_the_split(name: str) -> None:
     problems = list(islice(generate_problems(name, 2, seed=1, split=Split.TEST), 20))
     assert len({problem.key for problem in problems}) == 20
     assert {problem.split for problem in problems} == {Split.TEST}
 
 
 SINGLE_ROUTES = {("countdown", 1), ("jugs", 1), ("jugs", 2)}
-"""Too small: three numbers, or two jugs, which are filled and emptied in one of two orders."""
+"""Levels without shared states: three numbers, or two jugs."""
 
 
 @pytest.mark.parametrize(("name", "level"), sorted(set(CASES) - SINGLE_ROUTES))
-def test_some_state_is_reached_by_two_routes(name: str, level: int) -> None:
+def test_two_routes_lead_to_some_state(name: str, level: int) -> None:
     def sources(chosen: PuzzleFamily, spec: Spec) -> dict[State, set[State]]:
         found: dict[State, set[State]] = {chosen.start(spec): set()}
         queue = list(found)
@@ -323,7 +323,7 @@ def test_moves_end_at_goals_and_visible_dead_ends(name: str, level: int) -> None
 
 @st.composite
 def near_texts(draw: st.DrawFn, case: Case) -> StepTexts:
-    """Texts of different steps put together, some with their words shuffled, some random."""
+    """Texts of different steps combined, some with shuffled words, some random."""
     chosen, problem = case
     steps = [chosen.step_texts(problem, *step) for step in walks(case, count=4)]
 
@@ -338,7 +338,7 @@ def near_texts(draw: st.DrawFn, case: Case) -> StepTexts:
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_no_text_makes_reading_fail(name: str, data: st.DataObject) -> None:
+def test_reading_any_text_raises_nothing(name: str, data: st.DataObject) -> None:
     case = next(posed(name, 2, count=1))
     chosen, problem = case
     chosen.read_step(problem, data.draw(near_texts(case)))
@@ -350,7 +350,7 @@ def test_no_text_makes_reading_fail(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_endless_numbers_make_nothing_fail(name: str) -> None:
+def test_reading_endless_numbers_raises_nothing(name: str) -> None:
     """Python refuses to read more than 4,300 digits as an int."""
     case = next(posed(name, 2, count=1))
     chosen, problem = case
@@ -366,7 +366,7 @@ def test_endless_numbers_make_nothing_fail(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)
-def test_specs_survive_json(name: str, level: int) -> None:
+def test_specs_can_be_stored_as_json(name: str, level: int) -> None:
     for chosen, problem in posed(name, level):
         spec = problem.spec
         again = json.loads(json.dumps(spec))

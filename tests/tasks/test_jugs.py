@@ -1,4 +1,4 @@
-"""Jugs: legal moves, simulated answers, false facts, and what cannot be posed."""
+"""Jugs: legal moves, simulated answers, false facts, and problems without a solution."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PROBLEM = problem_of("jugs", SPEC)
 ANSWER = "fill B, pour B into A, empty A, pour B into A, fill B, pour B into A"
 
 
-def test_no_move_is_idle() -> None:
-    # A 3 is full, B 5 is empty: to empty A would empty all again.
+def test_no_move_goes_back() -> None:
+    # A 3 is full, B 5 is empty: emptying A would empty all jugs again.
     found = {move.action: move.state for move in JUGS.moves(SPEC, (5, 3, 0))}
     assert found == {("pour", "A", "B"): (4, 0, 3), ("fill", "B"): (4, 3, 5)}
-    # A 0, B 3 after two moves: to pour B into A would go back to A 3, B 0.
+    # A 0, B 3 after two moves: pouring B into A would go back to A 3, B 0.
     found = {move.action: move.state for move in JUGS.moves(SPEC, (4, 0, 3))}
     assert found == {("fill", "A"): (3, 3, 3)}
     # A 1, B 5 after four moves: A is neither empty nor full.
@@ -33,7 +33,7 @@ def test_no_move_is_idle() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(2, 24), min_size=2, max_size=3, unique=True))
-def test_no_target_needs_an_idle_move(capacities: list[int]) -> None:
+def test_the_moves_include_a_shortest_solution_of_every_target(capacities: list[int]) -> None:
     """The fewest moves to each target are the same with all moves that jugs allow."""
     spec = {"capacities": capacities, "target": 99, "max_moves": 8}
     start = (0,) * len(capacities)
@@ -50,7 +50,7 @@ def test_no_target_needs_an_idle_move(capacities: list[int]) -> None:
 def fewest(
     start: tuple[int, ...], after: Callable[[tuple[int, ...], int], list[tuple[int, ...]]]
 ) -> dict[int, int]:
-    """Amount -> after how many moves, up to 8, some jug may hold it."""
+    """Amount -> fewest moves, up to 8, until some jug holds it."""
     found, seen, front = {0: 0}, {start}, {start}
     for moves in range(1, 9):
         front = {held for before in front for held in after(before, 9 - moves)} - seen
@@ -66,7 +66,7 @@ def test_verdict_looks_at_target_before_the_limit() -> None:
     assert JUGS.verdict(SPEC, (1, 3, 5)) is Verdict.OPEN
 
 
-def test_answer_is_simulated() -> None:
+def test_the_grader_simulates_the_answer() -> None:
     assert is_right(PROBLEM, ANSWER)
     assert not is_right(problem_of("jugs", {**SPEC, "max_moves": 5}), ANSWER)
     assert not is_right(problem_of("jugs", {**SPEC, "target": 2}), ANSWER)  # passes 2 on the way
@@ -74,7 +74,7 @@ def test_answer_is_simulated() -> None:
     assert not is_right(PROBLEM, ANSWER.replace(", ", " "))
 
 
-def test_moves_of_an_answer_may_be_numbered() -> None:
+def test_the_moves_of_an_answer_may_have_numbers() -> None:
     moves = ANSWER.split(", ")
     numbered = [f"{number}) {move}" for number, move in enumerate(moves, 1)]
     assert is_right(PROBLEM, ", ".join(numbered))
@@ -92,11 +92,11 @@ def test_moves_that_waste_water_are_legal_in_an_answer() -> None:
     assert not is_right(problem_of("jugs", longer), f"pour B into B, {ANSWER}")
 
 
-def test_identity_does_not_depend_on_the_order_of_jugs() -> None:
+def test_the_key_does_not_depend_on_the_order_of_jugs() -> None:
     assert JUGS.canonical_text(SPEC) == JUGS.canonical_text({**SPEC, "capacities": [5, 3]})
 
 
-def test_names_of_jugs_may_be_left_out() -> None:
+def test_names_of_jugs_are_optional() -> None:
     text = "Jugs hold 3 and 5 liters. Measure 4 in at most 6 moves."
     assert JUGS.recognise(text, "en") == SPEC
 
@@ -115,7 +115,9 @@ def test_names_of_jugs_may_be_left_out() -> None:
         ("1, 2, 3 and 4", 4, 6),
     ],
 )
-def test_what_cannot_be_posed_is_told(capacities: str, target: int, moves: int) -> None:
+def test_problems_without_a_single_solution_are_errors(
+    capacities: str, target: int, moves: int
+) -> None:
     with pytest.raises(UserError) as raised:
         JUGS.recognise(
             f"Jugs hold {capacities} liters. Measure {target} in at most {moves} moves.", "en"
@@ -147,24 +149,24 @@ POURED = StepTexts(
 )
 
 
-def test_each_kind_of_move_has_its_understanding() -> None:
-    told = {
+def test_each_kind_of_move_has_its_own_understanding() -> None:
+    expected = {
         ("fill", "B"): ((6, 0, 0), "B takes 5", "Now jugs are A 0, B 5"),
         ("empty", "A"): ((4, 3, 2), "A has 3", "Now jugs are A 0, B 2"),
         ("pour", "B", "A"): ((5, 0, 5), POURED.understanding, POURED.summary),
     }
-    for action, (before, understanding, summary) in told.items():
+    for action, (before, understanding, summary) in expected.items():
         move = next(move for move in JUGS.moves(SPEC, before) if move.action == action)
         texts = JUGS.step_texts(PROBLEM, 7 - before[0], before, move)
         assert (texts.understanding, texts.summary) == (understanding, summary)
 
 
-def test_a_false_start_or_understanding_is_noticed() -> None:
+def test_a_false_start_or_understanding_changes_the_reading() -> None:
     reading = JUGS.read_step(PROBLEM, POURED)
     assert (reading.before, reading.after, reading.sound) == ((5, 0, 5), (4, 3, 2), True)
     for start in ("A 0, B 4", "A 5, B 0", "B 5, A 0", "A 0", "A 0, B 5, C 0", "A 0,B 5", "nothing"):
-        told = replace(POURED, next_step=f"Step 2, {start}: 2) pour B into A")
-        assert JUGS.read_step(PROBLEM, told).before != reading.before
+        changed = replace(POURED, next_step=f"Step 2, {start}: 2) pour B into A")
+        assert JUGS.read_step(PROBLEM, changed).before != reading.before
     for understanding in (
         "B has 5, A has room for 3 - 0 = 2",
         "B has 4, A has room for 3 - 0 = 3",
@@ -172,8 +174,8 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "B has 5",
         "",
     ):
-        told = replace(POURED, understanding=understanding)
-        assert JUGS.read_step(PROBLEM, told) == replace(reading, sound=False)
+        changed = replace(POURED, understanding=understanding)
+        assert JUGS.read_step(PROBLEM, changed) == replace(reading, sound=False)
     for summary in (
         "Pour 2: 5 - 2 = 3, 0 + 2 = 2. Now jugs are A 3, B 2",
         "Pour 3: 5 - 3 = 2, 0 + 3 = 4. Now jugs are A 3, B 2",
@@ -197,7 +199,7 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "drink A",
     ],
 )
-def test_a_jug_that_is_not_there_makes_no_action(action: str) -> None:
-    told = replace(POURED, next_step=f"Step 2, A 0, B 5: 2) {action}")
-    reading = JUGS.read_step(PROBLEM, told)
+def test_a_jug_that_does_not_exist_makes_no_action(action: str) -> None:
+    changed = replace(POURED, next_step=f"Step 2, A 0, B 5: 2) {action}")
+    reading = JUGS.read_step(PROBLEM, changed)
     assert (reading.depth, reading.before, reading.action) == (2, (5, 0, 5), None)

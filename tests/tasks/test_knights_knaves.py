@@ -1,4 +1,4 @@
-"""Knights and knaves: what claims mean, forced roles, clashes, and what cannot be posed."""
+"""Knights and knaves: the meaning of claims, deductions, clashes, and problems that are refused."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def test_order_of_persons_in_the_answer_does_not_matter() -> None:
         "Ann is a knight",
     ],
 )
-def test_near_misses_are_refused(answer: str) -> None:
+def test_near_misses_are_not_right(answer: str) -> None:
     assert not is_right(PROBLEM, answer)
 
 
-def test_a_role_is_supposed_only_where_none_is_forced() -> None:
+def test_a_role_is_supposed_only_if_none_can_be_deduced() -> None:
     assert [move.action[0] for move in FAMILY.moves(SPEC, (-1, -1, -1))] == ["suppose"] * 2
     moves = FAMILY.moves(SPEC, (1, -1, -1))
     assert {move.action: move.state for move in moves} == {
@@ -77,7 +77,7 @@ def test_a_role_is_supposed_only_where_none_is_forced() -> None:
     assert all(move.certain for move in moves)
 
 
-def test_what_is_deduced_is_so_wherever_there_is_a_solution() -> None:
+def test_a_deduced_role_holds_in_every_solution() -> None:
     """By all assignments: a deduced role is that of each solution which agrees with the state."""
     rng = random.Random(0)
     for _ in range(50):
@@ -97,7 +97,7 @@ def test_what_is_deduced_is_so_wherever_there_is_a_solution() -> None:
                     assert all(roles[person] == role for roles in agreeing)
 
 
-def test_a_clash_is_dead_and_named() -> None:
+def test_a_clash_is_a_dead_end_and_is_named() -> None:
     state = (0, 0, -1)  # Ann, a knave, truly says that Bob is a knave
     assert FAMILY.verdict(SPEC, state) is Verdict.DEAD
     texts = StepTexts(
@@ -128,16 +128,16 @@ def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
         "names": ["Ann", "Bob", "Cid"],
         "says": [["both_knaves", 1, 2], ["either_knight", 0, 2], ["knave", 0]],
     }
-    told = []
+    verifications = []
     for before, move in (
         ((-1, -1, -1), Move(("suppose", 0, 1), (1, -1, -1))),
         ((1, -1, -1), Move(("deduce", 1, 0), (1, 0, -1))),
         ((-1, -1, -1), Move(("suppose", 0, 0), (0, -1, -1))),
     ):
-        told.append(
+        verifications.append(
             FAMILY.step_texts(problem_of("knights_knaves", spec), 1, before, move).verification
         )
-    assert told == [
+    assert verifications == [
         (
             "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob nor Cid, true, "
             "so Bob is a knave, so Cid is a knave; "
@@ -157,7 +157,7 @@ def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
     ]
 
 
-def test_a_false_start_or_understanding_is_noticed() -> None:
+def test_a_false_start_or_understanding_changes_the_reading() -> None:
     texts = StepTexts(
         "Step 2 with Ann knight, Bob unknown, Cid unknown: so Bob is a knave",
         "Unknown are Bob, Cid",
@@ -170,9 +170,9 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
     assert (reading.before, reading.after, reading.sound) == ((1, -1, -1), (1, 0, -1), True)
     assert reading.action == ("deduce", 1, 0)
     for conclusion in ("Bob is", "Dan is a knave", "Bob is a knave, Cid is a knight"):
-        said = texts.next_step.replace("Bob is a knave", conclusion)
-        told = FAMILY.read_step(PROBLEM, replace(texts, next_step=said))
-        assert (told.before, told.action) == ((1, -1, -1), None)
+        next_step = texts.next_step.replace("Bob is a knave", conclusion)
+        changed = FAMILY.read_step(PROBLEM, replace(texts, next_step=next_step))
+        assert (changed.before, changed.action) == ((1, -1, -1), None)
     whole = "Ann knight, Bob unknown, Cid unknown"
     for start in (
         "Ann knight",
@@ -183,19 +183,19 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         "Dan knight, Bob unknown, Cid unknown",
         f"{whole}, Dan unknown",
     ):
-        told = replace(texts, next_step=texts.next_step.replace(whole, start))
-        assert FAMILY.read_step(PROBLEM, told).before != reading.before
+        changed = replace(texts, next_step=texts.next_step.replace(whole, start))
+        assert FAMILY.read_step(PROBLEM, changed).before != reading.before
     for understanding in (
         "Unknown are Cid, Bob",
         "Unknown are Cid",
         "Unknown are Ann, Bob, Cid",
         "",
     ):
-        told = replace(texts, understanding=understanding)
-        assert FAMILY.read_step(PROBLEM, told) == replace(reading, sound=False)
+        changed = replace(texts, understanding=understanding)
+        assert FAMILY.read_step(PROBLEM, changed) == replace(reading, sound=False)
 
 
-def test_at_first_nobody_is_known() -> None:
+def test_nobody_is_known_at_the_start() -> None:
     first = FAMILY.moves(SPEC, (-1, -1, -1))[0]
     texts = FAMILY.step_texts(PROBLEM, 1, (-1, -1, -1), first)
     unknown = "Ann unknown, Bob unknown, Cid unknown"
@@ -204,14 +204,14 @@ def test_at_first_nobody_is_known() -> None:
     assert FAMILY.read_step(PROBLEM, texts).before == (-1, -1, -1)
 
 
-def test_identity_does_not_depend_on_names() -> None:
+def test_the_key_does_not_depend_on_names() -> None:
     other = {**SPEC, "names": ["Kim", "Lee", "Joe"]}
     assert FAMILY.canonical_text(SPEC) == FAMILY.canonical_text(other)
     swapped = {**SPEC, "says": [["knave", 1], ["differ", 2, 0], ["knight", 0]]}
     assert FAMILY.canonical_text(SPEC) == FAMILY.canonical_text(swapped)
 
 
-def test_reasoning_gyms_statements_become_claims() -> None:
+def test_statements_of_reasoning_gym_become_claims() -> None:
     knight, knave = ("telling-truth", 1), ("lying", 2)
     assert as_claim(3, 0, knight) == ("knight", 1)
     assert as_claim(3, 0, ("not", knight)) == ("knave", 1)
@@ -242,7 +242,7 @@ def test_reasoning_gyms_statements_become_claims() -> None:
         ),
     ],
 )
-def test_what_cannot_be_posed_is_told(names: str, statements: str) -> None:
+def test_problems_without_a_single_solution_are_errors(names: str, statements: str) -> None:
     with pytest.raises(UserError) as raised:
         FAMILY.recognise(PHRASES.questions[0].format(names=names, statements=statements), "en")
     assert raised.value.hint
@@ -254,7 +254,7 @@ def test_statements_may_come_in_any_order() -> None:
     assert FAMILY.recognise(text, "en") == SPEC
 
 
-def test_statements_are_found_in_a_text_of_other_words() -> None:
+def test_statements_are_found_in_a_text_of_any_words() -> None:
     text = (
         "Three of them sit here: Ann says Bob is a knave. Bob says Cid and Ann differ!\n"
         "Cid says Ann is a knight. So who of Ann, Bob and Cid can be trusted?"
@@ -266,7 +266,7 @@ def test_statements_are_found_in_a_text_of_other_words() -> None:
     assert FAMILY.recognise(of_two, "en") is None
 
 
-def test_names_of_two_words_are_read_back() -> None:
+def test_names_may_have_two_words() -> None:
     spec = {**SPEC, "names": ["Ann", "Ann Lee", "Old Cid"]}
     for before in ((-1, -1, -1), (1, -1, -1)):
         for move in FAMILY.moves(spec, before):

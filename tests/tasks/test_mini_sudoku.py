@@ -1,4 +1,4 @@
-"""Mini sudoku: rows to fill, clashes, ways to write a grid, and what cannot be posed."""
+"""Mini sudoku: rows to fill, clashes, ways to write a grid, and problems that are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROBLEM = problem_of("mini_sudoku", SPEC)
 ANSWER = "1 2 3 4 / 3 4 1 2 / 2 1 4 3 / 4 3 2 1"
 
 
-def test_rows_with_at_most_two_gaps_are_filled_first_each_in_every_way() -> None:
+def test_rows_with_at_most_two_empty_cells_are_filled_first() -> None:
     two_gaps, three_gaps, full = (1, 0, 3, 0), (0, 4, 0, 0), (2, 1, 4, 3)
     actions = [move.action for move in SUDOKU.moves(SPEC, (*three_gaps, *two_gaps, *full, *full))]
     assert actions == []  # column 1 has two 2
@@ -46,7 +46,7 @@ def test_rows_may_have_letters_and_be_separated_by_new_lines() -> None:
         "2 1 4 3 / 3 4 1 2 / 1 2 3 4 / 4 3 2 1",
     ],
 )
-def test_near_misses_are_refused(answer: str) -> None:
+def test_near_misses_are_not_right(answer: str) -> None:
     assert not is_right(PROBLEM, answer)
 
 
@@ -70,11 +70,11 @@ def test_columns_and_boxes_show_dead_ends() -> None:
         "No clash, the grid is full": False,
     }
     for fact, sound in facts.items():
-        told = StepTexts(texts.next_step, texts.understanding, texts.summary, fact)
-        assert SUDOKU.read_step(PROBLEM, told).sound == sound
+        changed = StepTexts(texts.next_step, texts.understanding, texts.summary, fact)
+        assert SUDOKU.read_step(PROBLEM, changed).sound == sound
 
 
-def test_a_false_start_or_understanding_is_noticed() -> None:
+def test_a_false_start_or_understanding_changes_the_reading() -> None:
     texts = StepTexts(
         "Step 1, A 1 _ 3 _ / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1: A 1 _ 3 _ is 1 2 3 4",
         "Row A lacks 2 4",
@@ -90,14 +90,14 @@ def test_a_false_start_or_understanding_is_noticed() -> None:
         texts.next_step.replace("D _", "C _"),
         texts.next_step.replace("A ", ""),
     ):
-        told = replace(texts, next_step=false)
-        assert SUDOKU.read_step(PROBLEM, told).before != reading.before
+        changed = replace(texts, next_step=false)
+        assert SUDOKU.read_step(PROBLEM, changed).before != reading.before
     for false in (": A 1 _ _ _ is", ": A 1 3 is", ": B 1 _ 3 _ is"):
-        told = replace(texts, next_step=texts.next_step.replace(": A 1 _ 3 _ is", false))
-        assert not SUDOKU.read_step(PROBLEM, told).sound
+        changed = replace(texts, next_step=texts.next_step.replace(": A 1 _ 3 _ is", false))
+        assert not SUDOKU.read_step(PROBLEM, changed).sound
     for false in ("Row A lacks 4 2", "Row A lacks 2", "Row B lacks 2 4", "Row A lacks", ""):
-        told = replace(texts, understanding=false)
-        assert SUDOKU.read_step(PROBLEM, told) == replace(reading, sound=False)
+        changed = replace(texts, understanding=false)
+        assert SUDOKU.read_step(PROBLEM, changed) == replace(reading, sound=False)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_grid_is_found_in_a_text_of_any_words(text: str) -> None:
         ANSWER,
     ],
 )
-def test_what_cannot_be_posed_is_told(grid: str) -> None:
+def test_problems_without_a_single_solution_are_errors(grid: str) -> None:
     with pytest.raises(UserError) as raised:
         SUDOKU.recognise(f"Fill the 4 by 4 grid {grid} as a sudoku.", "en")
     assert raised.value.hint

@@ -1,4 +1,4 @@
-"""Tasks are found by name; a task with a generator and a grader only works as far as it can."""
+"""Tasks are found by name, and a task with only a generator and a grader works."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ def test_a_task_with_one_wording_has_none_to_hold_out(toy_task: Task) -> None:
     register(Task("toy_sums", OneWording(), toy_task.grader))
     problem = next(generate_problems("toy_sums", 1, seed=0, split=Split.TRAIN))
     assert problem.wording == 0
-    with pytest.raises(UserError, match="one wording"):
+    with pytest.raises(UserError, match="only one wording"):
         next(generate_problems("toy_sums", 1, seed=0, split=Split.TEST, held_out_wording=True))

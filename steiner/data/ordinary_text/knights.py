@@ -12,7 +12,7 @@ from steiner.data.ordinary_text.lessons import Fact, Lesson, Weights, drills, jo
 from steiner.data.ordinary_text.train_problems import train_problem
 from steiner.data.ordinary_text.words import NAMES
 from steiner.tasks import load_phrases
-from steiner.tasks.knights_knaves import render_state, render_told
+from steiner.tasks.knights_knaves import render_state, restate_claim
 from steiner.tasks.knights_knaves_logic import ALONE, KINDS, UNKNOWN
 from steiner.types import Problem
 
@@ -85,7 +85,7 @@ def _told(kind: str, names: Sequence[str], state: Sequence[int]) -> str:
     """How a step tells what the first of three persons says, with the roles that are known."""
     persons = (1,) if kind in ALONE else (1, 2)
     spec = {"names": names, "says": [(kind, *persons)]}
-    return render_told(spec, load_phrases(_FAMILY), tuple(state), 0)
+    return restate_claim(spec, load_phrases(_FAMILY), tuple(state), 0)
 
 
 def _truth(rng: random.Random) -> Fact:
@@ -141,7 +141,7 @@ def _clash(rng: random.Random) -> Fact:
     phrases, true = load_phrases(_FAMILY), _is_true(kind, *coins)
     said = _claim(kind, speaker, first, second)
     told = _told(kind, (speaker, first, second), (int(role), *map(int, coins)))
-    claims = phrases.render("claim", told=told, truth="true" if true else "false")
+    claims = phrases.render("claim", claim=told, truth="true" if true else "false")
     rng.shuffle(known)
     prompt = f"{said} Now {render_roles(known)}."
     return prompt, phrases.render("goal" if role == true else "dead", claims=claims)
