@@ -1,4 +1,4 @@
-"""A small tokenizer that knows the families' words, and a folder with it as a model has it."""
+"""A small tokenizer trained on the tasks' wording, and a model folder with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SearchPath -> TokenSequence -> Rollout gives the same steps; every token knows its step."""
+"""SearchPath -> TokenSequence -> Rollout gives the same steps; every token has its step index."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHARACTERS = st.characters(exclude_categories=("Cs", "Cn"))
 
 
 def _clean(text: str) -> str:
-    """As a decoded text is: composed, without blanks around it."""
+    """Normalised like a decoded text: NFC, without blanks around it."""
     return unicodedata.normalize("NFC", text).strip()
 
 
@@ -77,7 +77,7 @@ def test_decoding_gives_back_the_path(vocabulary: Vocabulary, path: SearchPath) 
 
 @settings(max_examples=60)
 @given(path=paths())
-def test_each_token_knows_its_step(vocabulary: Vocabulary, path: SearchPath) -> None:
+def test_each_token_has_its_step_index(vocabulary: Vocabulary, path: SearchPath) -> None:
     codec = Codec(vocabulary)
     sequence = codec.encode_path(path)
     completion = _completion(vocabulary, path, sequence)
@@ -104,7 +104,7 @@ def test_each_token_knows_its_step(vocabulary: Vocabulary, path: SearchPath) -> 
 
 @settings(max_examples=60)
 @given(path=paths())
-def test_loss_falls_on_what_the_walker_chose(vocabulary: Vocabulary, path: SearchPath) -> None:
+def test_only_the_sampler_s_choices_carry_loss(vocabulary: Vocabulary, path: SearchPath) -> None:
     weights = {"choice_loss": 3.0, "wrong_turn_loss": 0.25, "answer_loss": 2.0}
     sequence = Codec(vocabulary).encode_path(path, **weights)
     completion = _completion(vocabulary, path, sequence)
@@ -132,7 +132,7 @@ def test_loss_falls_on_what_the_walker_chose(vocabulary: Vocabulary, path: Searc
 
 @settings(max_examples=40)
 @given(path=paths(), data=st.data())
-def test_what_is_cut_short_gives_its_whole_steps(
+def test_a_truncated_completion_gives_its_whole_steps(
     vocabulary: Vocabulary, path: SearchPath, data: st.DataObject
 ) -> None:
     codec = Codec(vocabulary)
@@ -149,7 +149,7 @@ def test_what_is_cut_short_gives_its_whole_steps(
 
 @settings(max_examples=60)
 @given(data=st.data())
-def test_token_soup_never_crashes(vocabulary: Vocabulary, data: st.DataObject) -> None:
+def test_random_tokens_never_crash(vocabulary: Vocabulary, data: st.DataObject) -> None:
     special = st.sampled_from([*vocabulary.special_ids, vocabulary.close_id, vocabulary.pad_id])
     anything = st.integers(0, len(vocabulary.tokenizer) - 1)
     soup = tuple(data.draw(st.lists(special | anything, max_size=50)))
@@ -158,7 +158,7 @@ def test_token_soup_never_crashes(vocabulary: Vocabulary, data: st.DataObject) -
     assert len(rollout.steps) == len(parse(vocabulary.classes(soup)).spans)
 
 
-def test_direct_answer_has_loss_on_the_answer_alone(vocabulary: Vocabulary) -> None:
+def test_direct_answer_has_loss_on_the_answer_only(vocabulary: Vocabulary) -> None:
     messages = [Message("user", "Make 9 from 4, 5."), Message("assistant", "4 + 5 = 9")]
     sequence = Codec(vocabulary).encode_answer([*messages, Message("user", "And 20?")], "4 * 5")
     weighted = [

@@ -1,4 +1,4 @@
-"""The grammar: against regular expressions, and against what each place in a completion allows."""
+"""The grammar against a regular expression, and against the tokens allowed at each position."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DECISIONS = {
 }
 
 Places = list[tuple[int, set[int]]]
-"""Each token of a completion: its class, and all classes that are legal in its place."""
+"""For each token of a completion: its class, and all classes that are allowed there."""
 
 
 def letters(classes: list[int]) -> str:
-    """One letter a token: a to n for the 14 tokens, T text, C the closing token, O others."""
+    """One letter per token: a to n for the 14 tokens, T text, C the closing token, O others."""
     return "".join("abcdefghijklmnTCO"[token_class] for token_class in classes)
 
 
@@ -61,7 +61,7 @@ def completions(draw: st.DrawFn) -> Places:
     return places
 
 
-def test_there_are_14_tokens_and_their_classes_are_their_places() -> None:
+def test_there_are_14_tokens_and_their_classes_are_their_indices() -> None:
     assert len(set(grammar.SPECIAL_TOKENS)) == 14
     assert (grammar.TEXT, grammar.CLOSE, grammar.OTHER) == (14, 15, 16)
     assert [(GrammarState(s), len(row)) for s, row in enumerate(grammar.TRANSITIONS)] == [
@@ -81,7 +81,7 @@ def test_every_prefix_parses_and_the_whole_is_done(places: Places) -> None:
 
 @settings(max_examples=25)
 @given(completions())
-def test_a_token_breaks_it_just_where_it_is_illegal(places: Places) -> None:
+def test_a_token_breaks_the_format_only_if_it_is_not_allowed(places: Places) -> None:
     classes = [token_class for token_class, _ in places]
     for position, (_, allowed) in enumerate(places):
         for token_class in range(grammar.NUM_CLASSES):
@@ -109,7 +109,7 @@ def test_spans_cover_the_reasoning_and_hold_the_texts(places: Places) -> None:
 
 
 @given(completions(), st.data())
-def test_what_is_cut_short_keeps_its_whole_steps(places: Places, data: st.DataObject) -> None:
+def test_a_truncated_completion_keeps_its_whole_steps(places: Places, data: st.DataObject) -> None:
     classes = [token_class for token_class, _ in places]
     length = data.draw(st.integers(0, len(classes) - 1))
     whole, cut = parse(classes), parse(classes[:length])
@@ -124,7 +124,7 @@ def test_what_is_cut_short_keeps_its_whole_steps(places: Places, data: st.DataOb
 
 
 @given(st.lists(st.integers(0, grammar.NUM_CLASSES - 1), max_size=60))
-def test_token_soup_is_read_as_far_as_the_grammar_holds(classes: list[int]) -> None:
+def test_random_tokens_are_read_up_to_the_first_invalid_one(classes: list[int]) -> None:
     found = parse(classes)
     whole = COMPLETION.fullmatch(letters(classes)) is not None
     assert (found.state is GrammarState.DONE) == whole
@@ -133,7 +133,7 @@ def test_token_soup_is_read_as_far_as_the_grammar_holds(classes: list[int]) -> N
 
 
 @given(completions(), st.data())
-def test_what_follows_a_broken_token_is_not_read(places: Places, data: st.DataObject) -> None:
+def test_tokens_after_an_invalid_one_are_not_read(places: Places, data: st.DataObject) -> None:
     classes = [token_class for token_class, _ in places]
     position = data.draw(st.integers(0, len(classes) - 1))
     rest = data.draw(st.lists(st.integers(0, grammar.NUM_CLASSES - 1), max_size=20))

@@ -1,4 +1,4 @@
-"""The parser reads token by token what `parse` reads at once, and nothing else parses."""
+"""GrammarParser and `parse` agree, and no other code parses completions."""
 
 from __future__ import annotations
 

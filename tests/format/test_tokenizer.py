@@ -1,4 +1,4 @@
-"""The tokenizer: the ids that Hugging Face gives, whoever reads the folder, and plain user text."""
+"""The tokenizer gives Hugging Face's ids for every reader of its folder; user text stays plain."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def _by_template(tokenizer: Any, messages: list[Message]) -> list[int]:
 
 @settings(max_examples=100)
 @given(messages=DIALOGUES)
-def test_prompt_is_that_of_the_chat_template(
-    vocabulary: Vocabulary, messages: list[Message]
-) -> None:
+def test_prompt_equals_the_chat_template(vocabulary: Vocabulary, messages: list[Message]) -> None:
     assert vocabulary.encode_prompt(messages) == _by_template(vocabulary.tokenizer, messages)
 
 
@@ -70,7 +68,7 @@ def test_a_dialogue_can_be_encoded_turn_by_turn(
 
 
 @pytest.mark.parametrize("name", tasks())
-def test_questions_are_those_of_the_chat_template(vocabulary: Vocabulary, name: str) -> None:
+def test_questions_equal_the_chat_template(vocabulary: Vocabulary, name: str) -> None:
     for problem in islice(generate_problems(name, 1, seed=0, split=Split.TRAIN), 5):
         messages = list(problem.messages)
         assert vocabulary.encode_prompt(messages) == _by_template(vocabulary.tokenizer, messages)
@@ -88,8 +86,8 @@ def test_special_tokens_in_a_message_are_plain_text(
 ) -> None:
     content = before + token + after
     ids = vocabulary.encode_prompt([*others, Message("user", content)])
-    # What the template itself writes, and no more: a start a turn and for the assistant, an end
-    # a turn.
+    # The special tokens of the template and no others: a start and an end for each turn, and a
+    # start for the assistant.
     special = [
         vocabulary.decode_text([i]) for i in ids if vocabulary.classes([i]) != [grammar.TEXT]
     ]
@@ -104,7 +102,9 @@ def test_special_tokens_in_a_message_are_plain_text(
 
 @settings(max_examples=60)
 @given(before=TEXTS, token=st.sampled_from(SPECIAL), after=TEXTS)
-def test_plain_text_survives(vocabulary: Vocabulary, before: str, token: str, after: str) -> None:
+def test_plain_text_round_trips(
+    vocabulary: Vocabulary, before: str, token: str, after: str
+) -> None:
     ids = vocabulary.encode_text(before + token + after)
     assert set(vocabulary.classes(ids)) == {grammar.TEXT}
     composed = vocabulary.tokenizer.backend_tokenizer.normalizer.normalize_str
@@ -124,7 +124,7 @@ def test_numbers_to_99_are_one_token(vocabulary: Vocabulary) -> None:
 
 @pytest.fixture(scope="module", params=["fast", "auto", "small"])
 def read_again(request: pytest.FixtureRequest, model_folder: Path) -> Vocabulary:
-    """The vocabulary of the saved tokenizer as each reader of the folder has it."""
+    """The vocabulary of the saved tokenizer, for each reader of the folder."""
     readers: dict[str, Any] = {
         "fast": PreTrainedTokenizerFast.from_pretrained,
         "auto": AutoTokenizer.from_pretrained,
@@ -133,13 +133,13 @@ def read_again(request: pytest.FixtureRequest, model_folder: Path) -> Vocabulary
     return Vocabulary.require(readers[request.param](model_folder))
 
 
-def test_auto_reads_the_folder_as_qwen2(model_folder: Path) -> None:
+def test_auto_tokenizer_reads_the_folder_as_qwen2(model_folder: Path) -> None:
     assert type(AutoTokenizer.from_pretrained(model_folder)).__name__.startswith("Qwen2")
 
 
 @settings(max_examples=100)
 @given(text=TEXTS | NUMBERS_AND_BLANKS, token=st.sampled_from(("", *SPECIAL)))
-def test_whoever_reads_the_folder_gets_the_same_ids(
+def test_every_reader_of_the_folder_gets_the_same_ids(
     vocabulary: Vocabulary, read_again: Vocabulary, text: str, token: str
 ) -> None:
     text = text + token + text
@@ -150,7 +150,7 @@ def test_whoever_reads_the_folder_gets_the_same_ids(
     assert read_again.encode_prompt(messages) == vocabulary.encode_prompt(messages)
 
 
-def test_whoever_reads_the_folder_gets_the_same_vocabulary(
+def test_every_reader_of_the_folder_gets_the_same_vocabulary(
     vocabulary: Vocabulary, read_again: Vocabulary
 ) -> None:
     assert read_again.special_ids == vocabulary.special_ids
@@ -163,7 +163,7 @@ def test_whoever_reads_the_folder_gets_the_same_vocabulary(
 # ---------------------------------------------------------------------- the 14 tokens
 
 
-def test_reasoning_tokens_are_added_once_and_their_lack_is_told() -> None:
+def test_reasoning_tokens_are_added_once_and_required() -> None:
     tokenizer = train_tokenizer(["a few words"] * 5, 400)
     size = len(tokenizer)
     with pytest.raises(UserError, match="lacks 14 of the 14 reasoning tokens"):

@@ -1,4 +1,4 @@
-"""A tokenizer and small random models, made on the spot."""
+"""A small tokenizer and random models."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def vocabulary():
 
 @torch.no_grad()
 def emphasise_structure(weight):
-    """Lets a random model often choose the closing token and the 14, which are the last ids."""
+    """Makes a random model often choose the closing token and the 14 tokens, which are the last."""
     weight[2] *= 3
     weight[-20:] *= 3
 

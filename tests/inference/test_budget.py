@@ -1,4 +1,4 @@
-"""The grammar and the budget as a mask, against plain Python."""
+"""The mask of grammar and budget, compared with plain Python."""
 
 import pytest
 import torch
@@ -76,7 +76,7 @@ def budgets(draw):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(budgets(), min_size=1, max_size=4), st.integers(0, 2**32), st.floats(0.01, 0.99))
 def test_any_walk_within_the_mask_keeps_the_format_and_the_budget(choices, seed, wordiness):
-    """A random writer in place of a model; at each token the mask is the reference's."""
+    """A random writer takes the place of a model; every mask equals the reference's."""
     generator = torch.Generator().manual_seed(seed)
     requests = [Request((0,), budget) for budget in choices]
     limits, written = limits_of(*requests), [list(OPENING_CLASSES) for _ in requests]
@@ -117,7 +117,7 @@ def check(classes, budget, cut):
         assert all(stop - start <= MAX_COMPONENT_TOKENS for start, stop in span.components)
 
 
-def test_where_tokens_run_out_in_mid_step_the_answer_keeps_its_reserve():
+def test_the_answer_keeps_its_reserve_when_tokens_run_out_within_a_step():
     budget = Budget(max_tokens=500)
     request = Request((0,), budget)
     limits, written = limits_of(request), list(OPENING_CLASSES)

@@ -1,4 +1,4 @@
-"""The batched engine against the slow reference, and rows that join, leave and change places."""
+"""The batched engine compared with the slow reference, and rows that join, leave and move."""
 
 import copy
 
@@ -49,7 +49,7 @@ def model(request):
     return request.getfixturevalue(request.param)
 
 
-def test_each_architecture_takes_its_own_way(vocabulary, qwen2, neox):
+def test_each_architecture_has_its_decoder(vocabulary, qwen2, neox):
     assert isinstance(Engine(qwen2, vocabulary)._decoder, Qwen2Decoder)
     assert isinstance(Engine(neox, vocabulary)._decoder, HFDecoder)
 
@@ -63,7 +63,7 @@ def test_greedy_equals_the_slow_reference_token_for_token(vocabulary, model):
         assert rollout.logprobs == pytest.approx(logprobs, abs=1e-4)
 
 
-def test_the_hub_way_and_the_fast_way_agree_on_qwen2(vocabulary, qwen2, monkeypatch):
+def test_both_decoders_agree_on_qwen2(vocabulary, qwen2, monkeypatch):
     requests = requests_of(vocabulary, 8, sampled)
     fast = Engine(qwen2, vocabulary, max_batch=4).generate(requests)
     monkeypatch.setattr(Qwen2Decoder, "supports", staticmethod(lambda model: False))
@@ -90,8 +90,8 @@ def test_every_completion_is_well_formed_and_within_its_budget(vocabulary, model
         assert cut or len(rollout.steps) >= budget.min_steps
 
 
-def test_neighbours_change_nothing(vocabulary, model):
-    """Seven requests through three rows, so that rows join and leave in mid-way, and each alone."""
+def test_other_rows_change_nothing(vocabulary, model):
+    """Seven requests through three rows, so that rows join and leave on the way, and each alone."""
     requests = requests_of(vocabulary, 7, sampled)
     together = Engine(model, vocabulary, max_batch=3).generate(requests)
     engine = Engine(model, vocabulary, max_batch=1)
@@ -140,7 +140,7 @@ def test_a_server_sees_every_token_once(vocabulary, qwen2):
     assert engine.step() == []
 
 
-def test_requests_may_join_in_mid_way(vocabulary, model):
+def test_requests_may_join_on_the_way(vocabulary, model):
     requests = requests_of(vocabulary, 4, sampled)
     engine = Engine(model, vocabulary, max_batch=4)
     expected = tokens_of(engine.generate(requests))
@@ -195,7 +195,7 @@ def test_weights_changed_in_place_are_seen(vocabulary, model):
     assert after == tokens_of(Engine(trained, vocabulary).generate(requests))
 
 
-def test_a_model_in_training_mode_stays_so_and_loses_nothing_to_dropout(vocabulary, neox):
+def test_dropout_is_off_and_training_mode_is_restored(vocabulary, neox):
     requests = requests_of(vocabulary, 2)
     model = copy.deepcopy(neox)
     for module in model.modules():
@@ -214,12 +214,12 @@ def test_bfloat16_keeps_the_format_and_is_close(vocabulary, model):
     half = Engine(copy.deepcopy(model).bfloat16(), vocabulary).generate(requests)
     full = Engine(model, vocabulary).generate(requests)
     for one, other in zip(half, full, strict=True):
-        # The first free token's log-probability, before greedy choices can part.
+        # The log-probability of the first free token, before greedy choices can differ.
         assert one.well_formed == other.well_formed
         assert one.logprobs[3] == pytest.approx(other.logprobs[3], abs=0.2)
 
 
-def test_strings_that_look_like_tokens_never_are(vocabulary, qwen2):
+def test_strings_of_special_tokens_stay_plain_text(vocabulary, qwen2):
     text = "say <|reasoning_end|> and <|im_end|> twice"
     prompt = tuple(vocabulary.encode_prompt([Message("user", text)]))
     (rollout,) = Engine(qwen2, vocabulary).generate([Request(prompt, BUDGETS[0])])
@@ -247,7 +247,7 @@ def test_progress_counts_to_the_end(vocabulary, qwen2):
     assert heard[-1] == 5
 
 
-def test_what_cannot_fit_is_refused(vocabulary, qwen2):
+def test_a_request_that_cannot_fit_is_refused(vocabulary, qwen2):
     engine = Engine(qwen2, vocabulary, max_length=100)
     with pytest.raises(UserError, match="exceed the engine's 100"):
         engine.generate([Request((1, 2), Budget(max_tokens=99))])

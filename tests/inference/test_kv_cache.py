@@ -1,4 +1,4 @@
-"""The shared cache against plain lists of what each row has written."""
+"""The shared cache compared with a plain list for each row."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ HEADS, WIDTH = 2, 3
 
 
 class Twin:
-    """A KVCache beside plain lists of what each row should hold."""
+    """A KVCache, and plain lists of the values that each row should hold."""
 
     def __init__(self, column_last_keys):
         self.last = column_last_keys
@@ -62,14 +62,14 @@ class Twin:
 
 
 @pytest.mark.parametrize("column_last_keys", [False, True])
-def test_rows_that_join_leave_grow_and_move_keep_what_they_wrote(column_last_keys):
+def test_rows_keep_their_values_while_others_join_leave_and_move(column_last_keys):
     twin = Twin(column_last_keys)
     twin.join(5, 2, 9)
     for _ in range(20):
         twin.append()
     twin.leave(1)
     twin.append()
-    twin.join(40, 1)  # longer than all before: everything moves to the right
+    twin.join(40, 1)  # longer than all earlier prompts: the live columns move to the right
     for _ in range(300):  # beyond the first capacity
         twin.append()
     twin.leave(0)
@@ -88,7 +88,7 @@ def test_the_window_shrinks_when_the_longest_row_leaves():
     assert twin.cache.bias.shape[1] == 5
 
 
-def test_equal_prompts_are_one():
+def test_equal_prompts_are_computed_once():
     batch = PromptBatch.of([(1, 2), (3,), (1, 2)], 4, torch.device("cpu"))
     assert batch.ids.tolist() == [[1, 2], [0, 3]]
     assert batch.source.tolist() == [0, 1, 0]

@@ -1,4 +1,4 @@
-"""The Reasoner: answers, events, limits, votes, and what it refuses."""
+"""The Reasoner: answers, events, limits, votes, and refusals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def reasoner(model_dir: Path) -> Reasoner:
     return Reasoner.load(model_dir)
 
 
-def test_answer_has_the_search_in_it(reasoner: Reasoner, known_path: SearchPath) -> None:
+def test_answer_contains_the_search(reasoner: Reasoner, known_path: SearchPath) -> None:
     answer = reasoner.solve(known_path.problem.question)
     assert answer.text == known_path.answer
     assert [step.texts for step in answer.steps] == [step.texts for step in known_path.steps]
@@ -101,7 +101,7 @@ def test_messages_are_asked_as_a_dialogue(reasoner: Reasoner, known_path: Search
     assert answer.problem.key == known_path.problem.key
 
 
-def test_question_that_fits_no_family_is_answered_unchecked(reasoner: Reasoner) -> None:
+def test_a_question_of_no_task_is_answered_unchecked(reasoner: Reasoner) -> None:
     answer = reasoner.solve("Who are you?", effort="low", max_tokens=300)
     assert answer.problem is None
     assert answer.accepted is None
@@ -137,7 +137,7 @@ def test_a_known_problem_grades_without_recognition(
 
 
 @pytest.mark.parametrize("question", ["Use each of 8, 4, 3 once to reach 15.", "Who?"])
-def test_events_tell_the_whole_answer(reasoner: Reasoner, question: str) -> None:
+def test_events_add_up_to_the_answer(reasoner: Reasoner, question: str) -> None:
     *events, last = reasoner.stream(question, max_tokens=500)
     assert isinstance(last, Finished)
     answer = last.answer
@@ -153,16 +153,16 @@ def test_events_tell_the_whole_answer(reasoner: Reasoner, question: str) -> None
             ]
             assert "".join(deltas).strip() == text
             assert ComponentFinished(0, index, component, text) in own
-    told = "".join(event.text for event in events if isinstance(event, AnswerDelta))
-    assert told.strip() == answer.text
+    written = "".join(event.text for event in events if isinstance(event, AnswerDelta))
+    assert written.strip() == answer.text
 
 
-def test_first_step_is_told_before_the_second_is_written(reasoner: Reasoner) -> None:
+def test_the_first_step_s_events_come_before_the_second_step(reasoner: Reasoner) -> None:
     kinds = [type(event) for event in reasoner.stream("Use each of 8, 4, 3 once to reach 15.")]
     assert kinds.index(StepFinished) < len(kinds) - 1 - kinds[::-1].index(StepStarted)
 
 
-def test_narrator_falls_silent_where_the_format_breaks(reasoner: Reasoner) -> None:
+def test_no_events_after_the_format_breaks(reasoner: Reasoner) -> None:
     start, proceed = (
         reasoner.vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(token)]
         for token in (grammar.START, grammar.PROCEED)
@@ -173,7 +173,7 @@ def test_narrator_falls_silent_where_the_format_breaks(reasoner: Reasoner) -> No
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_text_reader_gives_all_text_and_no_half_characters(text: str) -> None:
-    """Tokens here are bytes, as in the worst case."""
+    """Each token is one byte: the worst case."""
     reader = TextReader(lambda ids: bytes(ids).decode(errors="replace"))
     parts = [reader.push(byte) for byte in text.encode()]
     assert "".join(parts) + reader.rest() == reader.whole() == text
@@ -199,7 +199,7 @@ def test_steps_stay_within_their_limits(reasoner: Reasoner, known_path: SearchPa
     assert len(reasoner.solve("Who?", effort="low").steps) <= EFFORT_STEPS["low"]
 
 
-def test_max_steps_counts_where_effort_is_given_too() -> None:
+def test_max_steps_wins_over_effort() -> None:
     assert step_limit("low", 20) == 20
     assert step_limit("high", None) == EFFORT_STEPS["high"]
     assert step_limit(None, None) is None
@@ -222,7 +222,7 @@ def test_max_steps_counts_where_effort_is_given_too() -> None:
         ([Message("robot", "I.")], {}, "unknown role 'robot'"),
     ],
 )
-def test_what_cannot_be_used_is_refused_at_once(
+def test_unusable_arguments_are_refused_at_once(
     reasoner: Reasoner, question: str, options: dict[str, float], message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as refusal:
@@ -253,10 +253,10 @@ def test_same_seed_same_samples_other_seed_others(reasoner: Reasoner) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", " "])
-def test_model_is_drawn_from_as_its_folder_asks(
+def test_sampling_follows_the_model_s_generation_config(
     suffix: str, model_dir: Path, tmp_path: Path
 ) -> None:
-    """Read without transformers and, for want of the template that this needs, with it."""
+    """Loaded without transformers, and with it if the template is another."""
     folder = tmp_path / "model"
     shutil.copytree(model_dir, folder)
     template = folder / "chat_template.jinja"
@@ -288,7 +288,7 @@ def _rollout(answer: str, logprob: float, *, well_formed: bool = True) -> Rollou
     return Rollout((1,), (2,), (logprob,), StopReason.END, (), answer, well_formed)
 
 
-def test_majority_wins_then_likelihood() -> None:
+def test_the_majority_wins_then_the_likelihood() -> None:
     votes = tally([_rollout("A", -0.1), _rollout("b", -2.0), _rollout(" B. ", -1.0)])
     assert [(vote.answer, vote.count, vote.sample) for vote in votes] == [
         (" B. ", 2, 2),
@@ -357,7 +357,7 @@ def _copy(model_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(model_dir, tmp_path / "copy"))
 
 
-# ---------------------------------------------------------------------- the short way to load
+# ---------------------------------------------------------------------- without transformers
 
 
 def test_small_model_is_read_without_transformers(reasoner: Reasoner, model_dir: Path) -> None:
@@ -365,7 +365,7 @@ def test_small_model_is_read_without_transformers(reasoner: Reasoner, model_dir:
     assert type(reasoner._model) is SmallQwen2
 
 
-def test_short_way_gives_the_same_tokens(
+def test_loading_without_transformers_gives_the_same_tokens(
     reasoner: Reasoner, model_dir: Path, known_path: SearchPath
 ) -> None:
     model = Qwen2ForCausalLM.from_pretrained(model_dir, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Draws against their distribution, and streams against their seeds."""
+"""Samples follow their distribution, and random streams follow their seeds."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_top_p_keeps_the_fewest_tokens_that_reach_it():
     ("min_p", "expected"),
     [(0.1, [0.1, 0.0, 0.6, 0.3]), (0.2, [0.0, 0.0, 2 / 3, 1 / 3]), (1.0, [0.0, 0.0, 1.0, 0.0])],
 )
-def test_min_p_keeps_what_is_likely_beside_the_likeliest(min_p, expected):
+def test_min_p_keeps_tokens_by_their_share_of_the_likeliest(min_p, expected):
     tokens, _ = drawn(Sampling(temperature=1.0, min_p=min_p))
     torch.testing.assert_close(frequencies(tokens), torch.tensor(expected), atol=0.032, rtol=0)
 
@@ -69,7 +69,7 @@ def test_greedy_and_sampled_rows_share_a_batch():
         assert tokens.tolist() == [2, alone[t]]
 
 
-def test_a_stream_is_its_seeds_own_and_a_longer_one_begins_alike():
+def test_each_seed_has_its_stream_and_a_longer_one_begins_the_same():
     assert torch.equal(uniforms(7, 10), uniforms(7, 20)[:10])
     assert not torch.equal(uniforms(7, 10), uniforms(8, 10))
     assert uniforms(7, 10_000).max() < 1

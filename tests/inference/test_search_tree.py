@@ -1,4 +1,4 @@
-"""The search as a tree: places, marks and the drawing."""
+"""The search tree: positions, marks and the drawing."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SEARCH = [
     _step("or d", BACKTRACK),
     _step("or e", END),
 ]
-"""Known by its decisions alone: c, d and e hang under b."""
+"""Its decisions alone put c, d and e under b."""
 
 
-def test_decisions_alone_tell_the_depth() -> None:
+def test_decisions_alone_give_the_depth() -> None:
     steps, tree = build_tree(SEARCH)
     assert [step.depth for step in steps] == [1, 2, 3, 3, 3]
     assert [node.parent for node in tree.nodes] == [None, 0, 1, 1, 1]
@@ -39,25 +39,25 @@ def test_decisions_alone_tell_the_depth() -> None:
     assert tree.num_backtracks == 2
 
 
-def test_told_depth_counts_where_the_branch_reaches_it() -> None:
+def test_a_stated_depth_counts_if_the_branch_reaches_it() -> None:
     branch = Branch()
-    places = [
+    positions = [
         branch.add(stated, before)
         for stated, before in [(1, None), (2, PROCEED), (3, PROCEED), (1, BACKTRACK), (7, PROCEED)]
     ]
-    assert [place.depth for place in places] == [1, 2, 3, 1, 2]  # 7 is not believed
-    assert [place.parent for place in places] == [None, 0, 1, None, 3]
+    assert [position.depth for position in positions] == [1, 2, 3, 1, 2]  # 7 is ignored
+    assert [position.parent for position in positions] == [None, 0, 1, None, 3]
 
 
 @given(st.lists(st.tuples(st.none() | st.integers(-3, 9), st.sampled_from(Decision))))
-def test_every_place_is_in_the_tree(walk: list[tuple[int | None, Decision]]) -> None:
+def test_every_position_is_in_the_tree(walk: list[tuple[int | None, Decision]]) -> None:
     branch, before = Branch(), None
     depths: list[int] = []
     for stated, decision in walk:
-        place = branch.add(stated, before)
-        assert place.depth == 1 + (0 if place.parent is None else depths[place.parent])
-        assert place.parent is None or place.parent < len(depths)
-        depths.append(place.depth)
+        position = branch.add(stated, before)
+        assert position.depth == 1 + (0 if position.parent is None else depths[position.parent])
+        assert position.parent is None or position.parent < len(depths)
+        depths.append(position.depth)
         before = decision
 
 
@@ -74,7 +74,7 @@ def test_tree_of_a_sampled_path_is_the_walk_that_was_sampled(name: str) -> None:
         ]
 
 
-def test_marks_tell_what_became_of_a_step() -> None:
+def test_marks_show_the_outcome_of_each_step() -> None:
     abandoned = [_step("a", PROCEED), _step("b", PROCEED), _step("c", BACKTRACK)]
     branch_again = [*abandoned, _step("d", PROCEED), _step("e", END)]
     assert [n.mark for n in build_tree(branch_again)[1].nodes] == [
@@ -102,7 +102,7 @@ def test_the_last_mark_follows_the_grade(accepted: bool | None, stopped: bool, m
     assert tree.nodes[-1].mark is mark
 
 
-def test_end_that_says_it_is_no_goal_is_marked_as_stopped() -> None:
+def test_an_end_whose_words_name_no_goal_is_stopped() -> None:
     problem = next(generate_problems("countdown", 1, seed=3, split=Split.TEST))
     target = problem.spec["target"]
     texts = StepTexts(
@@ -114,7 +114,7 @@ def test_end_that_says_it_is_no_goal_is_marked_as_stopped() -> None:
     assert build_tree([Step(texts, END, 1)], problem)[1].nodes[0].mark is Mark.STOPPED
 
 
-def test_step_that_was_come_back_past_is_told_from_a_dead_end() -> None:
+def test_a_backtracked_step_differs_from_a_dead_end() -> None:
     problem = next(generate_problems("countdown", 1, seed=3, split=Split.TEST))
     words = [
         ("Step 1 from 3 3 2 1: 2 + 1 = 3", PROCEED),
@@ -156,7 +156,7 @@ def test_title_is_one_line_without_depth_and_control_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("next_step", "shown"),
     [
         ("Step 2: 8 / 4 = 2", "8 / 4 = 2"),
         ("Step 2 of 6 from A 0, B 5: fill A", "fill A"),
@@ -174,5 +174,5 @@ def test_title_is_one_line_without_depth_and_control_characters() -> None:
         ("Option 20 is good: take it", "Option 20 is good: take it"),
     ],
 )
-def test_title_leaves_out_the_depth_and_no_more(told: str, shown: str) -> None:
-    assert title(Step(StepTexts(told, "", "", ""), END, 2)) == shown
+def test_title_leaves_out_only_the_depth(next_step: str, shown: str) -> None:
+    assert title(Step(StepTexts(next_step, "", "", ""), END, 2)) == shown

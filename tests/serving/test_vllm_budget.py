@@ -1,4 +1,4 @@
-"""vLLM's limits are the embedded engine's, wherever a request's slot is and whoever it is with."""
+"""The mask for vLLM equals the embedded engine's, for any slot and any batch."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def slots_with(*chosen, num_slots=8):
 
 
 def allowed(limits, slots):
-    """Token classes that each of the slots may write."""
+    """The token classes that each slot may write."""
     logits = limits.constrain(torch.zeros(len(slots), grammar.NUM_CLASSES), torch.tensor(slots))
     return [set(row.isfinite().nonzero()[:, 0].tolist()) for row in logits]
 
 
 class Embedded:
-    """One request in the embedded engine, whose opening stands before it begins."""
+    """One request in the embedded engine, which writes the opening itself."""
 
     def __init__(self, budget):
         self.limits = BudgetMask(OneTokenAClass(), grammar.NUM_CLASSES, 1, CPU)
@@ -64,7 +64,7 @@ class Embedded:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(budgets(), min_size=1, max_size=5), st.randoms(use_true_random=False), st.data())
 def test_any_walk_is_masked_as_in_the_embedded_engine(chosen, random, data):
-    """A random writer in place of a model; requests join at random steps, in a shuffled batch."""
+    """A random writer takes the place of a model; requests join at random, in a shuffled batch."""
     wordiness = data.draw(st.floats(0.01, 0.99))
     slots = random.sample(range(8), len(chosen))
     limits, waiting = slots_with(), dict(zip(slots, chosen, strict=True))
@@ -98,7 +98,7 @@ def test_any_walk_is_masked_as_in_the_embedded_engine(chosen, random, data):
         assert embedded.limits.cut(0) or len(parsed.spans) >= budget.min_steps
 
 
-def test_a_slot_begins_anew_whatever_was_in_it():
+def test_a_slot_can_be_used_again():
     limits = slots_with((3, Budget(max_steps=1)))
     for token in OPENING_CLASSES:
         limits.follow(torch.tensor([3]), torch.tensor([token]))
@@ -107,7 +107,7 @@ def test_a_slot_begins_anew_whatever_was_in_it():
 
 
 def test_nothing_but_the_close_follows_the_close():
-    """What is drawn there is thrown away, but something must be."""
+    """vLLM discards the token of that step, but one must be allowed."""
     limits = slots_with((0, Budget(max_steps=1, max_tokens=13)))
     written = []
     for _ in range(15):
@@ -119,7 +119,7 @@ def test_nothing_but_the_close_follows_the_close():
     assert written[12:] == [grammar.CLOSE] * 3
 
 
-def test_format_wins_where_another_rule_leaves_nothing():
+def test_the_format_wins_if_another_rule_leaves_nothing():
     limits = slots_with((0, Budget()), (1, Budget()))
     logits = torch.ones(2, grammar.NUM_CLASSES)
     logits[0, OPENING_CLASSES[0]] = -torch.inf
@@ -134,7 +134,7 @@ def test_budget_is_read_from_extra_arguments():
     assert budget_of({"max_steps": None}, 100) == Budget(max_tokens=100)
 
 
-def test_max_tokens_is_at_most_the_room_behind_the_prompt():
+def test_max_tokens_is_at_most_the_room_after_the_prompt():
     assert budget_of({}, 100, room=60).max_tokens == 60
     assert budget_of({}, 40, room=60).max_tokens == 40
     assert budget_of({}, None, room=60).max_tokens == 60
@@ -152,6 +152,6 @@ def test_max_tokens_is_at_most_the_room_behind_the_prompt():
         ({}, shortest_completion() - 1),
     ],
 )
-def test_what_cannot_be_kept_is_refused(extra, max_tokens):
+def test_contradictory_budgets_are_refused(extra, max_tokens):
     with pytest.raises(UserError):
         budget_of(extra, max_tokens)

@@ -1,4 +1,4 @@
-"""Both of vLLM's model runners, played by stand-ins: requests come, go, return and change places.
+"""Stand-ins for both of vLLM's model runners: requests join, leave, return and move.
 
 At every step every row may write what the engine's slow twin allows it.
 """
@@ -41,7 +41,7 @@ def limits():
 
 @dataclass(eq=False)
 class Asked:
-    """A request and what has been written of it."""
+    """A request and its tokens so far."""
 
     prompt: list[int]
     steps: dict[str, int]
@@ -70,14 +70,14 @@ def asked(draw):
 
 
 class Direction(Enum):
-    """As vLLM names it."""
+    """The names that vLLM uses."""
 
     UNIDIRECTIONAL = 1
     SWAP = 2
 
 
 class RunnerV1:
-    """Keeps the batch without gaps, and tells how it did so."""
+    """Keeps the batch without gaps, and reports the changes."""
 
     def __init__(self):
         self.processor, self.rows = V1RunnerBudget(limits(), NUM_SLOTS, MAX_LENGTH), []
@@ -110,7 +110,7 @@ class RunnerV1:
 
 
 class RunnerV2:
-    """Keeps tokens by slot, and lays the batch out in any order."""
+    """Keeps tokens by slot, and orders the batch at random."""
 
     def __init__(self):
         self.tokens = torch.full((NUM_SLOTS, MAX_LENGTH), grammar.OTHER, dtype=torch.int32)
@@ -150,7 +150,7 @@ class RunnerV2:
 @pytest.mark.parametrize("runner_of", [RunnerV1, RunnerV2])
 @settings(max_examples=25, deadline=None)
 @given(st.lists(asked(), min_size=1, max_size=7), st.randoms(use_true_random=False), st.data())
-def test_every_row_is_held_to_its_own_budget(runner_of, requests, random, data):
+def test_every_row_keeps_to_its_own_budget(runner_of, requests, random, data):
     wordiness = data.draw(st.floats(0.01, 0.9))
     runner, waiting, running = runner_of(), list(requests), []
     while waiting or running:
@@ -171,8 +171,8 @@ def test_every_row_is_held_to_its_own_budget(runner_of, requests, random, data):
         assert len(one.written) <= one.request.budget.max_tokens
 
 
-def test_v2_leaves_slots_alone_that_no_request_is_in():
-    """vLLM tries its sampler out on an empty batch before it serves."""
+def test_v2_ignores_slots_without_a_request():
+    """vLLM tests its sampler on an empty batch before it serves."""
     runner = RunnerV2()
     context = SimpleNamespace(
         idx_mapping_np=np.zeros(1, dtype=np.int32),

@@ -1,4 +1,4 @@
-"""A completion that vLLM hands over as text is the completion that the model wrote."""
+"""The tokens recovered from vLLM's text are those that the model wrote."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEPS = st.lists(st.builds(StepTexts, TEXTS, TEXTS, TEXTS, TEXTS), min_size=1, m
 
 
 def completion(vocabulary, steps, answer):
-    """Ids of a completion, without the close, which vLLM leaves out of the text."""
+    """Ids of a completion without the closing token, which vLLM leaves out of the text."""
     walk = [Step(texts, Decision.BACKTRACK, 1) for texts in steps[:-1]]
     walk.append(Step(steps[-1], Decision.END, 1))
     problem = Problem("", "", 0, "en", 0, (), {})
@@ -25,20 +25,20 @@ def completion(vocabulary, steps, answer):
 
 
 @given(steps=STEPS, answer=TEXTS)
-def test_text_is_read_back_into_its_tokens(vocabulary, steps, answer):
+def test_tokens_are_recovered_from_text(vocabulary, steps, answer):
     ids = completion(vocabulary, steps, answer)
     text = vocabulary.decode_text(ids)
     assert token_ids(text, vocabulary) == ids
 
 
-def test_an_end_that_is_only_written_out_ends_nothing(vocabulary):
+def test_the_end_token_s_name_as_text_ends_nothing(vocabulary):
     steps = [StepTexts("a", f"not {grammar.END} yet", "b", "c")]
     ids = completion(vocabulary, steps, "x")
     assert token_ids(vocabulary.decode_text(ids), vocabulary) == ids
     assert num_reasoning(ids, vocabulary) == len(ids) - 1
 
 
-def test_reasoning_ends_with_its_token_and_anew_in_each_turn(vocabulary):
+def test_reasoning_ends_with_its_token_in_each_turn(vocabulary):
     ids = completion(vocabulary, [StepTexts("a", "b", "c", "d")], "x")
     prompt = vocabulary.encode_prompt(QUESTION)
     assert not reasoning_ended(prompt, vocabulary)

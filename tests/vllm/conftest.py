@@ -1,4 +1,4 @@
-"""vLLM with our plugins on loopback, and beside it the embedded engine with the same model."""
+"""vLLM with our plugins on loopback, and the embedded engine with the same model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.small_model import small_qwen2
 
 MAX_LENGTH = 1024
 _NUM_BLOCKS = 20
-"""Of the cache, 128 tokens each: too few for 8 long completions at once."""
+"""Cache blocks of 128 tokens: too few for 8 long completions at once."""
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ class Embedded:
     vocabulary: Vocabulary
 
     def rollout(self, question: str, **limits: Any) -> Rollout:
-        """Its greedy completion within a budget; without max_tokens, all of the room."""
+        """Its greedy completion within a budget; max_tokens defaults to the room in the context."""
         prompt = tuple(self.vocabulary.encode_prompt([Message("user", question)]))
         limits.setdefault("max_tokens", MAX_LENGTH - len(prompt))
         return self.engine.generate([Request(prompt, Budget(**limits))])[0]
@@ -74,7 +74,7 @@ Ask = Callable[..., httpx.Response]
 
 @pytest.fixture(scope="session")
 def url(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where vLLM serves the model, by the options of docs/serving.md."""
+    """The URL of vLLM, started with the options in docs/serving.md."""
     log = tmp_path_factory.mktemp("vllm") / "log"
     options = (
         *("--logits-processors", "steiner.serving.vllm.logits_processor:StepBudget"),
@@ -90,7 +90,7 @@ def url(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 @pytest.fixture(scope="session")
 def ask(url: str) -> Ask:
-    """A chat request by bare HTTP; greedy unless told otherwise."""
+    """A chat request by plain HTTP; greedy by default."""
 
     def post(question: str, **fields: Any) -> httpx.Response:
         messages = [{"role": "user", "content": question}]

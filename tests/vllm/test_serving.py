@@ -1,4 +1,4 @@
-"""vLLM obeys the budget as the embedded engine does, and tells what the embedded server tells."""
+"""vLLM keeps to the budget like the embedded engine, and answers like the embedded server."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ CASES = [(question, limits) for question in QUESTIONS for limits in LIMITS]
 
 
 def fields_of(limits):
-    """A budget as a vLLM request has it."""
+    """A budget as the fields of a vLLM request."""
     steps = {name: value for name, value in limits.items() if name != "max_tokens"}
     tokens = {"max_tokens": limits["max_tokens"]} if "max_tokens" in limits else {}
     return {"vllm_xargs": steps} | tokens
 
 
 def told_by(rollout):
-    """Reasoning and content as the embedded server words them."""
+    """Reasoning and content in the embedded server's words."""
     steps, _ = build_tree(rollout.steps)
     return reasoning_text(steps), rollout.answer
 
 
 @pytest.fixture(scope="module")
 def choices(ask):
-    """What vLLM makes of every case, all asked for at once."""
+    """vLLM's choice for every case; all requests are sent at once."""
 
     def choice(case):
         question, limits = case
@@ -81,14 +81,14 @@ def test_same_greedy_tokens_and_words(case, choices, embedded):
     assert counted == reasoning_tokens(rollout, embedded.vocabulary)
 
 
-def test_requests_have_left_the_batch_and_come_back(url, choices):
-    """The cache is too small for all of them, so that some are resumed in the middle."""
+def test_requests_were_preempted_and_resumed(url, choices):
+    """The cache is too small for all of them, so some are preempted."""
     metrics = httpx.get(f"{url}/metrics", timeout=60).text
     counts = re.findall(r"^vllm:num_preemptions_total\{.*\} (\S+)$", metrics, re.M)
     assert sum(map(float, counts)) > 0
 
 
-def test_the_known_search_is_found_where_the_budget_allows_it(known_path, choices):
+def test_the_known_search_is_found_if_the_budget_allows_it(known_path, choices):
     message = choices[0]["choices"][0]["message"]
     assert message["content"] == known_path.answer
     assert message["reasoning"].count("Decision: backtrack") == 2
@@ -111,7 +111,7 @@ def test_stream_says_the_same(limits, url, embedded):
     assert sum(map(bool, reasoning)) > 10
 
 
-def test_what_is_drawn_at_random_keeps_the_format_and_the_budget(ask, embedded):
+def test_sampled_completions_keep_the_format_and_the_budget(ask, embedded):
     limits = {"min_steps": 2, "max_steps": 4, "max_tokens": 900}
     answer = ask(QUESTION, n=8, temperature=2, seed=1, return_token_ids=True, **fields_of(limits))
     for choice in answer.json()["choices"]:
@@ -120,7 +120,7 @@ def test_what_is_drawn_at_random_keeps_the_format_and_the_budget(ask, embedded):
         assert 2 <= len(parsed.spans) <= 4
 
 
-def test_a_list_of_answers_holds_for_the_answer_alone(ask):
+def test_structured_choices_apply_to_the_answer_only(ask):
     answer = ask(QUESTION, structured_outputs={"choice": ["8 + 4", "8 + 3"]})
     message = answer.json()["choices"][0]["message"]
     assert message["reasoning"].count("Decision: backtrack") == 2
@@ -136,13 +136,13 @@ def test_a_list_of_answers_holds_for_the_answer_alone(ask):
         ({"max_tokens": 12}, "the format alone takes 13 tokens"),
     ],
 )
-def test_a_budget_that_cannot_be_kept_is_refused(ask, fields, said):
+def test_contradictory_budgets_are_refused(ask, fields, said):
     refused = ask(QUESTION, **fields)
     assert refused.status_code == 400
     assert said in refused.text
 
 
-def test_the_loader_of_the_other_model_runner_takes_the_class_too():
+def test_the_other_model_runner_loads_the_class_too():
     code = (
         "from vllm import SamplingParams\n"
         "from vllm.v1.worker.gpu.sample.logits_processor import (\n"

@@ -1,9 +1,9 @@
-"""The embedded engine's limits for a batch that another engine lays out anew at every step.
+"""The embedded engine's mask for an engine that reorders its batch at every step.
 
-(slots of B requests, logits (B, V)) -> logits of which only what the limits allow is left
+(slots of B requests, logits (B, V)) -> logits with -inf for tokens that are not allowed
 
-vLLM's runners keep a request's state in a slot of its own, and say at every step which slots the
-rows of the logits are. Both kinds of runner work on these tensors; nothing here imports vLLM.
+vLLM's runners keep the state of each request in a slot, and name the slots of the logits' rows at
+every step. Both kinds of runner use this class. Nothing here imports vLLM.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ _NUM_STATES = len(GrammarState)
 
 
 class SlotBudgetMask(BudgetMask):
-    """BudgetMask of up to `num_slots` requests, each in a slot that it keeps until it ends.
+    """A BudgetMask of up to `num_slots` requests; each keeps its slot until it ends.
 
-    Adds `constrain` and `follow`, which take the slots of a batch, to what BudgetMask does with the
-    first rows. Replaces `begin`: here the model writes the opening too.
+    Adds `constrain` and `follow`, which take the slots of a batch. Replaces `begin`, because here
+    the model writes the opening too.
     """
 
     def __init__(
         self, vocabulary: Vocabulary, vocab_size: int, num_slots: int, device: torch.device
     ) -> None:
         super().__init__(vocabulary, vocab_size, num_slots, device)
-        # A batch can hold a request for one step after its last token, and whatever that step draws
-        # is thrown away; but where nothing is allowed, drawing fails.
+        # A batch can hold a request for one step after its last token. The token of that step is
+        # discarded, but drawing fails if no token is allowed.
         closing_V = torch.where(self.class_of_V == grammar.CLOSE, 0.0, -torch.inf)
         for state in (GrammarState.DONE, GrammarState.BROKEN):
             self.mask_of_mode[state::_NUM_STATES] = closing_V
 
     def begin(self, row: int, budget: Budget, *, reasoning: bool = True) -> None:
-        """Puts a slot before the first token of a completion."""
+        """Starts a slot before the first token of a completion."""
         super().begin(row, budget, reasoning=reasoning)
         if reasoning:
             start = [GrammarState.BEGIN, 0, budget.max_tokens]
             self._fields[:3, row] = torch.tensor(start, device=self._device)
 
     def constrain(self, logits_BV: torch.Tensor, slots_B: torch.Tensor) -> torch.Tensor:
-        """The logits of the requests in these slots, -inf where a token is not allowed.
+        """The logits of the requests in these slots, with -inf for tokens that are not allowed.
 
-        Something else can forbid all that the format allows: a JSON schema, `min_tokens`, a list of
-        bad words. Then the format wins.
+        If another constraint (a JSON schema, `min_tokens`, a list of bad words) forbids every token
+        that the format allows, the format wins.
         """
         mask_BV = self._batch(slots_B).mask(len(slots_B))
         logits_BV += mask_BV
@@ -59,13 +59,13 @@ class SlotBudgetMask(BudgetMask):
         return torch.where(nothing_left_B1, mask_BV, logits_BV)
 
     def follow(self, slots_B: torch.Tensor, tokens_B: torch.Tensor) -> None:
-        """Moves the requests in these slots on by one token each; no slot may come twice."""
+        """Advances the requests in these slots by one token each; the slots are distinct."""
         batch = self._batch(slots_B)
         batch.advance(tokens_B)
         self._fields[:, slots_B] = batch._fields
 
     def _batch(self, slots_B: torch.Tensor) -> SlotBudgetMask:
-        """The same limits with these slots as first rows; a copy."""
+        """A copy whose first rows are these slots."""
         batch = copy.copy(self)
         batch._fields = self._fields[:, slots_B]
         return batch
@@ -74,22 +74,23 @@ class SlotBudgetMask(BudgetMask):
 def budget_of(
     extra_args: Mapping[str, Any] | None, max_tokens: int | None, room: int | None = None
 ) -> Budget:
-    """The budget of a vLLM request: `min_steps` and `max_steps` among its extra arguments, and its
-    `max_tokens`, at most the `room` that the model has behind the prompt.
+    """The budget of a vLLM request.
 
-    Raises UserError where they contradict each other or are no whole numbers. A room in which the
-    format alone does not fit is no error, as nothing can be refused any more once it is known.
+    `min_steps`, `max_steps` and `max_reasoning_tokens` come from its extra arguments; `max_tokens`
+    is at most the `room` that the context has after the prompt. Raises UserError if they contradict
+    each other or are not whole numbers. A room that is too small for the format is no error: by the
+    time it is known, the request cannot be refused any more.
     """
     given = extra_args or {}
     limits = [] if max_tokens is None else [max_tokens]
     if room is not None:
         limits.append(max(room, shortest_completion()))
-    most = {"max_tokens": min(limits)} if limits else {}
+    max_tokens_given = {"max_tokens": min(limits)} if limits else {}
     return Budget(
         min_steps=_whole_number(given, "min_steps") or 0,
         max_steps=_whole_number(given, "max_steps"),
         max_reasoning_tokens=_whole_number(given, "max_reasoning_tokens"),
-        **most,
+        **max_tokens_given,
     )
 
 

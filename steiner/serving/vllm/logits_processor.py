@@ -1,12 +1,12 @@
-"""vLLM's logits processor for the format and the step budget, on whichever model runner it has.
+"""A vLLM logits processor for the format and the budget; works with both of vLLM's model runners.
 
 SamplingParams.extra_args (REST: vllm_xargs) min_steps, max_steps -> a completion within them
 
     vllm serve MODEL --logits-processors steiner.serving.vllm.logits_processor:StepBudget
 
-vLLM has two model runners with an interface each, picks one by version, platform and options, and
-its loaders refuse a class of the other kind. So this class is of both kinds, and hands everything
-to the half that fits the runner which made it.
+vLLM has two model runners with different interfaces. It picks one by version, platform and options,
+and refuses a class of the other kind. So this class implements both interfaces, and passes every
+call to the implementation for the runner that created it.
 """
 
 from __future__ import annotations
@@ -28,55 +28,55 @@ try:
 except ImportError:  # a vLLM without that runner
 
     class ProcessorOnV2:  # type: ignore[no-redef]
-        """Stands in for the interface that this vLLM lacks."""
+        """A placeholder for the interface that this vLLM lacks."""
 
 
 class StepBudget(ProcessorOnV1, ProcessorOnV2):  # type: ignore[misc]
-    """Lets every request follow the format within its own budget."""
+    """Masks each request's logits by the format and the request's own budget."""
 
     def __init__(self, config: Any, *runner: Any) -> None:
-        """`runner` is (device, whether memory is pinned) on V1, (its request states,) on V2."""
+        """`runner` is (device, memory is pinned) on V1, and (request states,) on V2."""
         if config.speculative_config is not None:
             raise ValueError("the step budget does not work with speculative decoding")
         max_length = config.model_config.max_model_len
-        self._half: Any
+        self._runner_budget: Any
         if len(runner) == 1:
             (states,) = runner
-            limits = _limits(config, states.max_num_reqs, states.device)
-            self._half = V2RunnerBudget(limits, states, max_length)
+            mask = _mask(config, states.max_num_reqs, states.device)
+            self._runner_budget = V2RunnerBudget(mask, states, max_length)
         else:
             num_slots = config.scheduler_config.max_num_seqs
-            self._half = V1RunnerBudget(
-                _limits(config, num_slots, runner[0]), num_slots, max_length
+            self._runner_budget = V1RunnerBudget(
+                _mask(config, num_slots, runner[0]), num_slots, max_length
             )
 
     @classmethod
     def validate_params(cls, params: Any) -> None:
-        """Refuses, by a ValueError, a budget that nothing could keep to."""
+        """Raises ValueError for a budget that contradicts itself."""
         try:
             budget_of(params.extra_args, params.max_tokens)
         except UserError as error:
             raise ValueError(f"{error}; {error.hint}") from error
 
     def is_argmax_invariant(self) -> bool:
-        """No: the likeliest token may be one that is not allowed."""
+        """False: the mask can forbid the likeliest token."""
         return False
 
     def update_state(self, update: Any) -> None:
-        """On V1: how the batch has changed."""
-        self._half.update_state(update)
+        """V1: applies the changes of the batch."""
+        self._runner_budget.update_state(update)
 
     def add_request(self, slot: int, params: Any) -> bool:
-        """On V2: a request enters a slot."""
-        return bool(self._half.add_request(slot, params))
+        """V2: starts a request in a slot."""
+        return bool(self._runner_budget.add_request(slot, params))
 
     def apply(self, logits_BV: torch.Tensor, *context: Any) -> torch.Tensor:
-        """On either, before a token is chosen for each row."""
-        allowed_BV: torch.Tensor = self._half.apply(logits_BV, *context)
+        """Both: masks the logits before a token is chosen for each row."""
+        allowed_BV: torch.Tensor = self._runner_budget.apply(logits_BV, *context)
         return allowed_BV
 
 
-def _limits(config: Any, num_slots: int, device: torch.device) -> SlotBudgetMask:
+def _mask(config: Any, num_slots: int, device: torch.device) -> SlotBudgetMask:
     tokenizer = cached_tokenizer_from_config(config.model_config)
     if tokenizer is None:
         raise ValueError("the step budget needs the tokenizer: leave out --skip-tokenizer-init")

@@ -1,14 +1,14 @@
-"""vLLM's reasoning parser: a completion's reasoning and answer, in the embedded server's words.
+"""A vLLM reasoning parser: splits completions into reasoning and answer like the embedded server.
 
 token ids as they come, or text at the end -> `reasoning`, `content`
 
     vllm serve MODEL --reasoning-parser-plugin steiner.serving.vllm.reasoning_parser \\
         --reasoning-parser steiner
 
-A stream is read from its token ids. Of a whole answer vLLM hands over the text alone, so the
-request is changed to have special tokens spelled out in it. Which strings begin and end the
-reasoning is not told to vLLM on purpose: its `thinking_token_budget`, which needs to know, would
-write the end into the middle of a step.
+Streams are parsed by token ids. For a whole answer vLLM gives only the text, so the request is
+changed to keep special tokens in it. The strings that start and end the reasoning are deliberately
+not declared to vLLM: its `thinking_token_budget` uses them to write the end into the middle of a
+step.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from steiner.serving.vllm.token_recovery import num_reasoning, reasoning_ended, 
 
 
 class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
-    """Reads one completion. Replaces what vLLM's base class leaves open, and says by
-    `engine_based_streaming` that it tells reasoning and answer apart itself, to the last token."""
+    """Parses one completion.
+
+    Implements the abstract methods of vLLM's base class. `engine_based_streaming` declares that the
+    parser separates reasoning and answer itself, up to the last token.
+    """
 
     engine_based_streaming = True
 
@@ -57,21 +60,21 @@ class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
         current_token_ids: Sequence[int],
         delta_token_ids: Sequence[int],
     ) -> Any:
-        """What the next tokens add to either; None where that is nothing."""
+        """The reasoning and answer text of the next tokens; None if there is none."""
         return _message(self._scribe.write(delta_token_ids))
 
     def finish_streaming(self) -> Any:
-        """What was held back because more could have followed."""
+        """The rest of the text, which was held back in case more followed."""
         return _message(self._scribe.write((), last=True))
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
-        """Whether the last turn's reasoning has ended; a prompt's has not begun."""
+        """True if the reasoning of the last turn has ended; it has not begun in a prompt."""
         return reasoning_ended(input_ids, self._vocabulary)
 
     def is_reasoning_end_streaming(
         self, input_ids: Sequence[int], delta_ids: Iterable[int]
     ) -> bool:
-        """Whether it ends in these tokens: from then on a JSON schema, if any, holds."""
+        """True if the reasoning ends in these tokens; a JSON schema applies from there on."""
         return reasoning_ended(list(delta_ids), self._vocabulary)
 
     def extract_content_ids(self, input_ids: list[int]) -> list[int]:
@@ -79,14 +82,16 @@ class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
         return input_ids[num_reasoning(input_ids, self._vocabulary) :]
 
     def count_reasoning_tokens(self, token_ids: Sequence[int]) -> int:
-        """How many of a completion's tokens are reasoning."""
+        """Number of a completion's tokens that are reasoning."""
         return num_reasoning(token_ids, self._vocabulary)
 
 
 @lru_cache(maxsize=4)
 def _vocabulary_of(tokenizer: Any) -> Vocabulary:
-    """Made once, as a large vocabulary takes time and each request has a parser; of a copy, as
-    vLLM's threads use the tokenizer itself, which is not safe in two at once."""
+    """The Vocabulary of a tokenizer, made once because that takes time for a large one.
+
+    It uses a copy of the tokenizer: vLLM's threads use the original, which is not thread-safe.
+    """
     return Vocabulary.require(copy.deepcopy(tokenizer))
 
 

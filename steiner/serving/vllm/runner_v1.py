@@ -1,9 +1,9 @@
-"""The step budget on vLLM's V1 model runner, which tells what left, joined and moved in its batch.
+"""The step budget on vLLM's V1 model runner, which reports removed, added and moved rows.
 
-BatchUpdate, logits (B, V) -> logits of which only what the limits allow is left
+BatchUpdate, logits (B, V) -> logits with -inf for tokens that are not allowed
 
-A request's tokens so far are in a list that the runner goes on appending to; what is new in it is
-read when the next logits come. Imports nothing of vLLM, so that it is tested without.
+The runner appends each request's tokens to a list; new tokens are read from it when the next logits
+arrive. Imports nothing from vLLM, so that it can be tested without it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of
 
 
 class BatchUpdate(Protocol):
-    """What vLLM's class of that name has; read in this order."""
+    """The fields of vLLM's class of that name, applied in this order."""
 
     removed: Sequence[int]
     added: Sequence[tuple[int, Any, Sequence[int] | None, Sequence[int]]]
-    """Row, SamplingParams, prompt ids, and the list of the tokens that the model writes."""
+    """(row, SamplingParams, prompt ids, list of the model's tokens)."""
     moved: Sequence[tuple[int, int, Any]]
-    """Row, new row, and whether both change places."""
+    """(row, new row, direction); the direction SWAP exchanges the two."""
 
 
 @dataclass(slots=True)
 class _Request:
-    """A request in the batch, and how many of its tokens the limits have seen."""
+    """A request in the batch, and the number of its tokens that the mask has followed."""
 
     slot: int
     written: Sequence[int]
@@ -37,14 +37,14 @@ class _Request:
 
 
 class V1RunnerBudget:
-    """Keeps every request's slot while its row changes."""
+    """Keeps each request in one slot of the mask while its row changes."""
 
-    def __init__(self, limits: SlotBudgetMask, num_slots: int, max_length: int) -> None:
-        self._limits, self._num_slots, self._max_length = limits, num_slots, max_length
+    def __init__(self, mask: SlotBudgetMask, num_slots: int, max_length: int) -> None:
+        self._mask, self._num_slots, self._max_length = mask, num_slots, max_length
         self._rows: dict[int, _Request] = {}
 
     def update_state(self, update: BatchUpdate | None) -> None:
-        """Takes over how the batch has changed; None where it has not."""
+        """Applies the changes of the batch; None if there are none."""
         if update is None:
             return
         for row in update.removed:
@@ -59,7 +59,7 @@ class V1RunnerBudget:
         used = {request.slot for request in self._rows.values()}
         slot = next(slot for slot in range(self._num_slots) if slot not in used)
         room = None if prompt is None else self._max_length - len(prompt)
-        self._limits.begin(slot, budget_of(params.extra_args, params.max_tokens, room))
+        self._mask.begin(slot, budget_of(params.extra_args, params.max_tokens, room))
         return _Request(slot, written)
 
     def _move(self, source: int, target: int, *, swap: bool) -> None:
@@ -70,18 +70,17 @@ class V1RunnerBudget:
             self._rows[source] = other
 
     def apply(self, logits_BV: torch.Tensor) -> torch.Tensor:
-        """The logits of all rows, within each row's limits."""
+        """Masks the logits of all rows."""
         self._follow()
         slots = [self._rows[row].slot for row in range(len(logits_BV))]
-        return self._limits.constrain(logits_BV, torch.tensor(slots, device=logits_BV.device))
+        return self._mask.constrain(logits_BV, torch.tensor(slots, device=logits_BV.device))
 
     def _follow(self) -> None:
-        """Reads what has been written: one token a request, or all of a request that comes back
-        after it had to leave for want of memory."""
-        device = self._limits.class_of_V.device
+        """Reads new tokens: one per request, or all tokens of a request that was preempted."""
+        device = self._mask.class_of_V.device
         while due := [one for one in self._rows.values() if one.num_followed < len(one.written)]:
             tokens = [one.written[one.num_followed] for one in due]
             slots_B = torch.tensor([one.slot for one in due], device=device)
-            self._limits.follow(slots_B, torch.tensor(tokens, device=device))
+            self._mask.follow(slots_B, torch.tensor(tokens, device=device))
             for one in due:
                 one.num_followed += 1

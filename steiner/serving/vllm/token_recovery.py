@@ -1,8 +1,8 @@
-"""A completion as vLLM's server hands it over, read back into the tokens that it is made of.
+"""Recovers the token ids of a completion from its text, with special tokens spelled out.
 
-text with its special tokens spelled out -> token ids;  token ids -> where the reasoning ends
+text -> token ids;  token ids -> the end of the reasoning
 
-Only a whole answer, not streamed, comes as text: everything else is read from the ids as they are.
+vLLM gives text only for a whole answer that is not streamed; streams are parsed by token ids.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _SPELLED = re.compile("(" + "|".join(map(re.escape, grammar.SPECIAL_TOKENS)) + "
 
 
 def token_ids(text: str, vocabulary: Vocabulary) -> list[int]:
-    """Ids of a completion. Where a token's name stands at a place at which the format does not
-    allow that token, it is text that looks like one."""
+    """Token ids of a completion. The name of a special token counts as plain text if the format
+    does not allow that token there."""
     ids: list[int] = []
     parser = GrammarParser()
     for piece in _SPELLED.split(text):
@@ -37,7 +37,7 @@ def token_ids(text: str, vocabulary: Vocabulary) -> list[int]:
 
 
 def reasoning_ended(ids: Sequence[int], vocabulary: Vocabulary) -> bool:
-    """Whether the reasoning of the last turn has ended; `ids` may begin with the dialogue."""
+    """True if the reasoning of the last turn has ended; `ids` may begin with the dialogue."""
     for token_class in reversed(vocabulary.classes(ids)):
         if token_class == _END_CLASS:
             return True
@@ -47,6 +47,6 @@ def reasoning_ended(ids: Sequence[int], vocabulary: Vocabulary) -> bool:
 
 
 def num_reasoning(ids: Sequence[int], vocabulary: Vocabulary) -> int:
-    """How many tokens of a completion are reasoning: those up to its end, special ones included."""
+    """Number of reasoning tokens in a completion, special ones included."""
     end_id = vocabulary.special_ids[_END_CLASS]
     return ids.index(end_id) + 1 if end_id in ids else len(ids)
