@@ -33,8 +33,9 @@ def generate_problems(
 
     Each has a random wording of those that training may see; with `held_out_wording`, the one that
     is kept out of training. `draws[name]` counts the draws of this split, isomorphic repeats
-    included.
+    included. Raises UserError if the task does not have the level.
     """
+    require_level(name, level)
     rng = random_stream("problems", seed, name, level, split, held_out_wording)
     generator = task(name).generator
     held_out = held_out_wording_index(name, language) if held_out_wording else None
@@ -53,6 +54,14 @@ def generate_problems(
         misses = 0
         seen.add(problem.key)
         yield problem
+
+
+def require_level(name: str, level: int) -> None:
+    """Raises UserError if the task does not have that level."""
+    levels = task(name).generator.levels
+    if level not in levels:
+        hint = f"levels of {name}: {levels.start} to {levels.stop - 1}"
+        raise UserError(f"level {level} of task '{name}' does not exist", hint)
 
 
 def held_out_wording_index(name: str, language: str = "en") -> int:

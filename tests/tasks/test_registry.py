@@ -84,3 +84,9 @@ def test_a_task_with_one_wording_has_none_to_hold_out(toy_task: Task) -> None:
     assert problem.wording == 0
     with pytest.raises(UserError, match="only one wording"):
         next(generate_problems("toy_sums", 1, seed=0, split=Split.TEST, held_out_wording=True))
+
+
+def test_a_level_that_the_task_lacks_is_refused() -> None:
+    with pytest.raises(UserError, match="level 9 of task 'countdown' does not exist") as raised:
+        next(generate_problems("countdown", 9, seed=0, split=Split.TRAIN))
+    assert raised.value.hint == "levels of countdown: 1 to 4"
