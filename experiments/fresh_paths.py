@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from os import cpu_count
 
 from steiner.dags.path_sampling import shortest_path
-from steiner.dags.solver import build_dag
+from steiner.dags.source import SolverDagSource
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.tasks import generate_problems
@@ -74,7 +74,8 @@ def _make(block: _Block) -> list[SearchPath]:
         split=Split.TRAIN,
         language=block.language,
     )
-    return [shortest_path(build_dag(problem), rng) for problem in islice(problems, BLOCK)]
+    dags = SolverDagSource()
+    return [shortest_path(dags.dag(problem), rng) for problem in islice(problems, BLOCK)]
 
 
 def _mixed(blocks: list[_Block], made: list[list[SearchPath]]) -> list[SearchPath]:

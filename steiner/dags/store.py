@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from steiner.tasks import Move, task
 from steiner.types import (
     Decision,
+    Edge,
     Message,
     Node,
     Problem,
@@ -27,6 +28,7 @@ from steiner.types import (
     RunError,
     SearchPath,
     State,
+    Status,
     Step,
     StepTexts,
 )
@@ -51,7 +53,12 @@ _NODE = [
     ("distance_end", pa.int32()),
     *_TEXTS,
 ]
-_EDGE = [("source", pa.int32()), ("target", pa.int32()), ("action", pa.string())]
+_EDGE = [
+    ("source", pa.int32()),
+    ("target", pa.int32()),
+    ("action", pa.string()),
+    ("certain", pa.bool_()),
+]
 _STEP = [
     *_TEXTS,
     ("decision", pa.string()),
@@ -60,6 +67,7 @@ _STEP = [
     ("wrong_turn", pa.bool_()),
 ]
 
+_AGAIN = "delete it and run `steiner synth` again"
 _READ_ROWS = 500
 """Rows made into records at a time."""
 
@@ -100,16 +108,63 @@ def read_paths(file: Path, rng: random.Random | None = None) -> Iterator[SearchP
             yield _path(row)
 
 
+def read_dags(file: Path) -> Iterator[ReasoningDag]:
+    """The DAGs of a dags.parquet in their order. Raises RunError if the file is damaged."""
+    dags = DagFile(file)
+    for key in dags.keys:
+        found = dags.dag(key)
+        assert found is not None
+        yield found
+
+
+class DagFile:
+    """The DAGs of a dags.parquet by problem key; one row group is in memory at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = _opened(path, DAG_SCHEMA, "DAGs")
+        self._place: dict[str, tuple[int, int]] = {}
+        for group in range(self._file.num_row_groups):
+            keys = self._file.read_row_group(group, columns=["key"]).column("key")
+            self._place |= {key.as_py(): (group, row) for row, key in enumerate(keys)}
+        self._group, self._table = -1, DAG_SCHEMA.empty_table()
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all problems in the file, in their order."""
+        return list(self._place)
+
+    def dag(self, key: str) -> ReasoningDag | None:
+        """The DAG of the problem with that key; None if the file has none."""
+        if key not in self._place:
+            return None
+        group, row = self._place[key]
+        if group != self._group:
+            self._group, self._table = group, self._file.read_row_group(group)
+        return _dag(self._table.slice(row, 1).to_pylist()[0])
+
+
 def _path_rows(file: Path) -> pa.Table:
-    hint = "delete it and run `steiner synth` again"
+    opened = _opened(file, PATH_SCHEMA, "paths")
     try:
-        table = pq.read_table(file)
+        return opened.read()
     except (OSError, pa.ArrowException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise RunError(f"cannot read {file}: {reason}", hint) from error
-    if not table.schema.equals(PATH_SCHEMA):
-        raise RunError(f"cannot read {file}: it holds no paths", hint)
-    return table
+        raise _unreadable(file, error) from error
+
+
+def _opened(file: Path, schema: pa.Schema, what: str) -> pq.ParquetFile:
+    try:
+        opened = pq.ParquetFile(file)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(file, error) from error
+    if not opened.schema_arrow.equals(schema):
+        raise RunError(f"cannot read {file}: it holds no {what}", _AGAIN)
+    return opened
+
+
+def _unreadable(file: Path, error: Exception) -> RunError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return RunError(f"cannot read {file}: {reason}", _AGAIN)
 
 
 def _problem_row(problem: Problem) -> dict[str, Any]:
@@ -129,7 +184,12 @@ def _dag_row(dag: ReasoningDag) -> dict[str, Any]:
     texts = _first_texts(dag)
     nodes = [_node_row(node, texts.get(index)) for index, node in enumerate(dag.nodes)]
     edges = [
-        {"source": edge.source, "target": edge.target, "action": json.dumps(edge.action)}
+        {
+            "source": edge.source,
+            "target": edge.target,
+            "action": json.dumps(edge.action),
+            "certain": edge.certain,
+        }
         for edge in dag.edges
     ]
     return {**_problem_row(dag.problem), "nodes": nodes, "edges": edges}
@@ -188,8 +248,8 @@ def _path_row(path: SearchPath) -> dict[str, Any]:
     }
 
 
-def _path(row: dict[str, Any]) -> SearchPath:
-    problem = Problem(
+def _problem(row: dict[str, Any]) -> Problem:
+    return Problem(
         family=row["family"],
         key=row["key"],
         level=row["level"],
@@ -198,8 +258,30 @@ def _path(row: dict[str, Any]) -> SearchPath:
         messages=tuple(Message(m["role"], m["content"]) for m in row["messages"]),
         spec=json.loads(row["spec"]),
     )
+
+
+def _dag(row: dict[str, Any]) -> ReasoningDag:
+    edges = (
+        Edge(edge["source"], edge["target"], state_from_json(edge["action"]), edge["certain"])
+        for edge in row["edges"]
+    )
+    return ReasoningDag(_problem(row), tuple(map(_node, row["nodes"])), tuple(edges))
+
+
+def _node(row: dict[str, Any]) -> Node:
+    return Node(
+        state_from_json(row["state"]),
+        Status(row["status"]),
+        row["in_degree"],
+        row["out_degree"],
+        row["distance_start"],
+        row["distance_end"],
+    )
+
+
+def _path(row: dict[str, Any]) -> SearchPath:
     steps = tuple(_step(step) for step in row["steps"])
-    return SearchPath(problem, steps, row["answer"], row["truncated"])
+    return SearchPath(_problem(row), steps, row["answer"], row["truncated"])
 
 
 def _step(row: dict[str, Any]) -> Step:

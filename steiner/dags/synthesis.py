@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from steiner.dags.path_sampling import Walk, sample_paths
-from steiner.dags.solver import build_dag
+from steiner.dags.source import SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
 from steiner.randomness import random_stream
@@ -177,9 +177,10 @@ def _make_block(block: _Block) -> _Made:
     counts: Counter[str] = Counter()
     synth = block.synth
     rng = random_stream("paths", block.name)
+    source = SolverDagSource()
     dags, paths = [], []
     for problem, num_paths in zip(block.problems, block.num_paths, strict=True):
-        dag = build_dag(problem)
+        dag = source.dag(problem)
         dags.append(dag)
         counts.update(dags=1, nodes=len(dag.nodes), edges=len(dag.edges))
         counts["shared nodes"] += sum(node.in_degree > 1 for node in dag.nodes)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from steiner.dags.solver import build_dag
+from steiner.dags.source import SolverDagSource
 from steiner.dags.tracing import Trace, TracedStep, trace
 from steiner.evaluation.model_runner import Search
 from steiner.evaluation.statistics import Estimate, average, rate
@@ -50,7 +50,8 @@ FORM: Mapping[str, str] = {
 
 def traces(searches: Sequence[Search]) -> list[Trace]:
     """Each search on its problem's DAG."""
-    return [trace(build_dag(search.task.problem), search.rollout.steps) for search in searches]
+    dags = SolverDagSource()
+    return [trace(dags.dag(search.task.problem), search.rollout.steps) for search in searches]
 
 
 def behaviour(searches: Sequence[Search], traced: Sequence[Trace]) -> dict[str, Estimate]:

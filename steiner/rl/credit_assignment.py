@@ -22,7 +22,7 @@ from steiner.types import Rollout, StepSpan
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StepTokens:
     """Positions in a completion of one step's tokens."""
 
     choice: range
@@ -35,23 +35,23 @@ class Place:
     """How many tokens the step has, its decision not counted."""
 
 
-def locate(codec: Codec, tracer: Tracer, trace: Trace, rollout: Rollout) -> tuple[Place, ...]:
+def locate(codec: Codec, tracer: Tracer, trace: Trace, rollout: Rollout) -> tuple[StepTokens, ...]:
     """The place of each step of `rollout`, which `trace` is the trace of."""
     return tuple(
-        _place(codec, tracer, step, span, rollout.token_ids)
+        _step_tokens(codec, tracer, step, span, rollout.token_ids)
         for span, step in zip(rollout.spans, trace.steps, strict=True)
     )
 
 
-def _place(
+def _step_tokens(
     codec: Codec, tracer: Tracer, step: TracedStep, span: StepSpan, token_ids: Sequence[int]
-) -> Place:
+) -> StepTokens:
     written = span.stop - span.start - (span.decision is not None)
     fault = None
     if not (step.sound and step.verdict_true):
         right = _right_tokens(codec, tracer, step, token_ids[span.start : span.start + written])
         fault = None if right is None or right == written else span.start + right
-    return Place(
+    return StepTokens(
         choice=range(*span.components[0]) if span.components else range(0),
         fault=fault,
         decision=None if span.decision is None else span.stop - 1,
@@ -77,7 +77,7 @@ def _common(found: Sequence[int], right: Sequence[int]) -> int:
 
 
 def token_advantages(
-    num_tokens: int, places: Sequence[Place], steps: Sequence[StepAdvantage]
+    num_tokens: int, places: Sequence[StepTokens], steps: Sequence[StepAdvantage]
 ) -> list[float]:
     """Step advantage of each token of a completion (T,); 0 outside steps, as in the answer."""
     advantage_T = [0.0] * num_tokens

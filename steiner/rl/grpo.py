@@ -35,6 +35,8 @@ from transformers import (
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from steiner.dags.source import DagSource, dags_of_run
+from steiner.data.batching import LENGTH_STEP
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.engine import Engine
 from steiner.models.loading import load_model
@@ -43,7 +45,12 @@ from steiner.recipe import Recipe
 from steiner.rl.credit_assignment import token_advantages
 from steiner.rl.policy_logprobs import GrammarPolicy
 from steiner.rl.rewards import step_advantages
-from steiner.rl.rollout_groups import RolloutGroup, RolloutGroupSource, measures, widest
+from steiner.rl.rollout_groups import (
+    RolloutGroup,
+    RolloutGroupSource,
+    group_metrics,
+    most_varied,
+)
 from steiner.training.optimizers import build_optimizer
 from steiner.training.trainer import keep_logs, last_checkpoint, save_model, use_fast_attention
 from steiner.types import UserError
@@ -63,7 +70,7 @@ _AT_LEAST = {
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Reinforces `run_dir/sft` into `out_dir`; goes on from its last checkpoint if killed."""
     model, tokenizer = load_model(run_dir / "sft")
-    trainer = build_trainer(recipe, model, tokenizer, out_dir)
+    trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
     trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
     if trainer.is_world_process_zero():
         save_model(model, tokenizer, out_dir)
@@ -71,7 +78,11 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
 
 
 def build_trainer(
-    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out_dir: Path
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    out_dir: Path,
+    dags: DagSource,
 ) -> StepGRPOTrainer:
     """The trainer, ready to run; RolloutGroupSource draws the problems."""
     vocabulary = Vocabulary.require(tokenizer)
@@ -79,7 +90,16 @@ def build_trainer(
     max_length = int(model.config.max_position_embeddings)
     engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
-    rollouts = Rollouts(policy, RolloutGroupSource(recipe, vocabulary, engine))
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    source = RolloutGroupSource(
+        recipe,
+        vocabulary,
+        engine,
+        dags,
+        rank=processes.process_index,
+        num_processes=processes.num_processes,
+    )
+    rollouts = Rollouts(policy, source)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
         trainer = StepGRPOTrainer(
@@ -170,8 +190,8 @@ def by_length(
 
 def _trimmed(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Without columns that are padding in every row: prompts end, completions begin, together."""
-    prompt = int(batch["prompt_mask"].sum(1).max())
-    completion = int(batch["completion_mask"].sum(1).max())
+    prompt = _padded_length(batch["prompt_mask"])
+    completion = _padded_length(batch["completion_mask"])
     trimmed = {}
     for name, value in batch.items():
         if value.dim() < 2:
@@ -181,6 +201,12 @@ def _trimmed(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         else:
             trimmed[name] = value[:, :completion]
     return trimmed
+
+
+def _padded_length(mask_BT: torch.Tensor) -> int:
+    """The longest row's length, up to a multiple of LENGTH_STEP (data/batching.py), at most T."""
+    longest = int(mask_BT.sum(1).max())
+    return min(mask_BT.shape[1], -(-longest // LENGTH_STEP) * LENGTH_STEP)
 
 
 @dataclass(slots=True)
@@ -194,10 +220,9 @@ class Rollouts:
     def __call__(self, prompts: Sequence[Any], trainer: GRPOTrainer) -> dict[str, Any]:
         """One row a rollout, group after group; of `prompts` only the number counts."""
         count = len(prompts) // self.source.recipe.rl.rollouts_per_problem
-        stream = (trainer.state.global_step, trainer.accelerator.process_index)
-        made = self.source.make(count, trainer.state.log_history, *stream)
-        self.measured = measures(made)
-        rows = [row for group in widest(made, count) for row in self._rows(group)]
+        groups = self.source.sample(count, trainer.state.log_history, trainer.state.global_step)
+        self.measured = group_metrics(groups)
+        rows = [row for group in most_varied(groups, count) for row in self._rows(group)]
         return {"logprobs": None, **{name: [row[name] for row in rows] for name in rows[0]}}
 
     def outcome(self, outcome: list[float | None], log_metric: Any, **_: Any) -> list[float | None]:
@@ -212,7 +237,7 @@ class Rollouts:
         for rollout, score, places, steps in zip(
             group.rollouts_G,
             group.scores_G,
-            group.places_G,
+            group.step_tokens_G,
             step_advantages(group.scores_G),
             strict=True,
         ):

@@ -21,7 +21,7 @@ Outcomes lie in three bands that do not touch, malformed < wrong < right, whatev
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 
@@ -137,11 +137,23 @@ def score(
 
     right: its answer passes the checker. forced_end: its last step had no choice but to end.
     """
-    right = right and rollout.well_formed  # gated on the format, not added to it
+    scored = outcome_score(rollout, weights, right=right, max_tokens=max_tokens)
+    return replace(scored, steps=step_rewards(trace.steps, dag, weights, forced_end=forced_end))
+
+
+def outcome_score(
+    rollout: Rollout, weights: Mapping[str, float], *, right: bool, max_tokens: int
+) -> Score:
+    """The outcome of a rollout, without step rewards.
+
+    The format is a condition, not a bonus: a malformed rollout is never right.
+    """
+    if not rollout.well_formed:
+        return Score(MALFORMED, False, ())
+    if not right:
+        return Score(WRONG, False, ())
     cost = min(1.0, weights["brevity"] * min(1.0, len(rollout.token_ids) / max_tokens))
-    outcome = RIGHT_HIGH - (RIGHT_HIGH - RIGHT_LOW) * cost if right else WRONG
-    steps = step_rewards(trace.steps, dag, weights, forced_end=forced_end)
-    return Score(outcome if rollout.well_formed else MALFORMED, right, steps)
+    return Score(RIGHT_HIGH - (RIGHT_HIGH - RIGHT_LOW) * cost, True, ())
 
 
 def step_rewards(

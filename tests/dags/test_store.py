@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.source import SolverDagSource, StoredDagSource
 from steiner.dags.store import (
     DAG_SCHEMA,
     PATH_SCHEMA,
     dag_table,
     path_table,
+    read_dags,
     read_paths,
     state_from_json,
 )
@@ -146,3 +148,24 @@ def test_file_of_another_kind_is_one_clear_line(file: Path, dags: list[Reasoning
     _error_of(file)
     file.write_text("family,key\n")
     _error_of(file)
+
+
+# ---------------------------------------------------------------------- DAGs
+
+
+def test_dags_come_back_as_they_were(dags: list[ReasoningDag], tmp_path: Path) -> None:
+    file = tmp_path / "dags.parquet"
+    pq.write_table(dag_table(dags), file, row_group_size=2)
+    assert list(read_dags(file)) == dags
+    assert any(edge.certain for dag in dags for edge in dag.edges)
+
+
+def test_stored_dags_equal_solved_ones(dags: list[ReasoningDag], tmp_path: Path) -> None:
+    file = tmp_path / "dags.parquet"
+    pq.write_table(dag_table(dags[:3]), file)
+    stored, solver = StoredDagSource(file, otherwise=SolverDagSource()), SolverDagSource()
+    for dag in dags:
+        assert stored.dag(dag.problem) == solver.dag(dag.problem) == dag
+    assert (stored.num_stored, stored.num_passed_on) == (3, len(dags) - 3)
+    with pytest.raises(RunError, match="no DAG of"):
+        StoredDagSource(file).dag(dags[-1].problem)

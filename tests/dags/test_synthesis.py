@@ -13,11 +13,12 @@ import pytest
 
 from steiner.dags import synthesis as synth
 from steiner.dags.solver import build_dag
+from steiner.dags.source import SolverDagSource
 from steiner.dags.store import read_paths, state_from_json
 from steiner.dags.synthesis import synthesise
 from steiner.recipe import ProblemsRecipe, Recipe, SynthRecipe
 from steiner.tasks import held_out_wording_index, tasks
-from steiner.types import Split, UserError, split_of
+from steiner.types import Problem, Split, UserError, split_of
 from tests.puzzles import is_right, puzzle
 
 RECIPE = Recipe(
@@ -186,10 +187,10 @@ def test_recipe_without_a_family_is_refused(tmp_path: FilePath) -> None:
 
 
 def test_failure_leaves_no_data(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(problem: object) -> None:
+    def fail(source: SolverDagSource, problem: Problem) -> None:
         raise RuntimeError("no more")
 
-    monkeypatch.setattr(synth, "build_dag", fail)
+    monkeypatch.setattr(SolverDagSource, "dag", fail)
     with pytest.raises(RuntimeError, match="no more"):
         synthesise(RECIPE, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from steiner.format.parser import parse
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.randomness import random_stream
 from steiner.recipe import EMBEDDED_BASE
-from steiner.rl.credit_assignment import Place, locate, token_advantages
+from steiner.rl.credit_assignment import StepTokens, locate, token_advantages
 from steiner.rl.rewards import STEP_LIMIT, StepAdvantage
 from steiner.tasks import generate_problems, tasks
 from steiner.types import Rollout, SearchPath, Split, StopReason
@@ -52,7 +52,7 @@ def read(codec: Codec, token_ids: list[int]) -> Rollout:
     return codec.decode((), token_ids, [-1.0] * len(token_ids), StopReason.END)
 
 
-def located(codec: Codec, tracer: Tracer, token_ids: list[int]) -> tuple[Place, ...]:
+def located(codec: Codec, tracer: Tracer, token_ids: list[int]) -> tuple[StepTokens, ...]:
     rollout = read(codec, token_ids)
     return locate(codec, tracer, tracer.trace(rollout.steps), rollout)
 
@@ -141,7 +141,7 @@ def test_however_it_is_placed_no_token_gets_more_than_the_limit_on_average(
     for named, faulty, *values in told:  # start of the step, its name, one more token, decision
         fault = end + named + 1 if faulty else None
         decision = end + named + 2
-        found.append(Place(range(end + 1, end + 1 + named), fault, decision, named + 2))
+        found.append(StepTokens(range(end + 1, end + 1 + named), fault, decision, named + 2))
         steps.append(StepAdvantage(*values))
         assert steps[-1].largest <= STEP_LIMIT
         end = decision + 1
@@ -154,7 +154,7 @@ def test_advantages_of_tokens_by_hand() -> None:
     # 8 9 10 11: one of three tokens, named by 9, and its decision | 12 the answer
     found = token_advantages(
         13,
-        [Place(range(3, 5), 5, 7, 6), Place(range(9, 10), None, 11, 3)],
+        [StepTokens(range(3, 5), 5, 7, 6), StepTokens(range(9, 10), None, 11, 3)],
         [StepAdvantage(0.1, -0.2, 0.3), StepAdvantage(-0.1, -0.2, -0.4)],
     )
     expected = [0, 0, 0, 0.1 * 6 / 2, 0.1 * 6 / 2, -0.2 * 6, 0, 0.3, 0, -0.1 * 3, 0, -0.4, 0]

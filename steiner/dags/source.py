@@ -1,0 +1,72 @@
+"""DAG sources: one way to get a problem's ReasoningDag, solved or read from a store.
+
+Problem -> ReasoningDag
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Protocol
+
+from steiner.dags.solver import build_dag
+from steiner.dags.store import DagFile
+from steiner.types import Problem, ReasoningDag, RunError
+
+_CACHED_DAGS = 256
+
+
+class DagSource(Protocol):
+    """Gives the ReasoningDag of a problem."""
+
+    def dag(self, problem: Problem) -> ReasoningDag:
+        """The DAG of `problem`. Raises SteinerError if there is none."""
+
+
+class SolverDagSource:
+    """Solves each problem; the latest DAGs are kept."""
+
+    def __init__(self) -> None:
+        self._dags: OrderedDict[tuple[str, str], ReasoningDag] = OrderedDict()
+
+    def dag(self, problem: Problem) -> ReasoningDag:
+        """Raises UserError if no goal can be reached or there are too many states."""
+        name = (problem.key, repr(problem.spec))
+        if name not in self._dags:
+            self._dags[name] = build_dag(problem)
+            if len(self._dags) > _CACHED_DAGS:
+                self._dags.popitem(last=False)
+        self._dags.move_to_end(name)
+        return self._dags[name]
+
+
+class StoredDagSource:
+    """Reads DAGs from a dags.parquet, as `steiner synth` writes it.
+
+    A problem that the file lacks, or has only in another isomorphic form, goes to `otherwise`;
+    `num_stored` and `num_passed_on` count both.
+    """
+
+    def __init__(self, file: Path, otherwise: DagSource | None = None) -> None:
+        self.num_stored = self.num_passed_on = 0
+        self._file, self._otherwise = DagFile(file), otherwise
+
+    def dag(self, problem: Problem) -> ReasoningDag:
+        """Raises RunError if the file has no DAG of that problem and there is no `otherwise`."""
+        stored = self._file.dag(problem.key)
+        if stored is not None and stored.problem.spec == problem.spec:
+            self.num_stored += 1
+            return stored
+        if self._otherwise is None:
+            raise RunError(
+                f"no DAG of {problem.family} problem {problem.key} in {self._file.path}",
+                "run `steiner synth` again",
+            )
+        self.num_passed_on += 1
+        return self._otherwise.dag(problem)
+
+
+def dags_of_run(run_dir: Path) -> DagSource:
+    """The DAGs that `steiner synth` stored in a run; problems that are not there are solved."""
+    file, solver = run_dir / "synth" / "dags.parquet", SolverDagSource()
+    return StoredDagSource(file, solver) if file.exists() else solver
