@@ -29,7 +29,7 @@ _MARK_COLOURS = {
 _DECISIONS = {
     Decision.PROCEED: ("→ proceed", "-> proceed", "cyan"),
     Decision.BACKTRACK: ("↩ back", "<- back", "red"),
-    Decision.END: ("★ end", "* end", "green"),
+    Decision.END: ("◇ end", "<> end", "cyan"),
 }
 """In Unicode, in ASCII, and the colour."""
 
@@ -48,7 +48,7 @@ class Style:
         terminal = stream.isatty() and environment.get("TERM") != "dumb"
         width = shutil.get_terminal_size().columns if terminal else 100
         colour = terminal and not environment.get("NO_COLOR")
-        return cls(colour, _can_write(stream, "├●★◆▲✗↩→…·"), width)
+        return cls(colour, _can_write(stream, "├●★◆◇▲✗↩→…·"), width)
 
     def paint(self, text: str, *names: str) -> str:
         """The text in the named colours or weights."""

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from steiner.data.ordinary_text import Document, documents, held_out_documents
 from steiner.data.packed_rows import PackedRows
+from steiner.format.chat_format import ChatFormat
 from steiner.types import SearchPath, TokenSequence
 
 ROW_TOKENS = 512
@@ -55,7 +56,7 @@ def pack_documents(
     with tqdm(
         total=num_rows * row_tokens, unit="tok", desc="text", disable=not show_progress
     ) as bar:
-        return _packed(encoded, int(tokenizer.pad_token_id or 0), num_rows, row_tokens, bar)
+        return _packed(encoded, ChatFormat(tokenizer).pad_id, num_rows, row_tokens, bar)
 
 
 def ordinary_rows(tokenizer: PreTrainedTokenizerBase, tokens: int, *names: object) -> PackedRows:
@@ -97,7 +98,7 @@ def _encoded(
     documents: Iterator[Document], tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[_Encoded]:
     """Each document's tokens with their loss weights, and the padding token that closes it."""
-    close = int(tokenizer.pad_token_id or 0)
+    close = ChatFormat(tokenizer).pad_id
     while some := list(islice(documents, _ENCODE_AT_ONCE)):
         texts = [_rendered(document, tokenizer) for document in some]
         encoding = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)

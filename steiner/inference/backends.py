@@ -65,7 +65,7 @@ class TransformersBackend:
 
     def _complete(self, request: Request) -> Rollout:
         written = PartialRollout(request, self._codec, self._opening)
-        limits, sampler = self._row(request)
+        mask, sampler = self._row(request)
         cache: Any = None
         new_ids = [*request.prompt_ids, *written.token_ids]
         while True:
@@ -75,24 +75,24 @@ class TransformersBackend:
                 use_cache=True,
             )
             cache = output.past_key_values
-            logits_BV = output.logits[:, -1].float() + limits.mask(1)
-            token_B, logprob_B = sampler.choose(logits_BV, limits.spent(1))
-            written.append(int(token_B), float(logprob_B), bool(limits.forced()))
+            logits_BV = output.logits[:, -1].float() + mask.mask(1)
+            token_B, logprob_B = sampler.choose(logits_BV, mask.spent(1))
+            written.append(int(token_B), float(logprob_B), bool(mask.forced()))
             if request.num_top_logprobs:
                 (likeliest,) = top_logprobs(logits_BV, request.num_top_logprobs)
                 written.append_top_logprobs(likeliest)
-            if bool(limits.advance(token_B)):
-                return written.rollout(StopReason.LENGTH if limits.cut(0) else StopReason.END)
+            if bool(mask.advance(token_B)):
+                return written.rollout(StopReason.LENGTH if mask.cut(0) else StopReason.END)
             if written.repeats_itself():
                 return written.rollout(StopReason.REPETITION)
             new_ids = [int(token_B)]
 
     def _row(self, request: Request) -> tuple[BudgetMask, Sampler]:
-        """The limits and the sampler of one row."""
+        """The mask and the sampler of one row."""
         head: Any = self._model.get_output_embeddings()
         device, max_tokens = self._model.device, request.budget.max_tokens
-        limits = BudgetMask(self._codec.vocabulary, head.weight.shape[0], 1, device)
-        limits.begin(0, request.budget, reasoning=request.reasoning)
+        mask = BudgetMask(self._codec.vocabulary, head.weight.shape[0], 1, device)
+        mask.begin(0, request.budget, reasoning=request.reasoning)
         sampler = Sampler(1, max_tokens, device)
         sampler.begin(0, request.sampling, max_tokens)
-        return limits, sampler
+        return mask, sampler

@@ -95,7 +95,7 @@ class Engine:
         head: Any = self._model.get_output_embeddings()
         vocab_size = head.weight.shape[0]
         self._decoder, self._cache = decoder_for(self._model, max_batch, self.max_length)
-        self._limits = BudgetMask(self._vocabulary, vocab_size, max_batch, device)
+        self._budget_mask = BudgetMask(self._vocabulary, vocab_size, max_batch, device)
         self._sampler = Sampler(max_batch, self.max_length, device)
         self._next_B = torch.zeros(max_batch, dtype=torch.int64, device=device)
 
@@ -177,10 +177,10 @@ class Engine:
         self._cache.make_room(0)
         rows = len(self._rows)
         logits_BV = self._decoder.decode(self._next_B[:rows])
-        logits_BV += self._limits.mask(rows)
-        forced_B = self._limits.forced()
-        tokens_B, logprobs_B = self._sampler.choose(logits_BV, self._limits.spent(rows))
-        done_B = self._limits.advance(tokens_B)
+        logits_BV += self._budget_mask.mask(rows)
+        forced_B = self._budget_mask.forced()
+        tokens_B, logprobs_B = self._sampler.choose(logits_BV, self._budget_mask.spent(rows))
+        done_B = self._budget_mask.advance(tokens_B)
         self._next_B[:rows] = tokens_B
         self._cache.end += 1
         if num_top := max(row.request.num_top_logprobs for row in self._rows):
@@ -198,7 +198,7 @@ class Engine:
         ):
             row.written.append(token, logprob, forced)
             if done:
-                cut = self._limits.cut(place)
+                cut = self._budget_mask.cut(place)
                 reasons[place] = StopReason.LENGTH if cut else StopReason.END
             elif row.written.repeats_itself():
                 reasons[place] = StopReason.REPETITION
@@ -240,7 +240,7 @@ class Engine:
         for place, (row, ids) in enumerate(zip(group, written, strict=True), len(self._rows)):
             request = row.request
             self._cache.begin(place, len(ids) - 1)
-            self._limits.begin(place, request.budget, reasoning=request.reasoning)
+            self._budget_mask.begin(place, request.budget, reasoning=request.reasoning)
             self._sampler.begin(place, request.sampling, request.budget.max_tokens)
             self._next_B[place] = ids[-1]
         self._rows += group
@@ -255,7 +255,7 @@ class Engine:
             row = self._rows.pop()
             if place < last:
                 self._rows[place] = row
-                for part in (self._cache, self._limits, self._sampler):
+                for part in (self._cache, self._budget_mask, self._sampler):
                     part.move(last, place)
                 self._next_B[place] = self._next_B[last]
         self._cache.resize(len(self._rows))

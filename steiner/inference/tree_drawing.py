@@ -58,7 +58,7 @@ MEANINGS = {
     Mark.PROCEED: "went on",
     Mark.BACKTRACKED: "went on, came back",
     Mark.DEAD_END: "dead end, went back",
-    Mark.GOAL: "goal: the answer is right",
+    Mark.GOAL: "goal",
     Mark.UNVERIFIED: "answer, not checked",
     Mark.REJECTED: "answer, wrong",
     Mark.STOPPED: "stopped before a goal",

@@ -33,6 +33,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from steiner.data.batching import TokenBatches, collate
 from steiner.data.packed_rows import lengths_of
 from steiner.files import LOGS, read_json, remove_folder, replace_folder
+from steiner.format.chat_format import ChatFormat
 from steiner.models.precision import wants_bf16
 from steiner.recipe import SamplingRecipe
 from steiner.training.losses import forward_gives_losses
@@ -166,7 +167,7 @@ def train_sequences(
     *callbacks: TrainerCallback,
 ) -> SequenceTrainer:
     """Trains, going on from the last checkpoint in `folder` if there is one; saves the model."""
-    pad_id = int(tokenizer.pad_token_id or 0)
+    pad_id = ChatFormat(tokenizer).pad_id
     trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
     for callback in callbacks:
         trainer.add_callback(callback)
