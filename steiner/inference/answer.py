@@ -91,8 +91,8 @@ def build_answer(
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """The search of one rollout: its steps with their depths, its tree, its answer's grade."""
+class GradedSearch:
+    """The search of one rollout: steps with their depths, tree, and the grade of its answer."""
 
     steps: tuple[Step, ...]
     tree: Tree
@@ -100,12 +100,12 @@ class Search:
     """The grade of the answer; None if nothing can grade it."""
 
 
-def read_search(rollout: Rollout, problem: Problem | None) -> Search:
+def read_search(rollout: Rollout, problem: Problem | None) -> GradedSearch:
     """Grades a rollout's answer, then builds the tree, whose last mark depends on the grade."""
     accepted = accepts(problem, rollout.answer)
     stopped = not rollout.well_formed or rollout.stop_reason is not StopReason.END
     steps, tree = build_tree(rollout.steps, problem, accepted=accepted, stopped=stopped)
-    return Search(steps, tree, accepted)
+    return GradedSearch(steps, tree, accepted)
 
 
 def recognise_question(messages: Sequence[Message], language: str = "en") -> Problem | None:

@@ -12,10 +12,9 @@ Closing a stream cancels it and frees its place in the engine.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 
@@ -30,26 +29,24 @@ from steiner.inference.answer import (
 from steiner.inference.budget import Budget, shortest_completion
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.questions import (
+    Question,
+    SolveOptions,
+    as_messages,
+    samplings,
+    step_limit,
+)
 from steiner.inference.request import Request
-from steiner.inference.sampling import Sampling, own_sampling
+from steiner.inference.sampling import own_sampling
 from steiner.inference.step_events import SampleFinished, StepEventParser
-from steiner.randomness import random_stream
 from steiner.types import Message, Problem, Rollout, UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-EFFORT_STEPS: Mapping[str, int] = {"low": 4, "medium": 12, "high": 32}
-"""Effort -> max_steps."""
-SAMPLES_TEMPERATURE = 0.7
-"""Temperature of several samples if neither the caller nor the model sets one."""
-
-_GREEDY = Sampling()
 _MAX_TOKENS = 8192
 _MAX_BATCH = 64
 
-Question = str | Sequence[Message | Mapping[str, str]]
-"""One turn, or a dialogue whose last turn is the user's."""
 Recognise = Callable[[Sequence[Message], str], Problem | None]
 """(messages, language) -> the problem that the last turn states, or None."""
 
@@ -101,79 +98,24 @@ class Reasoner:
         model, vocabulary = load_reasoning_model(source, dtype)
         return cls(model, vocabulary, language=language, recognise=recognise)
 
-    def solve(
-        self,
-        question: Question,
-        *,
-        min_steps: int = 0,
-        max_steps: int | None = None,
-        max_tokens: int | None = None,
-        effort: str | None = None,
-        samples: int = 1,
-        temperature: float | None = None,
-        seed: int = 0,
-        problem: Problem | None = None,
-    ) -> Answer:
-        """Answers a question, or the last turn of a dialogue.
+    def solve(self, question: Question, **options: Unpack[SolveOptions]) -> Answer:
+        """Answers a question (a text, or messages that end with a user's turn).
 
-        Args:
-            question: A text, or messages that end with a user's turn.
-            min_steps: Fewest reasoning steps.
-            max_steps: Most reasoning steps; wins over `effort`.
-            max_tokens: Tokens of the whole completion; the room in the context by default.
-            effort: A step limit by name: low, medium or high.
-            samples: Number of samples; the majority's answer is returned.
-            temperature: The model's own (generation_config.json) by default. Without that it is 0
-                for one sample, and 0.7 for several.
-            seed: Decides everything random.
-            problem: The problem that the question states, if the caller knows it: its task grades
-                the answer. By default it is recognised from the text.
-
-        Raises UserError for a question or a limit that cannot be used.
+        `options` are the fields of SolveOptions, for example `effort="high"` or `samples=5`. Raises
+        UserError for a question or a limit that cannot be used.
         """
-        events = self.stream(
-            question,
-            min_steps=min_steps,
-            max_steps=max_steps,
-            max_tokens=max_tokens,
-            effort=effort,
-            samples=samples,
-            temperature=temperature,
-            seed=seed,
-            problem=problem,
-        )
+        events = self.stream(question, **options)
         return next(event.answer for event in events if isinstance(event, Finished))
 
     def stream(
-        self,
-        question: Question,
-        *,
-        min_steps: int = 0,
-        max_steps: int | None = None,
-        max_tokens: int | None = None,
-        effort: str | None = None,
-        samples: int = 1,
-        temperature: float | None = None,
-        seed: int = 0,
-        problem: Problem | None = None,
+        self, question: Question, **options: Unpack[SolveOptions]
     ) -> Generator[ReasoningEvent, None, None]:
         """Yields events while the model reasons; the last one is Finished.
 
         Takes the arguments of `solve`, and checks them before the first event. Closing the
         generator stops the model.
         """
-        prepared = self.prepare(
-            question,
-            min_steps=min_steps,
-            max_steps=max_steps,
-            max_tokens=max_tokens,
-            effort=effort,
-            samples=samples,
-            temperature=temperature,
-            seed=seed,
-            problem=problem,
-        )
-        return self._run(prepared)
+        return self._run(self.prepare(question, **options))
 
     def prepare(
         self,
@@ -188,7 +130,7 @@ class Reasoner:
         seed: int = 0,
         problem: Problem | None = None,
     ) -> PreparedQuestion:
-        """Checks the arguments of `solve` and encodes the question, for `solve_batch`.
+        """Checks a question and its options (see SolveOptions), and encodes it for `solve_batch`.
 
         Raises UserError for a question or a limit that cannot be used.
         """
@@ -282,55 +224,3 @@ class Reasoner:
                 "lower max_tokens, or leave it out to use all the room",
             )
         return min(room, _MAX_TOKENS) if max_tokens is None else max_tokens
-
-
-def step_limit(effort: str | None, max_steps: int | None) -> int | None:
-    """The step limit of an effort and a number. Raises UserError for an unknown effort."""
-    if effort is not None and effort not in EFFORT_STEPS:
-        near = get_close_matches(effort, EFFORT_STEPS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(EFFORT_STEPS)}"
-        raise UserError(f"unknown effort '{effort}'", hint)
-    if max_steps is not None or effort is None:
-        return max_steps
-    return EFFORT_STEPS[effort]
-
-
-def samplings(
-    samples: int, temperature: float | None, seed: int, own: Sampling = _GREEDY
-) -> list[Sampling]:
-    """The Sampling of each sample, with a random stream of its own.
-
-    The model's `own` sampling holds where no temperature is given. The first of several samples is
-    the one that would be drawn alone. Raises UserError if the samples could not differ.
-    """
-    if not samples >= 1:
-        raise UserError(f"samples is {samples}", "give 1 or more")
-    if temperature is None:
-        temperature = own.temperature or (0.0 if samples == 1 else SAMPLES_TEMPERATURE)
-    if samples > 1 and temperature == 0:
-        raise UserError(
-            f"{samples} samples at temperature 0 would all be the same",
-            "give a temperature above 0, or one sample",
-        )
-    streams = (random_stream("reasoner", "samples", seed, sample) for sample in range(samples))
-    drawn = replace(own, temperature=temperature)
-    return [replace(drawn, seed=stream.getrandbits(31)) for stream in streams]
-
-
-def as_messages(question: Question) -> tuple[Message, ...]:
-    """The question as a dialogue. Raises UserError if it is not one."""
-    if isinstance(question, str):
-        question = [Message("user", question)]
-    messages = tuple(map(_as_message, question))
-    if not messages or messages[-1].role != "user":
-        raise UserError("the dialogue does not end with a user's turn", "add the question to it")
-    if not messages[-1].content.strip():
-        raise UserError("the question is empty", "for example: Make 24 from 3, 5, 7, 9.")
-    return messages
-
-
-def _as_message(turn: Message | Mapping[str, str]) -> Message:
-    message = turn if isinstance(turn, Message) else Message(turn["role"], turn["content"])
-    if message.role not in ("system", "user", "assistant"):
-        raise UserError(f"unknown role '{message.role}'", "one of: system, user, assistant")
-    return message

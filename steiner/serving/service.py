@@ -24,7 +24,7 @@ from steiner.inference.answer import recognise_question
 from steiner.inference.budget import Budget, shortest_completion
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
-from steiner.inference.reasoner import as_messages, samplings, step_limit
+from steiner.inference.questions import as_messages, samplings, step_limit
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
 from steiner.serving.completion import Completion

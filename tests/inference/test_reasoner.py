@@ -19,7 +19,7 @@ from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.inference.answer import Finished
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
-from steiner.inference.reasoner import EFFORT_STEPS, samplings, step_limit
+from steiner.inference.questions import EFFORT_STEPS, samplings, step_limit
 from steiner.inference.request import Request
 from steiner.inference.sampling import own_sampling
 from steiner.inference.search_tree import Mark
