@@ -8,9 +8,9 @@ Two rules, both on exact token equality:
 - Answer: its last tokens are one run of at most `MAX_PERIOD` tokens, written at least `MAX_CYCLES`
   times and over at least `MIN_CYCLE_TOKENS` tokens.
 
-A search that repeats steps can still succeed. Of 770 right answers of the tiny recipe's models (SFT
-and RL, at temperature 0 and 1), 2 % had 8 copied steps in a row, and the most was 17. Above that no
-right answer was seen, so the limit is 20.
+A search that repeats steps can still succeed. Of 780 right answers of the tiny recipe's models (SFT
+and RL, at temperature 0 and 1), 15 had 8 copied steps in a row or more, and the most was 17. So the
+limit is 20.
 """
 
 from __future__ import annotations
