@@ -1,1 +1,1 @@
-"""The terminal: `steiner solve` and `steiner chat`, which show the search as it is made."""
+"""The `steiner` command: its options, its commands and the display of a search in a terminal."""

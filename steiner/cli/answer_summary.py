@@ -1,43 +1,47 @@
-"""What came of a question: votes, the check of the answer, the tree, the counts.
+"""The summary of an answer: votes, verification, the search tree and the counts.
 
 Answer -> lines of text
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from steiner.cli.style import Style
+from steiner.cli.text_column import fill
 from steiner.inference.answer import STOP_NOTES, Answer
-from steiner.inference.tree_drawing import draw, legend, one_line
+from steiner.inference.search_tree import Mark
+from steiner.inference.tree_drawing import MEANINGS, draw, one_line
 
-_HEADING_WIDTH = 9
+HEADING_WIDTH = 9
 
 
-def ending(answer: Answer, style: Style) -> Iterator[str]:
-    """All lines of it."""
+def summary_lines(answer: Answer, style: Style) -> Iterator[str]:
+    """All lines of the summary."""
     if answer.votes:
         yield from _votes(answer, style)
-    if not answer.votes and not answer.text:
+    elif not answer.text:
         yield ""
-        yield heading("answer", style) + style.paint("(nothing)", "dim")
-    yield heading("checked", style) + _verdict(answer, style)
+        yield heading("answer", style) + style.dim("(nothing)")
+    if note := STOP_NOTES.get(answer.stop_reason):
+        yield from _headed("stopped", note, lambda text: style.paint(text, "yellow"), style)
+    yield from _verification(answer, style)
     yield ""
     yield from draw(
         answer.tree, answer.steps, glyphs=style.glyphs, width=style.width, paint=style.paint_mark
     )
     yield ""
-    yield legend(answer.tree, glyphs=style.glyphs, paint=style.paint_mark)
-    yield style.paint(_counts(answer, style), "dim")
+    yield from _legend(answer, style)
+    yield from _counts(answer, style)
 
 
 def heading(name: str, style: Style) -> str:
-    """The name of what follows in the line."""
-    return style.paint(f"{name:<{_HEADING_WIDTH}}", "dim")
+    """The name at the start of a line."""
+    return style.dim(f"{name:<{HEADING_WIDTH}}")
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what it counts."""
+def plural(number: int, noun: str) -> str:
+    """ "1 step", "2 steps"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -47,29 +51,48 @@ def _votes(answer: Answer, style: Style) -> Iterator[str]:
     for index, vote in enumerate(answer.votes):
         name = heading("" if index else "votes", style)
         yield f"{name}{vote.count:>2} of {total}  {one_line(vote.answer)}"
-    yield heading("answer", style) + style.paint(one_line(answer.text), "bold")
+    yield heading("answer", style) + style.bold(one_line(answer.text) or "(nothing)")
 
 
-def _verdict(answer: Answer, style: Style) -> str:
+def _verification(answer: Answer, style: Style) -> Iterator[str]:
+    """Says whether a grader accepted the answer."""
+    marks = style.glyphs.marks
     if answer.problem is None:
-        told = "no: the question fits no problem family, so nothing checks the answer"
-        return style.paint(told, "dim")
-    word, colour = ("right", "green") if answer.accepted else ("wrong", "red")
-    family = answer.problem.family.replace("_", " ")
-    return style.paint(word, colour, "bold") + style.paint(f" ({family})", "dim")
+        answered = "answered, not verified" if answer.text else "nothing to verify"
+        text = f"{marks[Mark.UNVERIFIED]} {answered} (the question is of no known kind)"
+        yield from _headed("checked", text, lambda part: style.paint(part, "yellow"), style)
+        return
+    mark, word = (Mark.GOAL, "right") if answer.accepted else (Mark.REJECTED, "wrong")
+    task = answer.problem.family.replace("_", " ")
+    verdict = style.paint_mark(mark, f"{marks[mark]} {word}")
+    yield heading("checked", style) + verdict + style.dim(f" ({task})")
 
 
-def _counts(answer: Answer, style: Style) -> str:
+def _legend(answer: Answer, style: Style) -> Iterator[str]:
+    """The meaning of each mark in the tree."""
+    used = {node.mark for node in answer.tree.nodes}
+    shown = [mark for mark in Mark if mark in used]
+    entries = [f"{style.glyphs.marks[mark]} {MEANINGS[mark]}" for mark in shown]
+    for line in fill(entries, "   ", style.wrap_width):
+        yield "   ".join(style.paint_mark(shown[index], entries[index]) for index in line)
+
+
+def _counts(answer: Answer, style: Style) -> Iterator[str]:
     usage = answer.usage
-    tokens = (
-        f"{usage.prompt_tokens:,} question, {usage.reasoning_tokens:,} reasoning, "
-        f"{usage.answer_tokens:,} answer"
-    )
-    parts = [
-        counted(len(answer.steps), "step"),
-        counted(answer.tree.num_backtracks, "backtrack"),
-        f"tokens: {tokens}",
+    reading = f"{usage.prompt_tokens:,} question, {usage.reasoning_tokens:,} reasoning"
+    entries = [
+        plural(len(answer.steps), "step"),
+        plural(answer.tree.num_backtracks, "backtrack"),
+        f"tokens: {reading}, {usage.answer_tokens:,} answer",
     ]
-    if note := STOP_NOTES.get(answer.stop_reason):
-        parts.append(note)
-    return style.dot.join(parts)
+    for line in fill(entries, style.dot, style.wrap_width):
+        yield style.dim(style.dot.join(entries[index] for index in line))
+
+
+def _headed(name: str, text: str, paint: Callable[[str], str], style: Style) -> Iterator[str]:
+    """A heading and its text, wrapped with a hanging indent."""
+    words: Sequence[str] = text.split()
+    room = None if style.wrap_width is None else style.wrap_width - HEADING_WIDTH
+    for number, line in enumerate(fill(words, " ", room)):
+        start = " " * HEADING_WIDTH if number else heading(name, style)
+        yield start + paint(" ".join(words[index] for index in line))

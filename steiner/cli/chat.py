@@ -1,4 +1,4 @@
-"""A dialogue on the terminal: earlier turns stay, each answer shows its search.
+"""A dialogue in the terminal: the model sees earlier turns, and each answer shows its search.
 
 lines typed -> text on stdout
 
@@ -9,69 +9,75 @@ Ctrl-C stops the answer and keeps the chat; Ctrl-D ends it.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from steiner.cli.solve_options import Ask, load
+from steiner.cli.interrupts import noticed_interrupts
+from steiner.cli.question_input import require_text
 from steiner.cli.style import Style
-from steiner.types import Message, SteinerError
+from steiner.types import Message, SteinerError, UserError
 
 if TYPE_CHECKING:
+    from steiner.inference.questions import SolveOptions
     from steiner.inference.reasoner import Reasoner
 
 HELP = """\
-/help    this
-/reset   begin a new dialogue
-Ctrl-C   stop the answer; what was asked is forgotten
+/help    show this help
+/reset   start a new dialogue
+Ctrl-C   stop the answer; the dialogue forgets its question
 Ctrl-D   end the chat"""
 
 
-def chat(ask: Ask, *, model: str, language: str) -> None:
-    """Asks for questions and answers them until there are no more."""
-    reasoner = load(model, language, sys.stderr)
+def chat(reasoner: Reasoner, options: SolveOptions, *, title: str) -> None:
+    """Reads questions and answers them until the input ends; `title` is shown first."""
     style = Style.of(sys.stdout)
-    print(style.paint(f"{model}{style.dot}/help says what can be typed", "dim"))
-    Chat(reasoner, ask, style).run()
+    print(style.paint(f"{title}{style.dot}/help lists the commands", "dim"))
+    Chat(reasoner, options).run()
 
 
 class Chat:
-    """A dialogue: what was asked and answered so far."""
+    """A dialogue: the questions and answers of earlier turns."""
 
-    def __init__(self, reasoner: Reasoner, ask: Ask, style: Style) -> None:
-        self._reasoner, self._ask, self._style = reasoner, ask, style
+    def __init__(self, reasoner: Reasoner, options: SolveOptions) -> None:
+        self._reasoner, self._options = reasoner, options
+        self._style = Style.of(sys.stdout)
         self._messages: list[Message] = []
 
     def run(self) -> None:
-        """Reads and answers until the input ends."""
+        """Reads and answers until the input ends. Raises UserError for input that is not text."""
         while (line := self._read()) is not None:
+            self._style = Style.of(sys.stdout)  # the terminal may have another width by now
             if line.startswith("/"):
-                self._obey(line)
+                self._run_command(line)
             elif line:
                 self._answer(line)
 
     def _read(self) -> str | None:
-        """The next line, "" where there is nothing to do, None at the end of the input."""
+        """The next line; "" if there is nothing to do, None at the end of the input."""
         try:
-            return input(self._prompt()).strip()
+            line = input(self._prompt()).strip()
         except EOFError:
             print()
             return None
         except KeyboardInterrupt:
             print("\n" + self._style.paint("Ctrl-D ends the chat", "dim"))
             return ""
+        except UnicodeDecodeError:
+            hint = "give lines of text in UTF-8"
+            raise UserError("standard input is not UTF-8 text", hint) from None
+        require_text(line, "standard input")
+        return line
 
     def _prompt(self) -> str:
-        """The prompt, where somebody types; with it comes editing and a history."""
+        """The prompt; empty if the input is not a terminal."""
         if not sys.stdin.isatty():
             return ""
-        import readline  # noqa: F401 - its import is what makes input() edit lines
+        import readline  # noqa: F401 - importing it gives input() line editing and a history
 
         return "\n> "
 
-    def _obey(self, line: str) -> None:
+    def _run_command(self, line: str) -> None:
         if line == "/reset":
             self._messages.clear()
             print(self._style.paint("a new dialogue", "dim"))
@@ -81,15 +87,15 @@ class Chat:
             print(f"unknown command {line.split()[0]}\n{HELP}")
 
     def _answer(self, question: str) -> None:
-        """Answers within the dialogue; a question that could not be answered leaves no trace."""
-        from steiner.cli.step_display import Display
+        """Answers the next turn; a turn without a finished answer is left out of the dialogue."""
+        from steiner.cli.step_display import StepDisplay
         from steiner.inference.answer import Finished
 
         turn = Message("user", question)
-        display = Display(sys.stdout, self._style, samples=self._ask.samples)
+        display = StepDisplay(sys.stdout, self._style, samples=self._options.get("samples", 1))
         try:
-            events = self._ask.stream(self._reasoner, [*self._messages, turn])
-            with closing(events), _noticing_interrupts() as interrupted:
+            events = self._reasoner.stream([*self._messages, turn], **self._options)
+            with closing(events), noticed_interrupts() as interrupted:
                 for event in events:
                     if interrupted():
                         display.interrupt()
@@ -99,15 +105,3 @@ class Chat:
                         self._messages += [turn, Message("assistant", event.answer.text)]
         except SteinerError as error:
             print(f"{self._style.paint('error:', 'red')} {error}\nhint: {error.hint}")
-
-
-@contextmanager
-def _noticing_interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, to be asked between two tokens: a KeyboardInterrupt raised in the
-    middle of one can be lost in foreign code, and the answer would go on."""
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)

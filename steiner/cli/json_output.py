@@ -1,4 +1,4 @@
-"""Answers and events for other programs.
+"""Answers and events as JSON objects, for other programs.
 
 Answer, ReasoningEvent -> JSON objects
 """
@@ -23,7 +23,7 @@ _EVENT_NAMES = {
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
-    """The answer, its steps as nodes of their tree, and what they cost."""
+    """The answer, its steps with their places in the tree, and its usage."""
     return {
         "answer": answer.text,
         "accepted": answer.accepted,
@@ -45,7 +45,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 
 
 def event_json(event: ReasoningEvent) -> dict[str, Any]:
-    """The event, its kind under "event"."""
+    """The event, with its kind as "event"."""
     if isinstance(event, Finished):
         return {"event": "finished", **answer_json(event.answer)}
     if isinstance(event, SampleFinished):

@@ -1,6 +1,6 @@
-"""One question, answered on the terminal or as JSON.
+"""Answers one question and prints the search as text or as JSON.
 
-question, Ask -> text on stdout
+question, SolveOptions -> text on a stream
 
     steiner solve "Make 24 from 3, 5, 7, 9." --effort high
 """
@@ -8,51 +8,58 @@ question, Ask -> text on stdout
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
-from steiner.cli.solve_options import Ask, load, refuse_unsolvable
+from steiner.cli.interrupts import noticed_interrupts
 from steiner.types import Message
 
 if TYPE_CHECKING:
     from steiner.inference.answer import ReasoningEvent
+    from steiner.inference.questions import SolveOptions
+    from steiner.inference.reasoner import Reasoner
 
-Form = Literal["text", "json", "json-lines"]
-"""For people; one JSON object; one JSON object a line for each event, as it happens."""
+OutputFormat = Literal["text", "json", "json-lines"]
+"""Text for people; one JSON object; one JSON object per line for each event, while it happens."""
 
 
-def solve(question: str, ask: Ask, *, model: str, language: str, form: Form = "text") -> None:
-    """Prints the search and the answer. Raises UserError for what cannot be answered."""
-    refuse_unsolvable(question, language)
-    reasoner = load(model, language, sys.stderr)
-    with closing(ask.stream(reasoner, [Message("user", question)])) as events:
-        if form == "text":
-            _show(events, ask.samples)
+def solve(
+    question: str,
+    options: SolveOptions,
+    reasoner: Reasoner,
+    output: TextIO,
+    output_format: OutputFormat = "text",
+) -> None:
+    """Prints the search and the answer. Raises UserError for a question that cannot be used."""
+    events = reasoner.stream([Message("user", question)], **options)
+    with closing(events):
+        if output_format == "text":
+            _print_text(events, output, options.get("samples", 1))
         else:
-            _print_json(events, every=form == "json-lines")
+            _print_json(events, output, every_event=output_format == "json-lines")
 
 
-def _show(events: Iterable[ReasoningEvent], samples: int) -> None:
-    from steiner.cli.step_display import Display
+def _print_text(events: Iterable[ReasoningEvent], output: TextIO, samples: int) -> None:
+    from steiner.cli.step_display import StepDisplay
     from steiner.cli.style import Style
 
-    display = Display(sys.stdout, Style.of(sys.stdout), samples=samples)
-    try:
+    display = StepDisplay(output, Style.of(output), samples=samples)
+    with noticed_interrupts() as interrupted:
         for event in events:
+            if interrupted():
+                display.interrupt()
+                raise KeyboardInterrupt
             display.show(event)
-    except KeyboardInterrupt:
-        display.interrupt()
-        raise
 
 
-def _print_json(events: Iterable[ReasoningEvent], *, every: bool) -> None:
+def _print_json(events: Iterable[ReasoningEvent], output: TextIO, *, every_event: bool) -> None:
     from steiner.cli.json_output import answer_json, event_json
     from steiner.inference.answer import Finished
 
     for event in events:
-        if every:
-            print(json.dumps(event_json(event), ensure_ascii=False), flush=True)
+        if every_event:
+            print(json.dumps(event_json(event), ensure_ascii=False), file=output, flush=True)
         elif isinstance(event, Finished):
-            print(json.dumps(answer_json(event.answer), ensure_ascii=False, indent=2))
+            record = answer_json(event.answer)
+            print(json.dumps(record, ensure_ascii=False, indent=2), file=output)

@@ -1,4 +1,4 @@
-"""How things look: colours where they are wanted, plain characters where there are no others.
+"""Colours, characters and width of the output, chosen for the stream that it goes to.
 
 output stream, environment -> Style
 """
@@ -31,33 +31,58 @@ _DECISIONS = {
     Decision.BACKTRACK: ("↩ back", "<- back", "red"),
     Decision.END: ("◇ end", "<> end", "cyan"),
 }
-"""In Unicode, in ASCII, and the colour."""
+"""In Unicode, in ASCII, and the colour. The end of a search is not yet a goal: it has no star."""
+_DRAWING_WIDTH = 100
+"""Columns of a tree drawn into a file or pipe."""
+_STACKED_BELOW = 72
+"""Terminals narrower than this show a label on a line of its own, above its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Whether to use colour, and which characters. Nothing is told by colour alone."""
+    """Whether to use colour, which characters, and how wide. No meaning depends on colour alone."""
 
     colour: bool
     unicode: bool
-    width: int = 100
+    width: int = _DRAWING_WIDTH
+    wraps: bool = False
+    """Whether text is wrapped to `width`; not in files and pipes."""
 
     @classmethod
     def of(cls, stream: TextIO, environment: Mapping[str, str] = os.environ) -> Style:
-        """Colour on a terminal unless NO_COLOR is set; Unicode where the encoding has it."""
-        terminal = stream.isatty() and environment.get("TERM") != "dumb"
-        width = shutil.get_terminal_size().columns if terminal else 100
-        colour = terminal and not environment.get("NO_COLOR")
-        return cls(colour, _can_write(stream, "├●★◆◇▲✗↩→…·"), width)
+        """Colour in a terminal unless NO_COLOR is set; Unicode if the encoding has it."""
+        terminal = stream.isatty()
+        width = shutil.get_terminal_size().columns if terminal else _DRAWING_WIDTH
+        dumb = environment.get("TERM") == "dumb"
+        colour = terminal and not dumb and not environment.get("NO_COLOR")
+        return cls(colour, _can_encode(stream, "├●○★◆▲■✗↩→◇…·"), width, terminal)
+
+    @property
+    def wrap_width(self) -> int | None:
+        """Columns to wrap text to; None if it is not wrapped."""
+        return self.width if self.wraps else None
+
+    @property
+    def stacks_labels(self) -> bool:
+        """Whether a label is above its text instead of at its left."""
+        return self.wraps and self.width < _STACKED_BELOW
 
     def paint(self, text: str, *names: str) -> str:
-        """The text in the named colours or weights."""
+        """`text` in the named colours or weights."""
         if not self.colour or not text:
             return text
         return "".join(f"\033[{_CODES[name]}m" for name in names) + text + _RESET
 
+    def bold(self, text: str) -> str:
+        """`text` in bold."""
+        return self.paint(text, "bold")
+
+    def dim(self, text: str) -> str:
+        """`text` in a dim colour."""
+        return self.paint(text, "dim")
+
     def paint_mark(self, mark: Mark, text: str) -> str:
-        """The text in the colour of a mark."""
+        """`text` in the colour of a mark."""
         return self.paint(text, _MARK_COLOURS[mark])
 
     def decision(self, decision: Decision) -> str:
@@ -72,11 +97,11 @@ class Style:
 
     @property
     def dot(self) -> str:
-        """What separates the parts of a line."""
+        """The separator between parts of a line."""
         return " · " if self.unicode else " - "
 
 
-def _can_write(stream: TextIO, text: str) -> bool:
+def _can_encode(stream: TextIO, text: str) -> bool:
     try:
         text.encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

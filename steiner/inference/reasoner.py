@@ -146,12 +146,15 @@ class Reasoner:
         return PreparedQuestion(requests, problem)
 
     def solve_batch(
-        self, questions: Sequence[PreparedQuestion]
+        self,
+        questions: Sequence[PreparedQuestion],
+        *,
+        on_step: Callable[[], None] | None = None,
     ) -> Generator[tuple[int, Answer], None, None]:
         """Answers many questions at once: yields (index of the question, Answer) as they finish.
 
-        The answers are those that `solve` gives to each question alone. Closing the generator stops
-        the model.
+        The answers are those that `solve` gives to each question alone. `on_step` is called after
+        each decoded token; an error in it, or closing the generator, stops the model.
         """
         if not questions:
             return
@@ -170,6 +173,8 @@ class Reasoner:
                     rollouts[index][delta.ticket] = delta.rollout
                     if len(rollouts[index]) == len(questions[index].requests):
                         yield index, self._answer(rollouts[index], questions[index].problem)
+                if on_step:
+                    on_step()
         finally:
             for ticket in open_tickets:
                 engine.cancel(ticket)

@@ -33,8 +33,12 @@ answer would be late by several steps."""
 
 def serve(model: str, settings: Settings, host: str, port: int) -> None:
     """Serves a model folder or hub name until a signal; raises UserError where it cannot begin."""
-    listener = listen(host, port)
-    service = Service.load(model, settings)
+    with listen(host, port) as listener:
+        service = Service.load(model, settings)
+        _run(model, service, settings, listener)
+
+
+def _run(model: str, service: Service, settings: Settings, listener: socket.socket) -> None:
     config = uvicorn.Config(
         create_app(service),
         log_level="warning",

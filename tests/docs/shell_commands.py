@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from steiner.cli.main import _parser
+from steiner.cli.main import build_parser
 from steiner.recipe_file import load_recipe
 from tests.docs.markdown_pages import ROOT
 
@@ -101,7 +101,7 @@ def check_steiner(arguments: list[str]) -> None:
     """Parses them with the command's own parser, and reads the recipe that they ask for."""
     if set(arguments) & {"--help", "--version"}:
         return
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     recipe = getattr(options, "recipe", None)
     if recipe and not str(recipe).endswith(".toml"):
         load_recipe(recipe, getattr(options, "overrides", ()))
@@ -111,7 +111,7 @@ def help_of(subcommand: list[str]) -> str:
     """The text of `steiner [SUBCOMMAND] --help`."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
-        _parser().parse_args([*subcommand, "--help"])
+        build_parser().parse_args([*subcommand, "--help"])
     return shown.getvalue()
 
 

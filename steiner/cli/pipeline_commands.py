@@ -1,0 +1,187 @@
+"""The commands that make models: synth, pretrain, train, run, eval and report.
+
+options -> Recipe, run folder -> pipeline stages
+
+    steiner run --recipe tiny
+
+The stages come from the pipeline's own declarations. A stage that has no command here is a training
+stage: `steiner train NAME` makes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from steiner.cli.parser import Commands, Parser, Run, add_command
+from steiner.recipe import Recipe
+from steiner.types import UserError
+
+_STAGE_OF_COMMAND = {"synth": "synth", "eval": "evaluate", "report": "report"}
+"""Command -> the stage that it makes."""
+
+
+def add_commands(commands: Commands[Parser]) -> None:
+    """Adds the commands of this module."""
+    _add(
+        commands,
+        "synth",
+        _synth,
+        summary="problems -> reasoning DAGs -> search paths",
+        example="steiner synth --set synth.dags=500 --set synth.paths=2000 --out runs/mine",
+    )
+    _add(
+        commands,
+        "pretrain",
+        _pretrain,
+        summary="train a small base model from random weights",
+        example="steiner pretrain --set base.tokens=2000000    # writes runs/tiny/base",
+    )
+    _add_train(commands)
+    _add(
+        commands,
+        "run",
+        _run,
+        summary="run all stages; a second run resumes",
+        example="steiner run --recipe smoke       # again: makes only what is missing or changed",
+    )
+    _add_eval(commands)
+    _add(
+        commands,
+        "report",
+        _report,
+        summary="write one HTML page and results.json",
+        example="steiner report --out runs/tiny",
+    )
+
+
+def _add(commands: Commands[Parser], name: str, run: Run, *, summary: str, example: str) -> Parser:
+    """Adds a command with the options that all commands of this module share."""
+    parser = add_command(commands, name, run, summary=summary, example=example)
+    parser.set_defaults(interrupt_hint="the same command continues where this one stopped")
+    parser.add_argument(
+        "--recipe",
+        default="tiny",
+        metavar="NAME|FILE",
+        help="tiny (default), smoke, small or a TOML file",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="change one key of the recipe, such as rl.steps=10; repeatable",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="run folder; default: runs/<name of the recipe>"
+    )
+    parser.add_argument("--force", action="store_true", help="make it again even if unchanged")
+    return parser
+
+
+def _add_train(commands: Commands[Parser]) -> None:
+    names = ", ".join(training_stages())
+    train = _add(
+        commands,
+        "train",
+        _train,
+        summary=f"run one training stage: {names}",
+        example="steiner train rl --set rl.steps=100 --out runs/mine",
+    )
+    train.add_argument("stage", metavar="STAGE", help=f"one of: {names}")
+
+
+def _add_eval(commands: Commands[Parser]) -> None:
+    evaluate = _add(
+        commands,
+        "eval",
+        _eval,
+        summary="measure accuracy at each step budget",
+        example="steiner eval --model runs/mine/rl --set eval.samples=4",
+    )
+    evaluate.add_argument(
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help="evaluate this model (a folder or owner/name) instead of the run's stages; repeatable",
+    )
+
+
+def training_stages() -> list[str]:
+    """Names of the stages that `steiner train` can make, in the order of a run."""
+    from steiner.pipeline.runs import STAGES
+
+    return [stage.name for stage in STAGES if stage.name not in _STAGE_OF_COMMAND.values()]
+
+
+def _synth(options: argparse.Namespace) -> None:
+    _run_stage(options, _STAGE_OF_COMMAND["synth"])
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from steiner.pipeline import runs
+
+    recipe = _load_recipe(options)
+    runs.pretrain(recipe, _run_dir(options, recipe), force=options.force)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from steiner.pipeline import runs
+
+    known = [stage for stage in runs.STAGES if stage.name in training_stages()]
+    _run_stage(options, runs.stage_named(options.stage, known).name)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from steiner.pipeline import runs
+
+    recipe = _load_recipe(options)
+    run_dir = _run_dir(options, recipe)
+    runs.run(recipe, run_dir, force=options.force)
+    print(f"model   {run_dir / 'rl'}\nreport  {run_dir / 'report' / 'report.html'}")
+
+
+def _eval(options: argparse.Namespace) -> None:
+    if not options.model:
+        _run_stage(options, _STAGE_OF_COMMAND["eval"])
+        return
+    from steiner.pipeline import runs
+
+    recipe = _load_recipe(options)
+    models = {model: model for model in options.model}
+    runs.evaluate_models(recipe, _run_dir(options, recipe), models, force=options.force)
+
+
+def _report(options: argparse.Namespace) -> None:
+    options.force = True  # it takes seconds, and the user asked for it by name
+    _run_stage(options, _STAGE_OF_COMMAND["report"])
+
+
+def _run_stage(options: argparse.Namespace, name: str) -> None:
+    from steiner.pipeline import runs
+
+    recipe = _load_recipe(options)
+    runs.run(recipe, _run_dir(options, recipe), only=name, force=options.force)
+
+
+def _load_recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe of the options. Raises UserError for an unknown task or level in it."""
+    from steiner.recipe_file import load_recipe
+    from steiner.tasks import task
+
+    recipe = load_recipe(options.recipe, options.overrides)
+    if not recipe.problems.levels:
+        hint = "give each task its level: [problems.levels] countdown = 1"
+        raise UserError(f"recipe {recipe.name} names no task", hint)
+    for name, level in recipe.problems.levels.items():
+        levels = task(name).generator.levels
+        if level not in levels:
+            hint = f"levels of {name}: {levels.start} to {levels.stop - 1}"
+            raise UserError(f"problems.levels.{name} is {level}", hint)
+    return recipe
+
+
+def _run_dir(options: argparse.Namespace, recipe: Recipe) -> Path:
+    chosen: Path | None = options.out
+    return Path("runs", recipe.name) if chosen is None else chosen
