@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 
 from steiner.format.grammar import TRANSITIONS, GrammarState
+from steiner.format.parser import grammar_states
 from steiner.format.tokenizer import Vocabulary
 
 
@@ -20,8 +21,7 @@ class GrammarPolicy:
 
     def __init__(self, vocabulary: Vocabulary, vocab_size: int) -> None:
         self.class_V = vocabulary.class_tensor(vocab_size)
-        self.transitions = torch.tensor(TRANSITIONS)
-        allowed = (self.transitions != GrammarState.BROKEN)[:, self.class_V]
+        allowed = (torch.tensor(TRANSITIONS) != GrammarState.BROKEN)[:, self.class_V]
         allowed |= ~allowed.any(1, keepdim=True)  # behind the end nothing counts
         self.forbidden_SV = ~allowed
         """True where a grammar state S forbids a token."""
@@ -40,11 +40,6 @@ class GrammarPolicy:
 
     def states(self, ids_BT: torch.Tensor) -> torch.Tensor:
         """The grammar state in which each token was chosen: (B, T)."""
-        classes_BT = self.class_V.to(ids_BT.device)[ids_BT]
-        transitions = self.transitions.to(ids_BT.device)
-        state_B = torch.full_like(ids_BT[:, 0], GrammarState.BEGIN)
-        states = []
-        for classes_B in classes_BT.T:
-            states.append(state_B)
-            state_B = transitions[state_B, classes_B]
-        return torch.stack(states, 1)
+        classes_BT = self.class_V[ids_BT.cpu()]
+        states_BT = [grammar_states(classes_T) for classes_T in classes_BT.tolist()]
+        return torch.tensor(states_BT, device=ids_BT.device)
