@@ -1,9 +1,9 @@
-"""How long a person waits for the first step of `steiner solve`, from the command on.
+"""Time to the first step of `steiner solve`, measured from the start of the process.
 
-model folder -> seconds from the start of the process to the end of the first step shown
+model folder -> seconds until the first step is shown
 
-A new process each time, at a terminal of its own, with the question typed. The system's file cache
-is as warm as it is.
+Each measurement is a new process in its own pseudo-terminal. The system's file cache is warm after
+the first one.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from benchmarks.setting import Figure, Setting
 from steiner.types import RunError
 
 QUESTION = "Make 24 from 8, 4, 1."
-_STEP_ENDS = "verification"
-"""What stands at the head of a step's last line."""
+_LAST_LABEL = "verification"
+"""Label of the last component of a step."""
 
 
 def first_step(setting: Setting) -> Iterator[Measured]:
-    """Of the RL model."""
+    """Measures the model of the RL stage."""
     model = setting.stage("rl")
     seconds = [_seconds(model) for _ in range(max(5, setting.repeats))]
     yield Measured.repeated("first step shown", seconds, "s", "at most 3")
 
 
 def _seconds(model: Path) -> float:
-    """Until the line of the first step's verification is there."""
-    terminal, end = pty.openpty()
+    """Seconds until the terminal shows the first step's verification."""
+    terminal, child_end = pty.openpty()
     command = [str(STEINER), "solve", QUESTION, "--model", str(model)]
-    begun = time.perf_counter()
-    with subprocess.Popen(command, stdout=end, stderr=end, stdin=end) as process:
-        os.close(end)
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=child_end, stderr=child_end, stdin=child_end) as process:
+        os.close(child_end)
         try:
             shown = ""
-            while _STEP_ENDS not in shown:
+            while _LAST_LABEL not in shown:
                 shown += _read(terminal)
-            return time.perf_counter() - begun
+            return time.perf_counter() - start
         finally:
             process.kill()
             os.close(terminal)
@@ -53,7 +53,7 @@ def _read(terminal: int) -> str:
     try:
         return os.read(terminal, 1 << 16).decode(errors="replace")
     except OSError as error:  # the process has ended
-        raise RunError("`steiner solve` has shown no step", "try it by hand") from error
+        raise RunError("`steiner solve` ended without a step", "run it in a terminal") from error
 
 
 FIGURES: Mapping[str, Figure] = {"solve": first_step}

@@ -83,7 +83,7 @@ def command_parsers(parser: Parser) -> dict[str, Parser]:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """ "did you mean 'solve'?" for the known word nearest to `word`; empty if none is near."""
+    """A hint such as "did you mean 'solve'?"; empty if no known word is near."""
     near = get_close_matches(word, list(known), n=1)
     return f"did you mean '{near[0]}'?" if near else ""
 

@@ -68,7 +68,7 @@ def _add_check_option(parser: Parser) -> None:
         "--no-check",
         action="store_false",
         dest="check",
-        help="do not recognise questions of known kinds: none is refused, no answer is verified",
+        help="ask any question: do not refuse unsolvable ones, do not verify answers",
     )
 
 

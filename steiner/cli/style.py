@@ -40,7 +40,7 @@ _STACKED_BELOW = 72
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Whether to use colour, which characters, and how wide. No meaning depends on colour alone."""
+    """The look of the output. No meaning depends on colour alone."""
 
     colour: bool
     unicode: bool
@@ -64,7 +64,7 @@ class Style:
 
     @property
     def stacks_labels(self) -> bool:
-        """Whether a label is above its text instead of at its left."""
+        """True if labels stand above their text, False if they stand at its left."""
         return self.wraps and self.width < _STACKED_BELOW
 
     def paint(self, text: str, *names: str) -> str:
