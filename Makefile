@@ -1,4 +1,6 @@
 # make run    everything from problems to a trained, evaluated model and its report
+# make chat   a dialogue with the newest trained model in the terminal: MODEL=folder for another
+# make serve  the newest trained model at http://127.0.0.1:8000: an OpenAI-compatible API and a page
 # make test   all tests
 # make check  ruff, formatting, mypy --strict
 # make bench  all figures of docs/results.md, or one of them: make bench FIGURE=name
@@ -20,10 +22,16 @@ HARNESS := .venv-harness
 VLLM := .venv-vllm
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench docs base test-vllm test-harness clean
+.PHONY: run chat serve test check bench docs base test-vllm test-harness clean
 
 run: $(INSTALLED)
 	$(VENV)/bin/steiner run $(ARGS)
+
+chat: $(INSTALLED)
+	$(VENV)/bin/steiner chat $(if $(MODEL),--model $(MODEL)) $(ARGS)
+
+serve: $(INSTALLED)
+	$(VENV)/bin/steiner serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
 # One thread a worker: the tests run side by side.
 test: $(INSTALLED)

@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:
         return _fail_of_disk(error)
+    except ModuleNotFoundError as error:
+        return _fail_of_package(error)
     return 0
 
 
@@ -62,6 +64,15 @@ def _fail(message: str, hint: str, exit_code: int) -> int:
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
     return exit_code
+
+
+def _fail_of_package(error: ModuleNotFoundError) -> int:
+    """Reports a package that is not installed; a missing module of our own is a bug."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "steiner"):
+        raise error
+    hint = f"pip install {package.replace('_', '-')}, or install steiner again with its packages"
+    return _fail(f"the Python package '{package}' is not installed", hint, 1)
 
 
 def _discard_output() -> None:

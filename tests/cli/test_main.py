@@ -169,6 +169,7 @@ def _raising(error: BaseException) -> Callable[..., NoReturn]:
         (OSError(errno.ENOSPC, "No space left", "/runs/x"), 1, "error: no space left on the disk"),
         (PermissionError(errno.EACCES, "no", "/runs/x"), 1, "error: permission denied: /runs/x"),
         (FileExistsError(errno.EEXIST, "no", "/runs/x"), 1, "not a folder: /runs/x"),
+        (ModuleNotFoundError("no", name="uvicorn.config"), 1, "package 'uvicorn' is not installed"),
         (BrokenPipeError(), 141, ""),
     ],
 )
@@ -187,7 +188,14 @@ def test_failures_are_one_line(
     assert "Traceback" not in stderr
 
 
-def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "run", _raising(FileNotFoundError(errno.ENOENT, "gone", "x")))
-    with pytest.raises(FileNotFoundError):
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "gone", "x"),
+        ModuleNotFoundError("no", name="steiner.nothing"),
+    ],
+)
+def test_bugs_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "run", _raising(error))
+    with pytest.raises(type(error)):
         cli.main(["run"])
