@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from experiments.fresh_paths import shortest_paths
@@ -26,6 +25,7 @@ from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.models.loading import load_model
 from steiner.models.preparation import add_reasoning_vocabulary
+from steiner.progress import progress
 from steiner.recipe import Recipe
 from steiner.training.sft import encoder
 from steiner.training.trainer import ask_by, schedule_of, train_sequences
@@ -97,11 +97,11 @@ def _take(sequences: Iterable[TokenSequence], tokens: int) -> list[TokenSequence
     """The first that make `tokens` tokens together."""
     chosen: list[TokenSequence] = []
     total = 0
-    with tqdm(total=tokens, unit="tok", desc="problems") as bar:
+    with progress("problems", tokens, "token") as advance:
         for sequence in sequences:
             chosen.append(sequence)
             total += len(sequence.token_ids)
-            bar.update(len(sequence.token_ids))
+            advance(len(sequence.token_ids))
             if total >= tokens:
                 break
     return chosen

@@ -16,7 +16,7 @@ import steiner
 PACKAGE = Path(steiner.__file__).parent
 LAYERS = (
     {"__init__", "types"},
-    {"files", "allocator", "randomness", "recipe"},
+    {"files", "allocator", "randomness", "progress", "recipe"},
     {"recipe_file"},
     {"tasks"},
     {"dags"},

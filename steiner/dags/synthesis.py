@@ -24,12 +24,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm.auto import tqdm
 
 from steiner.dags.path_sampling import Walk, sample_paths
 from steiner.dags.source import SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
+from steiner.progress import progress
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SynthRecipe
 from steiner.tasks import generate_problems, task
@@ -74,13 +74,13 @@ def synthesise(recipe: Recipe, folder: Path) -> Path:
         replacing(folder / "paths.parquet") as paths_file,
         pq.ParquetWriter(dags_file, DAG_SCHEMA, compression="zstd") as dags,
         pq.ParquetWriter(paths_file, PATH_SCHEMA, compression="zstd") as paths,
-        tqdm(total=recipe.synth.dags, unit="dag", desc="synth") as bar,
+        progress("synth", recipe.synth.dags, "dag") as advance,
     ):
         for made in _make(blocks, recipe.synth.workers):
             dags.write_table(made.dags)
             paths.write_table(made.paths)
             counts.update(made.counts)
-            bar.update(made.counts["dags"])
+            advance(made.counts["dags"])
     write_json(folder / "manifest.json", _manifest(recipe, counts))
     print(_summary(counts), file=sys.stderr)
     return folder

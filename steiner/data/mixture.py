@@ -14,12 +14,12 @@ from itertools import cycle, islice
 from multiprocessing import get_context
 
 import numpy as np
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from steiner.data.ordinary_text import Document, documents, held_out_documents
 from steiner.data.packed_rows import PackedRows
 from steiner.format.chat_format import ChatFormat
+from steiner.progress import no_progress, progress
 from steiner.types import SearchPath, TokenSequence
 
 ROW_TOKENS = 512
@@ -53,10 +53,9 @@ def pack_documents(
     """
     encoded = _encoded(documents, tokenizer)
     num_rows = max(1, tokens // row_tokens) if tokens else 0
-    with tqdm(
-        total=num_rows * row_tokens, unit="tok", desc="text", disable=not show_progress
-    ) as bar:
-        return _packed(encoded, ChatFormat(tokenizer).pad_id, num_rows, row_tokens, bar)
+    shown = progress if show_progress else no_progress
+    with shown("text", num_rows * row_tokens, "token") as advance:
+        return _packed(encoded, ChatFormat(tokenizer).pad_id, num_rows, row_tokens, advance)
 
 
 def ordinary_rows(tokenizer: PreTrainedTokenizerBase, tokens: int, *names: object) -> PackedRows:
@@ -66,12 +65,12 @@ def ordinary_rows(tokenizer: PreTrainedTokenizerBase, tokens: int, *names: objec
     sizes = [_SHARD_TOKENS] * whole + [rest] * (rest > 0)
     shards: list[PackedRows] = []
     with (
-        tqdm(total=tokens, unit="tok", unit_scale=True, desc="text") as bar,
+        progress("text", tokens, "token") as advance,
         ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool,
     ):
         for shard in pool.map(partial(_shard, tokenizer, names), range(len(sizes)), sizes):
             shards.append(shard)
-            bar.update(shard.ids_NT.size)
+            advance(shard.ids_NT.size)
     return PackedRows.joined(shards)
 
 
@@ -83,14 +82,18 @@ def _shard(
 
 
 def _packed(
-    documents: Iterable[_Encoded], close: int, num_rows: int, row_tokens: int, bar: tqdm
+    documents: Iterable[_Encoded],
+    close: int,
+    num_rows: int,
+    row_tokens: int,
+    advance: Callable[[int], None],
 ) -> PackedRows:
     ids_NT = np.full((num_rows, row_tokens), close, dtype=np.int32)
     weights_NT = np.zeros((num_rows, row_tokens), dtype=np.float16)
     for index, row in enumerate(islice(_rows(documents, row_tokens), num_rows)):
         ids_NT[index, : len(row)] = [token for token, _ in row]
         weights_NT[index, : len(row)] = [weight for _, weight in row]
-        bar.update(row_tokens)
+        advance(row_tokens)
     return PackedRows(ids_NT, weights_NT)
 
 

@@ -8,10 +8,8 @@ directly) answers without reasoning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-from tqdm.auto import tqdm
 
 from steiner.evaluation.suites import Task
 from steiner.format.grammar import SPECIAL_TOKENS
@@ -22,6 +20,7 @@ from steiner.inference.sampling import Sampling, own_sampling
 from steiner.models.loading import load_model
 from steiner.models.precision import fastest_dtype
 from steiner.models.preparation import add_reasoning_vocabulary
+from steiner.progress import progress
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.types import Rollout
@@ -77,9 +76,8 @@ class Runner:
 
     def generate(self, requests: Sequence[Request], what: str) -> list[Rollout]:
         """The rollouts of all requests, in their order, with a progress bar on stderr."""
-        bar = tqdm(total=len(requests), desc=f"{self.stage}: {what}", unit="answer", leave=False)
-        with bar:
-            rollouts = self._engine.generate(requests, lambda done: _advance(bar, done))
+        with progress(f"{self.stage}: {what}", len(requests), "answer") as advance:
+            rollouts = self._engine.generate(requests, _steps(advance))
         self.tokens += sum(len(rollout.token_ids) for rollout in rollouts)
         return rollouts
 
@@ -91,5 +89,13 @@ _MAX_LENGTH = 4096
 """Room for a prompt and a whole completion."""
 
 
-def _advance(bar: tqdm[None], done: int) -> None:
-    bar.update(done - bar.n)
+def _steps(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """A function of the number finished in total, which `advance` takes the differences of."""
+    before = 0
+
+    def report(finished: int) -> None:
+        nonlocal before
+        advance(finished - before)
+        before = finished
+
+    return report

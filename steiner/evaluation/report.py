@@ -7,6 +7,7 @@ What it says is in report_*.py, how it looks in steiner/assets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,17 @@ from steiner.types import UserError
 ASSETS = Path(__file__).parent.parent / "assets"
 
 
-def write_report(run_dir: Path, out_dir: Path, evaluation: str = "evaluate") -> Path:
+def write_report(
+    run_dir: Path,
+    out_dir: Path,
+    evaluation: str = "evaluate",
+    *,
+    quantities: Mapping[str, str],
+) -> Path:
     """Writes `out_dir/report.html` from what lies in `run_dir`; its path.
 
-    `evaluation` is the folder of the results, below `run_dir`. Raises UserError where there are
+    `evaluation` is the folder of the results, below `run_dir`; `quantities` names the logged
+    quantity of each training stage. Raises UserError where there are
     none, RunError where a file is cut short.
     """
     folder = run_dir / evaluation
@@ -33,7 +41,7 @@ def write_report(run_dir: Path, out_dir: Path, evaluation: str = "evaluate") -> 
         raise UserError(f"no results in {folder}", "run `steiner eval` first")
     results = read_results(folder / "results.json")
     transcripts = read_json(folder / "transcripts.json")["transcripts"]
-    page = render(results, transcripts, read_history(run_dir))
+    page = render(results, transcripts, read_history(run_dir, quantities))
     write_text(out_dir / "report.html", page)
     return out_dir / "report.html"
 

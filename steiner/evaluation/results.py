@@ -83,6 +83,16 @@ class Results:
         """The budget chosen for a stage: only the last has one."""
         return self.chosen_budget if stage == self.final else None
 
+    @property
+    def headline(self) -> str:
+        """The last stage's accuracy without a step budget, in a few words."""
+        found = self.find("accuracy", stage=self.final, family=ALL)
+        best = next(record for record in found if record.budget is None)
+        low, high = 100 * best.low, 100 * best.high
+        return (
+            f"{self.final}: {100 * best.value:.1f} % of held-out problems [{low:.1f}, {high:.1f}]"
+        )
+
     def find(
         self, metric: str, *, stage: str | None = None, family: str | None = None
     ) -> list[Record]:

@@ -14,8 +14,6 @@ from typing import Any
 
 from steiner.files import LOGS, read_json
 
-STAGES = ("cpt", "sft", "rl")
-
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -44,11 +42,11 @@ class History:
     """Files that were not there."""
 
 
-_QUANTITIES = {"cpt": "loss", "sft": "loss", "rl": "reward"}
+def read_history(run_dir: Path, quantities: Mapping[str, str]) -> History:
+    """The History of the run in `run_dir`. Raises RunError for a file that is cut short.
 
-
-def read_history(run_dir: Path) -> History:
-    """The History of the run in `run_dir`. Raises RunError for a file that is cut short."""
+    `quantities`: training stage -> the logged quantity to plot.
+    """
     missing: list[str] = []
 
     def read(name: str) -> Mapping[str, Any]:
@@ -57,8 +55,8 @@ def read_history(run_dir: Path) -> History:
         missing.append(name)
         return {}
 
-    states = {stage: read(f"{LOGS}/{stage}/trainer_state.json") for stage in STAGES}
-    curves = [_curve(stage, state, _QUANTITIES[stage]) for stage, state in states.items()]
+    states = {stage: read(f"{LOGS}/{stage}/trainer_state.json") for stage in quantities}
+    curves = [_curve(stage, state, quantities[stage]) for stage, state in states.items()]
     perplexity = {key: float(value) for key, value in read(f"{LOGS}/cpt/perplexity.json").items()}
     counts = {
         key: int(value) for key, value in read("synth/manifest.json").get("counts", {}).items()

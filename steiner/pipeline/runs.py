@@ -7,7 +7,6 @@ Command: steiner run --recipe tiny
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from steiner.files import locked, write_json
 from steiner.pipeline.stage import Stage, read_stamp, run_stage, versions
+from steiner.pipeline.stages import PRETRAIN, STAGES, model_digest
 from steiner.recipe import Recipe
 from steiner.tasks import task
 from steiner.types import UserError
@@ -69,96 +69,20 @@ def evaluate_models(
     `models`: label -> folder or hub name.
     """
 
-    def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
+    def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
         from steiner.evaluation.evaluate import evaluate
 
-        evaluate(recipe, models, out_dir)
+        return evaluate(recipe, models, out_dir).headline
 
     def fingerprint(recipe: Recipe) -> str:
-        return "/".join(f"{label}={_model_digest(model)}" for label, model in models.items())
+        return "/".join(f"{label}={model_digest(model)}" for label, model in models.items())
 
     keys = ("seed", "language", "problems", "eval")
     with locked(run_dir):
-        stage = Stage("evaluate-models", keys, (), work, fingerprint)
+        stage = Stage(
+            "evaluate-models", "accuracy of models from elsewhere", keys, (), work, fingerprint
+        )
         run_stage(stage, recipe, run_dir, force=force)
-
-
-def _pretrain(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    from steiner.training import pretrain as base
-
-    base.pretrain(recipe, out_dir)
-
-
-def _synth(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    from steiner.dags.synthesis import synthesise
-
-    synthesise(recipe, out_dir)
-
-
-def _cpt(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    from steiner.training import cpt
-
-    cpt.train(recipe, run_dir, out_dir)
-
-
-def _sft(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    from steiner.training import sft
-
-    sft.train(recipe, run_dir, out_dir)
-
-
-def _rl(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    from steiner.rl import grpo as rl
-
-    rl.train(recipe, run_dir, out_dir)
-
-
-def _evaluate(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    from steiner.evaluation.evaluate import evaluate
-
-    models = {"base": recipe.base.source}
-    models |= {name: str(run_dir / name) for name in ("cpt", "sft", "rl")}
-    evaluate(recipe, models, out_dir)
-
-
-def _report(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    from steiner.evaluation.report import write_report
-
-    write_report(run_dir, out_dir)
-
-
-def _base_fingerprint(recipe: Recipe) -> str:
-    return _model_digest(recipe.base.source)
-
-
-def _model_digest(model: str) -> str:
-    """A hash of a model folder's files; a name on the hub stands for itself."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return model
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
-
-
-_PROBLEMS = ("seed", "language", "problems")
-_TRAINED = ("seed", "sampling")
-
-STAGES = (
-    Stage("synth", (*_PROBLEMS, "synth"), (), _synth),
-    Stage("cpt", (*_TRAINED, "base.model", "cpt"), ("synth",), _cpt, _base_fingerprint),
-    Stage("sft", (*_TRAINED, "sft"), ("synth", "cpt"), _sft),
-    Stage("rl", (*_PROBLEMS, "rl"), ("sft",), _rl),
-    Stage("evaluate", (*_PROBLEMS, "eval"), ("cpt", "sft", "rl"), _evaluate, _base_fingerprint),
-    Stage("report", (), ("synth", "cpt", "sft", "rl", "evaluate"), _report),
-)
-"""In the order of the data."""
-
-PRETRAIN = Stage("base", ("seed", "language", "base"), (), _pretrain)
-"""Not part of a run: the embedded base lies in the package."""
 
 
 def _write_manifest(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> None:

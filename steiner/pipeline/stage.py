@@ -32,6 +32,7 @@ from steiner.files import (
     write_json,
     write_text,
 )
+from steiner.progress import duration, say
 from steiner.recipe import Recipe
 from steiner.recipe_file import recipe_toml
 from steiner.types import RunError, UserError
@@ -39,27 +40,31 @@ from steiner.types import RunError, UserError
 STAMP = "stage.json"
 _LIBRARIES = ("torch", "transformers", "trl", "datasets", "pyarrow", "numpy")
 
-Work = Callable[[Recipe, Path, Path], None]
-"""(recipe, run_dir, out_dir): reads `run_dir/<input stage>`, writes below `out_dir` only.
+Work = Callable[[Recipe, Path, Path], str | None]
+"""(recipe, run_dir, out_dir) -> the result in a few words, for the stage's line.
 
-`out_dir` holds what a killed attempt at the same work left there; checkpoints are deleted at the
-end by whoever wrote them.
+Reads `run_dir/<input stage>` and writes below `out_dir` only. `out_dir` may hold checkpoints of a
+killed attempt at the same work; the work itself deletes them when it is done.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is made, from what, and how."""
+    """One stage: its output, its inputs and its work."""
 
     name: str
     """Also the name of its output folder."""
+    help: str
+    """One line for the command line."""
     keys: tuple[str, ...]
     """Keys of the recipe that decide the output, as `Recipe.digest` takes them."""
     inputs: tuple[str, ...]
     """Stages whose output it reads."""
     work: Work
     fingerprint: Callable[[Recipe], str] | None = None
-    """Identity of what it reads besides: a base model, say."""
+    """Identity of what else it reads, such as a base model."""
+    logged: str = ""
+    """For a stage whose output is a model: the logged quantity that the report plots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +93,17 @@ def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = Fals
     digest = stage_digest(stage, recipe, run_dir)
     stamp = read_stamp(folder)
     if stamp and stamp.digest == digest and not force:
-        _say(stage.name, "up to date")
+        say(f"{stage.name:<10} up to date")
         return stamp
     keep_freed_memory()
     with clear_disk_errors(folder):
-        stamp = _work(stage, recipe, run_dir, partial, digest)
+        stamp, result = _work(stage, recipe, run_dir, partial, digest)
         if (partial / LOGS).exists():
             (run_dir / LOGS).mkdir(exist_ok=True)
             replace_folder(partial / LOGS, run_dir / LOGS / stage.name)
         replace_folder(partial, folder)
     resumed = f", resumed, session {stamp.sessions}" if stamp.sessions > 1 else ""
-    _say(stage.name, duration(stamp.seconds) + resumed)
+    say(f"{stage.name:<10} {duration(stamp.seconds)}{resumed}" + (f"  {result}" if result else ""))
     return stamp
 
 
@@ -121,17 +126,6 @@ def read_stamp(folder: Path) -> Stamp | None:
     return stamp if whole else None
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: "0.4 s", "3 min 12 s"."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def versions() -> dict[str, str]:
     """Versions of Python, Steiner and the libraries that decide a result."""
     found = {"python": python_version(), "steiner": __version__}
@@ -143,14 +137,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: str) -> Stamp:
+def _work(
+    stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: str
+) -> tuple[Stamp, str | None]:
     """Do the stage's work in `partial`, or what is left of it."""
     finished = read_stamp(partial)
     if finished and finished.digest == digest:  # killed just before the renaming
-        return finished
+        return finished, None
     sessions = _open_partial(partial, digest)
     start = time.perf_counter()
-    stage.work(recipe, run_dir, partial)
+    result = stage.work(recipe, run_dir, partial)
     write_text(partial / "recipe.toml", recipe_toml(recipe))
     make_readable(partial)
     sizes = {
@@ -161,7 +157,7 @@ def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: st
     seconds = round(time.perf_counter() - start, 2)
     stamp = Stamp(digest, True, sessions, seconds, _peak_memory_mb(), versions(), sizes)
     write_json(partial / STAMP, asdict(stamp))
-    return stamp
+    return stamp, result
 
 
 def _open_partial(partial: Path, digest: str) -> int:
@@ -200,7 +196,3 @@ def _peak_memory_mb() -> float:
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
     return round(sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit / 1e6, 1)
-
-
-def _say(name: str, text: str) -> None:
-    print(f"{name:<10} {text}", file=sys.stderr, flush=True)

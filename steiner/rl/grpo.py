@@ -14,7 +14,6 @@ Command: steiner train rl --recipe tiny
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +26,6 @@ from datasets import Dataset
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    ProgressCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
 )
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -52,6 +47,7 @@ from steiner.rl.rollout_groups import (
     most_varied,
 )
 from steiner.training.optimizers import build_optimizer
+from steiner.training.progress_callback import show_progress
 from steiner.training.trainer import keep_logs, last_checkpoint, save_model, use_fast_attention
 from steiner.types import UserError
 
@@ -111,8 +107,7 @@ def build_trainer(
             optimizers=(_optimizer(recipe, model), None),
             rollout_func=rollouts,
         )
-    trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(Progress())
+    show_progress(trainer, "rl", _shown)
     return trainer
 
 
@@ -254,24 +249,12 @@ class Rollouts:
         return rows
 
 
-class Progress(ProgressCallback):
-    """The usual bar with the time left; of each log only what a person follows, on stderr."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """One short line."""
-        found = logs or {}
-        if self.training_bar is None or "accuracy" not in found:
-            return
-        names = [*_SHOWN, *(name for name in found if name.startswith("accuracy/"))]
-        line = "  ".join(f"{name} {found[name]:.3g}" for name in names if name in found)
-        self.training_bar.write(f"step {state.global_step}  {line}", file=sys.stderr)
+def _shown(logs: Mapping[str, Any]) -> list[str]:
+    """The metrics that a person follows, as text; none of a log without them."""
+    if "accuracy" not in logs:
+        return []
+    names = [*_SHOWN, *(name for name in logs if name.startswith("accuracy/"))]
+    return [f"{name} {logs[name]:.3g}" for name in names if name in logs]
 
 
 def _num_groups(recipe: Recipe) -> int:

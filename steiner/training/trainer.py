@@ -38,6 +38,7 @@ from steiner.models.precision import wants_bf16
 from steiner.recipe import SamplingRecipe
 from steiner.training.losses import forward_gives_losses
 from steiner.training.optimizers import build_optimizer
+from steiner.training.progress_callback import show_progress
 from steiner.types import RunError, TokenSequence
 
 _WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
@@ -169,6 +170,7 @@ def train_sequences(
     """Trains, going on from the last checkpoint in `folder` if there is one; saves the model."""
     pad_id = ChatFormat(tokenizer).pad_id
     trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
+    show_progress(trainer, folder.name.removesuffix(".partial"))
     for callback in callbacks:
         trainer.add_callback(callback)
     use_fast_attention(model, bf16=schedule.bf16)

@@ -18,6 +18,8 @@ from tests.evaluation.conftest import paths
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
+QUANTITIES = {"cpt": "loss", "sft": "loss", "rl": "reward"}
+
 
 @pytest.fixture(scope="module")
 def report(evaluated):
@@ -33,7 +35,7 @@ def report(evaluated):
     write_json(run_dir / "logs" / "cpt" / "trainer_state.json", {"log_history": log})
     write_json(run_dir / "logs" / "cpt" / "perplexity.json", {"before": 10.0, "after": 10.1})
     write_json(run_dir / "synth" / "manifest.json", {"counts": {"dags": 1234, "paths": 5678}})
-    return write_report(run_dir, run_dir / "report"), drawn
+    return write_report(run_dir, run_dir / "report", quantities=QUANTITIES), drawn
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,7 @@ def test_it_fits_a_phone(page, scheme):
 
 def test_without_results_it_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match="no results") as caught:
-        write_report(tmp_path, tmp_path)
+        write_report(tmp_path, tmp_path, quantities=QUANTITIES)
     assert "steiner eval" in caught.value.hint
 
 
@@ -156,5 +158,5 @@ def test_results_cut_short_are_an_error_of_one_line(evaluated, tmp_path):
     (tmp_path / "evaluate").mkdir()
     (tmp_path / "evaluate" / "results.json").write_text(whole[: len(whole) // 2])
     with pytest.raises(RunError, match=r"cannot read .*results\.json"):
-        write_report(tmp_path, tmp_path)
+        write_report(tmp_path, tmp_path, quantities=QUANTITIES)
     assert json.loads(whole)["final"] == "rl"

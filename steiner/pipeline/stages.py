@@ -1,0 +1,164 @@
+"""The stages of a run, each one declaration. The command line, the evaluation, the report and the
+benchmarks take stage names, models and logged quantities from here.
+
+Recipe, run folder -> one output folder per stage
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from steiner.files import LOGS, read_json
+from steiner.pipeline.stage import Stage
+from steiner.recipe import Recipe
+
+
+def model_stages() -> list[Stage]:
+    """The stages whose output is a model, in the order of training."""
+    return [stage for stage in STAGES if stage.logged]
+
+
+def _pretrain(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+    from steiner.training import pretrain
+
+    pretrain.pretrain(recipe, out_dir)
+    return f"perplexity {_log(out_dir, 'perplexity.json')['after']:.3f}"
+
+
+def _synth(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+    from steiner.dags.synthesis import synthesise
+
+    synthesise(recipe, out_dir)
+    counts = read_json(out_dir / "manifest.json")["counts"]
+    return f"{counts['dags']:,} DAGs, {counts['paths']:,} paths"
+
+
+def _cpt(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+    from steiner.training import cpt
+
+    cpt.train(recipe, run_dir, out_dir)
+    perplexity = _log(out_dir, "perplexity.json")
+    return f"perplexity {perplexity['before']:.3f} -> {perplexity['after']:.3f}"
+
+
+def _sft(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+    from steiner.training import sft
+
+    sft.train(recipe, run_dir, out_dir)
+    return f"loss {_last_logged(out_dir, 'loss'):.3f}"
+
+
+def _rl(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+    from steiner.rl import grpo
+
+    grpo.train(recipe, run_dir, out_dir)
+    return f"accuracy of the last rollouts {100 * _last_logged(out_dir, 'accuracy'):.0f} %"
+
+
+def _evaluate(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+    from steiner.evaluation.evaluate import evaluate
+
+    models = {"base": recipe.base.source}
+    models |= {stage.name: str(run_dir / stage.name) for stage in model_stages()}
+    return evaluate(recipe, models, out_dir).headline
+
+
+def _report(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+    from steiner.evaluation.report import write_report
+
+    write_report(run_dir, out_dir, quantities={s.name: s.logged for s in model_stages()})
+    return ""
+
+
+def _log(out_dir: Path, name: str) -> Mapping[str, Any]:
+    return read_json(out_dir / LOGS / name)
+
+
+def _last_logged(out_dir: Path, quantity: str) -> float:
+    history = _log(out_dir, "trainer_state.json")["log_history"]
+    return next((float(e[quantity]) for e in reversed(history) if quantity in e), float("nan"))
+
+
+def base_fingerprint(recipe: Recipe) -> str:
+    """Identity of the recipe's base model."""
+    return model_digest(recipe.base.source)
+
+
+def model_digest(model: str) -> str:
+    """A hash of a model folder's files; a Hub name stands for itself."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+_PROBLEMS = ("seed", "language", "problems")
+_TRAINED = ("seed", "sampling")
+
+STAGES = (
+    Stage(
+        "synth",
+        "problems, their reasoning DAGs and search paths",
+        keys=(*_PROBLEMS, "synth"),
+        inputs=(),
+        work=_synth,
+    ),
+    Stage(
+        "cpt",
+        "continual pre-training on paths and ordinary text",
+        keys=(*_TRAINED, "base.model", "cpt"),
+        inputs=("synth",),
+        work=_cpt,
+        fingerprint=base_fingerprint,
+        logged="loss",
+    ),
+    Stage(
+        "sft",
+        "supervised fine-tuning on search paths",
+        keys=(*_TRAINED, "sft"),
+        inputs=("synth", "cpt"),
+        work=_sft,
+        logged="loss",
+    ),
+    Stage(
+        "rl",
+        "GRPO with step rewards from the DAG",
+        keys=(*_PROBLEMS, "rl"),
+        inputs=("synth", "sft"),
+        work=_rl,
+        logged="reward",
+    ),
+    Stage(
+        "evaluate",
+        "accuracy on held-out problems at each step budget",
+        keys=(*_PROBLEMS, "eval"),
+        inputs=("cpt", "sft", "rl"),
+        work=_evaluate,
+        fingerprint=base_fingerprint,
+    ),
+    Stage(
+        "report",
+        "one HTML page",
+        keys=(),
+        inputs=("synth", "cpt", "sft", "rl", "evaluate"),
+        work=_report,
+    ),
+)
+"""In the order of a run."""
+
+PRETRAIN = Stage(
+    "base",
+    "the base model, from random weights",
+    keys=("seed", "language", "base"),
+    inputs=(),
+    work=_pretrain,
+)
+"""Not part of a run: the embedded base is in the package."""

@@ -1,0 +1,78 @@
+"""Progress of long work on stderr: a bar with the time left on a terminal, else a few plain lines.
+
+with progress("synth", total=10_000, unit="dag") as done:
+    done(250)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_SECONDS_BETWEEN_LINES = 60.0
+"""Where stderr is no terminal, a line at most this often."""
+
+_open_bars: list[Any] = []
+
+
+@contextmanager
+def progress(name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yields a function that takes the number of units finished since its last call."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm(total=total, desc=name, unit=unit, unit_scale=total > 99_999, leave=False) as bar:
+            _open_bars.append(bar)
+            try:
+                yield bar.update
+            finally:
+                _open_bars.remove(bar)
+    else:
+        yield _PlainProgress(name, total).advance
+
+
+@contextmanager
+def no_progress(name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """In place of `progress` where nothing is to be shown."""
+    yield lambda count: None
+
+
+def say(line: str) -> None:
+    """Print a line on stderr, above an open bar."""
+    if _open_bars:
+        _open_bars[-1].write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them: "0.4 s", "3 min 12 s"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class _PlainProgress:
+    """Prints a line a minute; none for work that takes less."""
+
+    def __init__(self, name: str, total: int) -> None:
+        self._name, self._total, self._done = name, total, 0
+        self._started = self._said = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        """Count `count` more units as finished."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._said < _SECONDS_BETWEEN_LINES or not 0 < self._done < self._total:
+            return
+        self._said = now
+        left = (now - self._started) * (self._total - self._done) / self._done
+        share = 100 * self._done / self._total
+        say(f"{self._name:<10} {share:.0f} %, about {duration(left)} left")
