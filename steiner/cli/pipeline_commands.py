@@ -4,13 +4,16 @@ options -> Recipe, run folder -> pipeline stages
 
     steiner run --recipe tiny
 
-The stages come from the pipeline's own declarations. A stage that has no command here is a training
-stage: `steiner train NAME` makes it.
+Stages come from the pipeline's declarations: `steiner train NAME` makes every stage whose output is
+a model.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import sys
 from pathlib import Path
 
 from steiner.cli.parser import Commands, Parser, Run, add_command
@@ -110,9 +113,9 @@ def _add_eval(commands: Commands[Parser]) -> None:
 
 def training_stages() -> list[str]:
     """Names of the stages that `steiner train` can make, in the order of a run."""
-    from steiner.pipeline.runs import STAGES
+    from steiner.pipeline.stages import model_stages
 
-    return [stage.name for stage in STAGES if stage.name not in _STAGE_OF_COMMAND.values()]
+    return [stage.name for stage in model_stages()]
 
 
 def _synth(options: argparse.Namespace) -> None:
@@ -128,9 +131,9 @@ def _pretrain(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from steiner.pipeline import runs
+    from steiner.pipeline.stages import model_stages
 
-    known = [stage for stage in runs.STAGES if stage.name in training_stages()]
-    _run_stage(options, runs.stage_named(options.stage, known).name)
+    _run_stage(options, runs.stage_named(options.stage, model_stages()).name)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -139,7 +142,17 @@ def _run(options: argparse.Namespace) -> None:
     recipe = _load_recipe(options)
     run_dir = _run_dir(options, recipe)
     runs.run(recipe, run_dir, force=options.force)
-    print(f"model   {run_dir / 'rl'}\nreport  {run_dir / 'report' / 'report.html'}")
+    model = run_dir / "rl"
+    print(f"model   {model}\nreport  {run_dir / 'report' / 'report.html'}")
+    print(f'next    {_program()} solve "Make 21 from 9, 6, 3." --model {model}')
+
+
+def _program() -> str:
+    """How to call this program from here: by name if it is on the PATH, else by its path."""
+    if shutil.which("steiner"):
+        return "steiner"
+    program = Path(sys.executable).with_name("steiner")
+    return os.path.relpath(program) if program.exists() else f"{sys.executable} -m steiner"
 
 
 def _eval(options: argparse.Namespace) -> None:
