@@ -132,6 +132,9 @@ def test_budget_is_read_from_extra_arguments():
     assert budget_of(None, None) == Budget()
     assert budget_of({"min_steps": 2, "max_steps": 5, "other": "x"}, 100) == Budget(2, 5, 100)
     assert budget_of({"max_steps": None}, 100) == Budget(max_tokens=100)
+    assert budget_of({"max_reasoning_tokens": 40}, 100) == Budget(
+        max_tokens=100, max_reasoning_tokens=40
+    )
 
 
 def test_max_tokens_is_at_most_the_room_after_the_prompt():
@@ -148,6 +151,7 @@ def test_max_tokens_is_at_most_the_room_after_the_prompt():
         ({"max_steps": 2.0}, None),
         ({"max_steps": True}, None),
         ({"max_steps": 0}, None),
+        ({"max_reasoning_tokens": 3}, None),
         ({"min_steps": 3, "max_steps": 2}, None),
         ({}, shortest_completion() - 1),
     ],

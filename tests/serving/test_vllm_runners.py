@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from steiner.format import grammar
 from steiner.format.grammar import GrammarState
 from steiner.format.parser import parse
-from steiner.inference.budget import Budget, shortest_completion
+from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.reference import allowed_classes
 from steiner.inference.request import Request
 from steiner.serving.vllm.batch_constraints import SlotBudgetMask
@@ -65,6 +65,8 @@ def asked(draw):
         steps["min_steps"] = draw(st.integers(0, 3))
     if draw(st.booleans()):
         steps["max_steps"] = draw(st.integers(max(1, steps.get("min_steps", 0)), 5))
+    if draw(st.booleans()):
+        steps["max_reasoning_tokens"] = draw(st.integers(shortest_reasoning(), 100))
     max_tokens = draw(st.integers(shortest_completion(), 200))
     return Asked([grammar.OTHER] * draw(st.integers(1, 20)), steps, max_tokens)
 

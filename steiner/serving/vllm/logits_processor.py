@@ -1,6 +1,7 @@
 """A vLLM logits processor for the format and the budget; works with both of vLLM's model runners.
 
-SamplingParams.extra_args (REST: vllm_xargs) min_steps, max_steps -> a completion within them
+SamplingParams.extra_args (REST: vllm_xargs): min_steps, max_steps, max_reasoning_tokens
+    -> a completion within them
 
     vllm serve MODEL --logits-processors steiner.serving.vllm.logits_processor:StepBudget
 
