@@ -9,7 +9,11 @@ setting applies to the whole process, so only programs and stages change it.
 from __future__ import annotations
 
 import ctypes
+import gc
+import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 LARGEST_KEPT = 32 << 20
 """Bytes; the largest M_MMAP_THRESHOLD that glibc accepts."""
@@ -29,3 +33,27 @@ def keep_freed_memory() -> bool:
         _M_TOP_PAD: 64 << 20,
     }
     return all(mallopt(setting, value) for setting, value in wanted.items())
+
+
+def release_freed_memory() -> None:
+    """Returns freed memory to the system, between two pieces of work."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
+def reset_peak_memory() -> None:
+    """Start `peak_memory_mb` anew. Only Linux can; elsewhere the peak is the process's."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process in MB, since `reset_peak_memory` on Linux."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

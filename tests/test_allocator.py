@@ -34,3 +34,16 @@ def test_freed_memory_is_used_again_without_page_faults() -> None:
     kept, reused = _run(keep=True)
     assert kept == str(sys.platform == "linux")
     assert reused < returned / 10
+
+
+def test_peak_memory_is_that_of_the_work_since_the_reset() -> None:
+    code = (
+        "from steiner.allocator import *\n"
+        "block = bytearray(300_000_000); first = peak_memory_mb(); del block\n"
+        "release_freed_memory(); reset_peak_memory()\n"
+        "print(first, peak_memory_mb())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = map(float, done.stdout.split())
+    assert first > 300
+    assert second < first - 200

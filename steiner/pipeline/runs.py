@@ -91,13 +91,19 @@ def _write_manifest(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> N
     costs = {name: asdict(stamp) for name, stamp in stamps.items() if stamp}
     for cost in costs.values():
         del cost["files"]  # they stand in the stage's own stage.json
+    from steiner.models.precision import compute_settings
+
     manifest = {
         "name": recipe.name,
         "seconds": round(sum(cost["seconds"] for cost in costs.values()), 2),
         "peak_memory_mb": max((cost["peak_memory_mb"] for cost in costs.values()), default=0),
         "stages": costs,
         "versions": versions(),
-        "machine": {"platform": platform.platform(), "cores": os.cpu_count()},
+        "machine": {
+            "platform": platform.platform(),
+            "cores": os.cpu_count(),
+            **compute_settings(),
+        },
         "recipe": asdict(recipe),
     }
     write_json(run_dir / "manifest.json", manifest)

@@ -9,8 +9,6 @@ was killed finds its partial folder again, checkpoints and all, unless the setti
 from __future__ import annotations
 
 import hashlib
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +18,12 @@ from platform import python_version
 from typing import Any
 
 from steiner import __version__
-from steiner.allocator import keep_freed_memory
+from steiner.allocator import (
+    keep_freed_memory,
+    peak_memory_mb,
+    release_freed_memory,
+    reset_peak_memory,
+)
 from steiner.files import (
     LOGS,
     clear_disk_errors,
@@ -77,8 +80,7 @@ class Stamp:
     """How often it was started before it came to its end; `seconds` are those of the last."""
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
-    """Of this process until then, plus that of its largest child that has ended. Workers of a fork
-    server are not seen: the benchmark samples all processes instead."""
+    """Largest resident memory of this process during the stage; worker processes not included."""
     versions: Mapping[str, str] | None = None
     files: Mapping[str, int] | None = None
     """Bytes of each file."""
@@ -145,6 +147,8 @@ def _work(
     if finished and finished.digest == digest:  # killed just before the renaming
         return finished, None
     sessions = _open_partial(partial, digest)
+    release_freed_memory()
+    reset_peak_memory()
     start = time.perf_counter()
     result = stage.work(recipe, run_dir, partial)
     write_text(partial / "recipe.toml", recipe_toml(recipe))
@@ -155,7 +159,7 @@ def _work(
         if name != STAMP and not name.startswith(f"{LOGS}/")
     }
     seconds = round(time.perf_counter() - start, 2)
-    stamp = Stamp(digest, True, sessions, seconds, _peak_memory_mb(), versions(), sizes)
+    stamp = Stamp(digest, True, sessions, seconds, peak_memory_mb(), versions(), sizes)
     write_json(partial / STAMP, asdict(stamp))
     return stamp, result
 
@@ -190,9 +194,3 @@ def _stamp(folder: Path) -> Stamp | None:
         return Stamp(**record)
     except (RunError, TypeError):
         return None
-
-
-def _peak_memory_mb() -> float:
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
-    return round(sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit / 1e6, 1)

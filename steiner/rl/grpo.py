@@ -48,7 +48,7 @@ from steiner.rl.rollout_groups import (
 )
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
-from steiner.training.trainer import keep_logs, last_checkpoint, save_model, use_fast_attention
+from steiner.training.trainer import choose_attention, keep_logs, last_checkpoint, save_model
 from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
@@ -82,7 +82,7 @@ def build_trainer(
 ) -> StepGRPOTrainer:
     """The trainer, ready to run; RolloutGroupSource draws the problems."""
     vocabulary = Vocabulary.require(tokenizer)
-    use_fast_attention(model, bf16=wants_bf16(recipe.rl.precision))
+    choose_attention(model, compiled=False)
     max_length = int(model.config.max_position_embeddings)
     engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])

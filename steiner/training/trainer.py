@@ -173,8 +173,7 @@ def train_sequences(
     show_progress(trainer, folder.name.removesuffix(".partial"))
     for callback in callbacks:
         trainer.add_callback(callback)
-    use_fast_attention(model, bf16=schedule.bf16)
-    _compile_if_worth(model, trainer.batches, schedule)
+    choose_attention(model, compiled=_compile_if_worth(model, trainer.batches, schedule))
     with forward_gives_losses(model):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     if trainer.is_world_process_zero():
@@ -183,18 +182,26 @@ def train_sequences(
     return trainer
 
 
-def use_fast_attention(model: PreTrainedModel, *, bf16: bool) -> None:
-    """On a CPU, plain attention in bf16 and PyTorch's fused one in fp32, each the faster one there
-    (docs/log.md)."""
+def choose_attention(model: PreTrainedModel, *, compiled: bool) -> None:
+    """On a CPU, plain attention if the model is compiled, else PyTorch's fused one.
+
+    Compiled, plain attention is faster (84 to 120 ms a step of the embedded model). Without
+    compilation it is slower, and it keeps all attention weights for the backward pass
+    (docs/log.md).
+    """
     if model.device.type == "cpu":
-        model.set_attn_implementation("eager" if bf16 else "sdpa")
+        model.set_attn_implementation("eager" if compiled else "sdpa")
 
 
-def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> None:
-    """In bf16 a small model spends much time between the products (docs/log.md)."""
+def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> bool:
+    """Compile a model's layers if it saves time: in bf16, a small model spends much time between
+    matrix products (docs/log.md). Returns whether it did."""
     pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING.get(model.device.type, math.inf)
-    if pays and shutil.which("g++"):
-        model.get_decoder().compile(dynamic=len(set(batches.lengths)) > 1)
+    if not (pays and shutil.which("g++")):
+        return False
+    torch._inductor.config.compile_threads = 1  # its worker processes take memory, not time, here
+    model.get_decoder().compile(dynamic=len(set(batches.lengths)) > 1)
+    return True
 
 
 def last_checkpoint(folder: Path) -> str | None:
