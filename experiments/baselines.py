@@ -1,13 +1,13 @@
-"""What the search model is compared with: models that have never searched.
+"""Baseline models that never search, for comparison with the search model.
 
-fresh training problems -> shortest Paths -> Sequences -> model folder
+fresh training problems -> shortest SearchPaths -> TokenSequences -> model folder
 
-- direct: answers at once; the same base, trainer and optimiser.
-- shortest: writes the same steps, but only those of a shortest path: no wrong turn, no backtrack.
+- direct: answers at once; same base, trainer and optimiser.
+- shortest: writes the same steps, but only those of a shortest path, without wrong turns.
 - large: direct, with several times the parameters; the same base, grown to that size.
 
-All see fresh problems in training wordings for as long as they train, which is more data than the
-search model gets. The caller matches their time or FLOPs (benchmarks/compute.py).
+All train on fresh problems in training wordings, which is more data than the search model gets. The
+caller matches their time or FLOPs (benchmarks/compute.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.progress import progress
 from steiner.recipe import Recipe
 from steiner.training.sft import encoder
-from steiner.training.trainer import ask_by, schedule_of, train_sequences
+from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
 from steiner.types import SearchPath, TokenSequence
 
 Encoder = Callable[[Codec, SearchPath], TokenSequence]
@@ -38,11 +38,11 @@ Training = Callable[[Recipe, Path, int], None]
 
 
 def train_direct(recipe: Recipe, out_dir: Path, tokens: int, *, times: int = 1) -> None:
-    """Trains the base of `recipe` to answer at once; goes on from its checkpoint if killed.
+    """Trains the base of `recipe` to answer at once; resumes from its checkpoint.
 
-    Above 1, `times` is how many times the base's parameters the model has; it is the base still
-    when it begins (experiments/model_growth.py). It never gets the reasoning tokens: by their
-    absence the evaluation knows that it answers directly.
+    With `times` above 1, the base is first grown to that many times its parameters without changing
+    what it computes (experiments/model_growth.py). The model does not get the reasoning tokens; the
+    evaluation recognises a direct model by that.
     """
     set_seed(recipe.seed)
     model, tokenizer = load_model(recipe.base.source)
@@ -52,12 +52,12 @@ def train_direct(recipe: Recipe, out_dir: Path, tokens: int, *, times: int = 1) 
 
 
 def train_shortest(recipe: Recipe, out_dir: Path, tokens: int) -> None:
-    """Trains the base of `recipe` on shortest paths, with the loss weights of SFT; goes on from its
-    checkpoint if killed."""
+    """Trains the base of `recipe` on shortest paths with SFT's loss weights; resumes from its
+    checkpoint."""
     set_seed(recipe.seed)
     model, tokenizer = load_model(recipe.base.source)
     add_reasoning_vocabulary(model, tokenizer)
-    ask_by(model, recipe.sampling)
+    set_generation_config(model, recipe.sampling)
 
     def encode(codec: Codec, path: SearchPath) -> TokenSequence:
         return encoder(codec, recipe.sft)(path)
@@ -78,7 +78,7 @@ def _train_answers(
     tokens: int,
     encode: Encoder,
 ) -> None:
-    """As the SFT stage trains, on `tokens` tokens of shortest paths written by `encode`."""
+    """Trains as the SFT stage does, on `tokens` tokens of shortest paths encoded by `encode`."""
     codec = _codec(tokenizer)
     paths = shortest_paths(recipe, "baselines")
     sequences = _take((encode(codec, path) for path in paths), tokens)
@@ -87,14 +87,14 @@ def _train_answers(
 
 
 def _codec(tokenizer: PreTrainedTokenizerBase) -> Codec:
-    """A codec for `tokenizer` as it would be with the reasoning tokens; it stays as it is."""
+    """A codec for a copy of `tokenizer` with the reasoning tokens; the original is unchanged."""
     extended = copy.deepcopy(tokenizer)
     add_reasoning_tokens(extended)
     return Codec(Vocabulary.require(extended))
 
 
 def _take(sequences: Iterable[TokenSequence], tokens: int) -> list[TokenSequence]:
-    """The first that make `tokens` tokens together."""
+    """The first sequences that have `tokens` tokens in total."""
     chosen: list[TokenSequence] = []
     total = 0
     with progress("problems", tokens, "token") as advance:

@@ -1,9 +1,9 @@
-"""Shortest paths through problems that no other stage has seen, without end, for the baselines.
+"""An endless stream of shortest paths through fresh training problems, for the baselines.
 
-Recipe, stream name -> Paths
+Recipe, stream name -> SearchPaths
 
-Problems are of the training split, in training wordings, evenly from all families. A family with
-few distinct problems comes round again, in other wordings and by other shortest paths.
+Problems are of the training split, in training wordings, in equal numbers for each task. A task
+with few distinct problems repeats them in other wordings and with other shortest paths.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BLOCKS_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """What one worker is to make: problems of one family, from the stream of that name."""
+    """The work of one process: problems of one task, from one named stream."""
 
     family: str
     level: int
@@ -40,9 +40,9 @@ class _Block:
 
 
 def shortest_paths(recipe: Recipe, *names: object) -> Iterator[SearchPath]:
-    """One shortest path of each of endless problems, in random order, the same for the same names.
+    """One shortest path of each of endless problems, in random order; the same for the same names.
 
-    They do not depend on the number of workers. Raises UserError where a family has no problem.
+    They do not depend on the number of workers. Raises UserError if a task has no problem.
     """
     workers = recipe.synth.workers or cpu_count() or 1
     rounds = _rounds(recipe, "/".join(map(str, (recipe.seed, *names))))

@@ -1,10 +1,11 @@
-"""A model with several times the parameters that computes what a small one does.
+"""Grows a model to several times its parameters without changing what it computes.
 
-Qwen2 model -> wider and deeper Qwen2 model, the same logits
+Qwen2 model -> wider and deeper Qwen2 model with the same logits
 
-Width as in Net2Net (Chen, Goodfellow and Shlens, arXiv:1511.05641): every unit is copied, and what
-reads it divides its weight among the copies, at random, so that they do not learn the same. Depth
-as in LLaMA Pro (Wu et al., arXiv:2401.02415): beside each layer a copy of it that adds nothing yet.
+Width follows Net2Net (Chen, Goodfellow and Shlens, arXiv:1511.05641): each unit is copied, and its
+readers divide their weight among the copies at random, so that the copies learn different things.
+Depth follows LLaMA Pro (Wu et al., arXiv:2401.02415): each layer gets a copy that adds nothing at
+first.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _WIDTH_UNIT = 16
 
 
 def grown(model: PreTrainedModel, times: int, seed: int = 0) -> PreTrainedModel:
-    """`model` in the shape of `larger_config`, in float32. Its embeddings have to be tied."""
+    """`model` in the shape of `larger_config`, in float32. Its embeddings must be tied."""
     config = larger_config(model.config, times)
     larger: Any = AutoModelForCausalLM.from_config(config).float()
     small: Any = copy.deepcopy(model).cpu()
@@ -51,7 +52,7 @@ def _widen_layer(larger: nn.Module, small: nn.Module, shares: torch.Generator) -
 
 
 def _widen_linear(larger: Any, small: Any, shares: torch.Generator) -> None:
-    """Unit i of the larger one is a copy of unit i mod n of the small one, on both sides."""
+    """Unit i of the larger layer is a copy of unit i mod n of the small one, on both sides."""
     outputs, inputs = small.weight.shape
     rows = _origins(larger.weight.shape[0], outputs)
     columns = _origins(larger.weight.shape[1], inputs)
@@ -74,8 +75,8 @@ def _origins(larger: int, small: int) -> torch.Tensor:
 
 
 def larger_config(config: PretrainedConfig, times: int) -> PretrainedConfig:
-    """The shape with about `times` the parameters: depth and width grow alike, heads in number, and
-    the feed-forward width makes up the rest."""
+    """The shape with about `times` the parameters: depth and width grow equally, more heads are
+    added, and the feed-forward width makes up the rest."""
     factor = round(times ** (1 / 3))
     larger = _changed(
         config,
@@ -97,7 +98,7 @@ def _changed(config: PretrainedConfig, **values: int) -> PretrainedConfig:
 
 
 def count_parameters(config: PretrainedConfig) -> int:
-    """Parameters of a model of that shape, tied weights once; no memory is taken."""
+    """The number of parameters of that shape, tied weights counted once; allocates no memory."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     return sum(parameter.numel() for parameter in model.parameters())

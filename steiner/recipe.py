@@ -1,4 +1,4 @@
-"""Recipes: everything that decides what a run makes, as frozen typed records.
+"""Recipes: every setting that affects the result of a run, as frozen typed records.
 
 TOML file + "key=value" overrides -> Recipe
 
@@ -27,7 +27,7 @@ LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"]
 
 
 def operational(default: Any) -> Any:
-    """A field that changes speed or logs, never what is made."""
+    """A field that changes speed or logs, never the result."""
     return field(default=default, metadata={"operational": True})
 
 
@@ -38,10 +38,10 @@ def fraction(default: float) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ProblemsRecipe:
-    """[problems]: what is asked."""
+    """[problems]: the tasks and their difficulty."""
 
     levels: Mapping[str, int] = field(default_factory=dict)
-    """Family -> difficulty level; only the families named here take part."""
+    """Task -> difficulty level; only tasks named here take part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class SynthRecipe:
     dags: int = 10_000
     paths: int = 50_000
     easier: float = fraction(0.0)
-    """Share of problems from the levels below the recipe's: people ask those too."""
+    """Share of problems from levels below the recipe's."""
     explore: float = fraction(0.4)
     """Chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it."""
     turn_back: float = fraction(0.0)
@@ -65,12 +65,12 @@ class SynthRecipe:
     the family's order is tried. It keeps a model from repeating itself where it cannot foresee what
     a move leads to; where it can, it would no longer choose (docs/log.md)."""
     cut: float = fraction(0.1)
-    """Share of paths that are cut short at a random step and answered there."""
+    """Share of paths that end at a random step with the answer."""
     max_steps: int = 32
     max_tokens: int = 1024
-    """Longest path with its question, in tokens."""
+    """Longest path, question included, in tokens."""
     workers: int = operational(0)
-    """Processes; 0 for one a core."""
+    """Processes; 0 means one per core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class BaseRecipe:
     model: str = "embedded"
     """"embedded", a folder, or a name on the Hugging Face hub."""
     vocab_size: int = 1266
-    """Before the 14 reasoning tokens."""
+    """Without the 14 reasoning tokens."""
     hidden_size: int = 128
     num_layers: int = 5
     num_heads: int = 4
@@ -89,7 +89,7 @@ class BaseRecipe:
     max_positions: int = 4096
     tokens: int = 400_000_000
     recall_tokens: int = 1_200_000
-    """Before any text, of each of two kinds: keys and values, looked up (data/recall_rows.py)."""
+    """Tokens of each of two kinds of recall rows, before any text (data/recall_rows.py)."""
     batch_tokens: int = 16_384
     muon_lr: float = 0.02
     adam_lr: float = 3e-3
@@ -100,20 +100,20 @@ class BaseRecipe:
 
     @property
     def source(self) -> str:
-        """The folder or hub name that transformers loads the base model from."""
+        """The folder or Hub name of the base model."""
         return str(EMBEDDED_BASE) if self.model == "embedded" else self.model
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingRecipe:
-    """[sampling]: how trained models ask to be drawn from, in their generation_config.json."""
+    """[sampling]: default sampling of trained models, written to their generation_config.json."""
 
     temperature: float = 0.0
     """0 is greedy."""
     top_p: float = fraction(1.0)
-    """Of the likeliest tokens, so many as have this probability together."""
+    """Nucleus sampling: keep the most likely tokens with this total probability."""
     min_p: float = fraction(0.0)
-    """Tokens at least this likely, as a share of the likeliest's probability."""
+    """Keep tokens with at least this share of the most likely token's probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ class CptRecipe:
     """[cpt]: continual pre-training on paths mixed with ordinary text."""
 
     tokens: int = 800_000
-    """Real tokens to train on, padding not counted."""
+    """Tokens to train on, without padding."""
     batch_tokens: int = 4096
     ordinary_fraction: float = fraction(0.3)
-    """Share of ordinary text, in tokens."""
+    """Share of tokens that are ordinary text."""
     wrong_turn_loss: float = fraction(1.0)
-    """Loss weight of a wrong turn's decision to go there; its verification always counts fully."""
+    """Loss weight of the choice of a wrong turn; its verification always has weight 1."""
     muon_lr: float = 0.01
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.05)
@@ -140,16 +140,16 @@ class SftRecipe:
     """[sft]: supervised fine-tuning on chats, loss on the reasoning and the answer only."""
 
     tokens: int = 2_400_000
-    """Real tokens to train on, padding not counted."""
+    """Tokens to train on, without padding."""
     shares: Mapping[str, float] = field(default_factory=dict)
-    """Family -> its part of the tokens; 1 where it is not named."""
+    """Task -> relative share of the tokens; 1 if not named."""
     batch_tokens: int = 4096
     choice_loss: float = 2.0
-    """Loss weight of the tokens that name a next step: few of them, and all hangs on them."""
+    """Loss weight of the tokens that name a next step: few tokens that decide the search."""
     wrong_turn_loss: float = fraction(0.2)
-    """Their weight in a wrong turn; its verification always counts fully."""
+    """Their weight in a wrong turn; its verification always has weight 1."""
     answer_loss: float = 3.0
-    """Loss weight of the answer's tokens, which are few."""
+    """Loss weight of the answer's tokens."""
     muon_lr: float = 0.01
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.02)
@@ -167,51 +167,51 @@ class RlRecipe:
     problems_per_step: int = 8
     rollouts_per_problem: int = 8
     updates_per_generation: int = 1
-    """Optimiser steps a batch of rollouts; above 1 the later ones are off-policy."""
+    """Optimiser steps per batch of rollouts; with more than 1, the later ones are off-policy."""
     oversample: float = 1.5
-    """Groups made for each one trained on; those whose outcomes differ most are kept."""
+    """Groups sampled per group trained on; those with the most varied outcomes are kept."""
     family_floor: float = 0.05
-    """Families are drawn by p (1 - p) + this, p being the share solved of late."""
+    """Tasks are drawn with weight p (1 - p) + this, where p is their recent accuracy."""
     lr: float = 3e-4
-    """Of AdamW."""
+    """Learning rate of AdamW."""
     muon_lr: float = 0.0
-    """Of Muon, for the matrices inside the model; 0 leaves them to AdamW."""
+    """Learning rate of Muon for the matrices inside the model; 0 uses AdamW for them."""
     warmup_fraction: float = fraction(0.05)
     temperature: float = 1.0
     max_steps: int = 32
     max_tokens: int = 1024
     step_reward_weight: float = fraction(0.5)
-    """Weight of the step rewards beside the outcome's; 0 trains on the outcome alone."""
+    """Weight of the step rewards; 0 trains on the outcome alone."""
     term_weights: Mapping[str, float] = field(default_factory=dict)
-    """Reward term -> weight in place of the term's own default; 0 leaves the term out."""
+    """Reward term -> weight instead of its default; 0 disables the term."""
     kl_beta: float = 0.0
-    """Weight of the divergence from the SFT model; 0 keeps no copy of it in memory."""
+    """Weight of the KL divergence from the SFT model; with 0, no copy of it is kept in memory."""
     loss_type: LossType = "dr_grpo"
     precision: Precision = "auto"
     rollouts_per_batch: int = operational(16)
-    """Rollouts in one forward and backward pass; bounds memory."""
+    """Rollouts per forward and backward pass; limits memory."""
     report_to: str = operational("tensorboard")
     save_every_steps: int = operational(10)
 
 
 @dataclass(frozen=True, slots=True)
 class EvalRecipe:
-    """[eval]: what is measured on held-out problems."""
+    """[eval]: measurements on held-out problems."""
 
     problems_per_family: int = 200
     budgets: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     """Step budgets (max_steps)."""
     samples: int = 8
-    """Rollouts a problem for majority vote and best-of-n."""
+    """Rollouts per problem for majority vote and best-of-n."""
     temperature: float = 0.7
-    """Of those samples; a single search is drawn as the model asks."""
+    """Temperature of these samples; single searches use the model's own sampling settings."""
     max_tokens: int = 1024
     batch_size: int = operational(64)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole run."""
+    """All settings of a run."""
 
     name: str
     seed: int = 0

@@ -1,9 +1,9 @@
-"""Batches of Sequences with about the same number of tokens each and little padding.
+"""Batches of TokenSequences with about the same number of tokens and little padding.
 
-Sequences -> lists of indices -> tensors (B, T)
+TokenSequences -> lists of indices -> tensors (B, T)
 
-A batch is bounded in tokens, not rows, so that short and long sequences cost alike; sequences are
-grouped by length within a shuffled window, so that the order stays random on the whole.
+A batch is limited in tokens, not rows, so that short and long sequences cost the same. Sequences
+are grouped by length within a shuffled window, which keeps the order random overall.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ shape; a new length in each batch cost gigabytes (docs/log.md)."""
 
 @dataclass(frozen=True)
 class TokenBatches:
-    """Yields the batches of one epoch; another `seed` is another order."""
+    """Yields the batches of one epoch; another `seed` gives another order."""
 
     lengths: Sequence[int]
     batch_tokens: int
@@ -63,7 +63,7 @@ class TokenBatches:
         return self.lengths[index]
 
     def _fill(self, indices: list[int]) -> list[list[int]]:
-        """Cuts `indices`, sorted by length, into batches of rows x longest <= batch_tokens."""
+        """Cuts `indices`, sorted by length, into batches with rows x longest <= batch_tokens."""
         batches: list[list[int]] = [[]]
         for index in indices:
             if batches[-1] and (len(batches[-1]) + 1) * self.lengths[index] > self.batch_tokens:

@@ -1,6 +1,6 @@
-"""Ordinary text as rows of tokens, its perplexity under a model, and paths mixed with it.
+"""Ordinary text as rows of tokens, and search paths encoded in equal shares.
 
-Documents -> PackedRows;  model, Documents -> perplexity
+Documents -> PackedRows;  SearchPaths -> TokenSequences
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from steiner.progress import no_progress, progress
 from steiner.types import SearchPath, TokenSequence
 
 ROW_TOKENS = 512
-TOLD_LOSS = 0.1
-"""Loss weight of what a document tells before a reply: mostly random names and numbers, whose noise
-would drown what can be learnt (docs/log.md)."""
+PROMPT_LOSS = 0.1
+"""Loss weight of prompts. They are mostly random names and numbers, whose noise would hide what can
+be learned (docs/log.md)."""
 HELD_OUT_DOCUMENTS = 400
 _ENCODE_AT_ONCE = 2_000
 _SHARD_TOKENS = 1_000_000
-"""What one process makes at a time, of a stream of its own."""
+"""Tokens that one process generates at a time, from its own random stream."""
 _OPEN_ROWS = 16
-"""Rows that are filled side by side, so that little of each is left over."""
+"""Rows filled at the same time, so that little space is wasted."""
 
 _Encoded = list[tuple[int, float]]
-"""Tokens, each with its loss weight."""
+"""Pairs of token id and loss weight."""
 
 
 def pack_documents(
@@ -45,11 +45,11 @@ def pack_documents(
     row_tokens: int = ROW_TOKENS,
     show_progress: bool = True,
 ) -> PackedRows:
-    """About `tokens` tokens of documents, each closed by the padding token.
+    """About `tokens` tokens of documents, each ended by the padding token.
 
-    Replies and what closes them carry loss 1, what they reply to TOLD_LOSS, padding none. A
-    document is never cut in two, since half of what it tells could not be known without its
-    beginning; one that is longer than a row loses its end.
+    Replies and their end have loss weight 1, prompts PROMPT_LOSS, padding 0. Documents are not cut,
+    because the second half could not be predicted without the first; only one that is longer than a
+    row loses its end.
     """
     encoded = _encoded(documents, tokenizer)
     num_rows = max(1, tokens // row_tokens) if tokens else 0
@@ -59,8 +59,8 @@ def pack_documents(
 
 
 def ordinary_rows(tokenizer: PreTrainedTokenizerBase, tokens: int, *names: object) -> PackedRows:
-    """About `tokens` tokens of ordinary text, the same for the same names; in shards that the
-    machine's cores make side by side."""
+    """About `tokens` tokens of ordinary text, the same for the same names, generated in shards
+    on all cores."""
     whole, rest = divmod(tokens, _SHARD_TOKENS)
     sizes = [_SHARD_TOKENS] * whole + [rest] * (rest > 0)
     shards: list[PackedRows] = []
@@ -100,7 +100,7 @@ def _packed(
 def _encoded(
     documents: Iterator[Document], tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[_Encoded]:
-    """Each document's tokens with their loss weights, and the padding token that closes it."""
+    """Each document's tokens with their loss weights, and the padding token at its end."""
     close = ChatFormat(tokenizer).pad_id
     while some := list(islice(documents, _ENCODE_AT_ONCE)):
         texts = [_rendered(document, tokenizer) for document in some]
@@ -123,7 +123,7 @@ def _rendered(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _replies(document: Document, text: str) -> Iterator[tuple[int, int]]:
-    """Where each reply stands in the rendered text: its first character, and the one after it."""
+    """[first character, last + 1) of each reply in the rendered text."""
     end = 0
     for index, part in enumerate(document.parts):
         start = text.index(part, end)
@@ -135,16 +135,17 @@ def _replies(document: Document, text: str) -> Iterator[tuple[int, int]]:
 def _weights(
     spans: Iterable[tuple[int, int]], replies: Iterator[tuple[int, int]]
 ) -> Iterator[float]:
-    """1 for a token in a reply or right behind it, TOLD_LOSS for others."""
+    """1 for a token in a reply or right after it, PROMPT_LOSS for others."""
     start, end = next(replies, (math.inf, math.inf))
     for first, last in spans:
         while first > end:
             start, end = next(replies, (math.inf, math.inf))
-        yield 1.0 if last > start else TOLD_LOSS
+        yield 1.0 if last > start else PROMPT_LOSS
 
 
 def _rows(documents: Iterable[_Encoded], row_tokens: int) -> Iterator[_Encoded]:
-    """Documents put together, each into the fullest of some open rows that has room for it."""
+    """Rows of documents; each document goes into the fullest of the open rows that has room for
+    it."""
     open_rows: list[_Encoded] = []
     for document in documents:
         tokens = document[:row_tokens]
@@ -160,7 +161,7 @@ def _rows(documents: Iterable[_Encoded], row_tokens: int) -> Iterator[_Encoded]:
 
 
 def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
-    """Ordinary text that no training sees, as rows."""
+    """Rows of ordinary text that no training uses."""
     documents = held_out_documents(HELD_OUT_DOCUMENTS)
     num_tokens = sum(map(len, _encoded(iter(documents), tokenizer)))
     return pack_documents(iter(documents), tokenizer, num_tokens, show_progress=False)
@@ -173,10 +174,10 @@ def encode_paths(
     tokens: int,
     shares: Mapping[str, float] | None = None,
 ) -> list[TokenSequence]:
-    """The first `paths` of each of `families` that make its share of `tokens` tokens: 1 part, or as
-    many parts as `shares` says.
+    """The first `paths` of each task up to its share of `tokens` tokens, by `shares` (1 if not
+    named).
 
-    A family whose paths are long would else take most of the training.
+    Without shares by tokens, a task with long paths would take most of the training.
     """
     parts = {name: (shares or {}).get(name, 1.0) for name in families}
     whole = sum(parts.values())

@@ -1,6 +1,6 @@
-"""Rows of ordinary text, as many as millions.
+"""Rows of ordinary text, up to millions of them.
 
-arrays (N, T) of token ids and loss weights -> Sequences
+arrays (N, T) of token ids and loss weights -> TokenSequences
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from steiner.types import TokenSequence
 
 
 class PackedRows(Sequence[TokenSequence]):
-    """Whole documents side by side in rows of one length, with the loss weight of each token.
+    """Whole documents in rows of one length, with the loss weight of each token.
 
-    Kept as two arrays (N, T), since millions of Python numbers would not fit.
+    Stored as two arrays (N, T), because millions of Python numbers would not fit into memory.
     """
 
     def __init__(self, ids_NT: np.ndarray, weights_NT: np.ndarray) -> None:
@@ -34,7 +34,7 @@ class PackedRows(Sequence[TokenSequence]):
 
     @property
     def lengths(self) -> list[int]:
-        """How many tokens each row has."""
+        """Number of tokens of each row."""
         num_rows, row_tokens = self.ids_NT.shape
         return [row_tokens] * num_rows
 
@@ -53,7 +53,7 @@ class PackedRows(Sequence[TokenSequence]):
 
 
 def lengths_of(sequences: Sequence[TokenSequence]) -> list[int]:
-    """How many tokens each of them has."""
+    """Number of tokens of each sequence."""
     if isinstance(sequences, PackedRows):
         return sequences.lengths
     return [len(sequence.token_ids) for sequence in sequences]

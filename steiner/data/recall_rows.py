@@ -1,14 +1,14 @@
-"""Looking back: what a small model must be able to do before it can learn anything from a context.
+"""Synthetic recall rows that make a small model form induction heads early.
 
-model -> model whose first layer looks at the tokens just before;  seed -> rows of keys and values
+model -> model whose first layer attends to the previous tokens;  seed -> rows of keys and values
 
-"Ann says both ... ; Bob says neither ... ; Bob says" can go on only with what stands behind the
-same words before: an induction head (Olsson et al. 2022, arXiv:2209.11895). It needs a head that
-looks at the previous token and, in a later layer, one that matches what that head has found. From
-random weights both must come about together, which in a model of this size took more than the whole
-pre-training: after 40M tokens of text it still named one claim in four rightly. Here the first
-comes with the weights, and the second is learnt within a million tokens, on rows in which all that
-carries loss can be known (docs/log.md).
+To continue "Ann says both ... ; Bob says neither ... ; Bob says", a model must copy what followed
+the same words before: an induction head (Olsson et al. 2022, arXiv:2209.11895). It needs one head
+that attends to the previous token and, in a later layer, one that matches its output. From random
+weights both must form together, which took a model of this size more than the whole pre-training:
+after 40M tokens it still named one claim in four correctly. Here the first head is set in the
+weights, and the second is learned within a million tokens, on rows in which every token with loss
+can be predicted (docs/log.md).
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from steiner.randomness import random_stream
 from steiner.types import TokenSequence
 
 _DISTANCES = (1, 2, 1, 3)
-"""How many tokens back the first heads of the first layer look, and so on over again."""
+"""Distance in tokens that the first heads of the first layer attend to; repeated for more heads."""
 _SHARPNESS, _FREQUENCIES = 6.0, 6
-"""Size of the biases in the fastest pairs of a head, and how many those are: 19 parts in 20 of a
-head's attention go to its one token."""
+"""Size of the biases in the fastest rotary pairs of a head, and the number of these pairs: 95 % of
+a head's attention goes to its one token."""
 _ROW_TOKENS = 256
 _MOST_KEYS, _LONGEST_VALUE = 8, 4
 _FEW_WORDS = 12
-"""So many make half of what is told in the rows that are not easy, and half the time the keys of
-before get new values: as the same names and numbers come again and again in a search."""
+"""In rows that are not easy, half of the words come from a pool of this size, and half of the time
+keys get new values, as names and numbers do in a search."""
 _NUM_SIGNS = 16
-"""The first tokens of the vocabulary close what is told, or stand between a key and its value."""
+"""The first tokens of the vocabulary serve as separators and ends of values."""
 
 
 @torch.no_grad()
-def look_back(model: PreTrainedModel) -> None:
-    """Makes each head of a Qwen2's first layer look at one of the tokens before, by its biases.
+def attend_to_previous_tokens(model: PreTrainedModel) -> None:
+    """Sets the biases of a Qwen2's first layer so that each head attends to one previous token.
 
-    The key's bias is the same everywhere, the query's is that turned back by the distance, so under
-    rotary embedding their product is largest at just that distance.
+    The key bias is constant, and the query bias is the key bias rotated back by the distance, so
+    that under rotary embedding their product is largest at that distance.
     """
     config: Any = model.config
     rotary: Any = model.get_decoder().rotary_emb
@@ -60,11 +60,11 @@ def look_back(model: PreTrainedModel) -> None:
 
 
 def recall_rows(vocab_size: int, tokens: int, seed: int, *, easy: bool) -> list[TokenSequence]:
-    """About `tokens` tokens in rows of keys with values, all told and then asked; only the values
+    """About `tokens` tokens in rows of keys and values, all stated and then asked; only the values
     asked for carry loss.
 
-    The easy rows have one sign between a key and its value of one token, and must come first: from
-    both kinds mixed nothing is learnt for long.
+    Easy rows have one separator between a key and its one-token value. They must come first: from a
+    mixture of both kinds, the model learns nothing for a long time.
     """
     rng = random_stream("recall", seed, easy)
     return [_row(rng, vocab_size, easy) for _ in range(max(1, tokens // _ROW_TOKENS))]
@@ -80,12 +80,12 @@ def _row(rng: random.Random, vocab_size: int, easy: bool) -> TokenSequence:
         pool = words if easy or rng.random() < 0.5 else few
         if easy or len(keys) < 2 or rng.random() < 0.5:
             keys = rng.sample(pool, rng.randint(2, _MOST_KEYS))
-        _tell_and_ask(rng, keys, pool, easy, ids, weights)
+        _state_and_ask(rng, keys, pool, easy, ids, weights)
     steps = (-1,) * _ROW_TOKENS
     return TokenSequence(tuple(ids[:_ROW_TOKENS]), tuple(weights[:_ROW_TOKENS]), steps)
 
 
-def _tell_and_ask(
+def _state_and_ask(
     rng: random.Random,
     keys: Sequence[int],
     pool: Sequence[int],
@@ -93,7 +93,7 @@ def _tell_and_ask(
     ids: list[int],
     weights: list[float],
 ) -> None:
-    """Each of the keys, no to two signs that link it to its value, and a sign that closes it."""
+    """Each key, up to two separators, its value, and a token that ends it; then the keys again."""
     close, *links = rng.sample(range(_NUM_SIGNS), 3)
     link = links[: 1 if easy else rng.randint(0, 2)]
     longest = 1 if easy else rng.choice((1, _LONGEST_VALUE))

@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from steiner.models.sources import ModelSource, find_model
 from steiner.types import UserError
@@ -34,6 +35,7 @@ def load_model(
     The model is on an accelerator if there is one. Raises UserError if it cannot be read.
     """
     found = find_model(source)
+    logging.disable_progress_bar()  # of loading and saving weights, which takes no time here
     tokenizer = load_tokenizer(found)
     try:
         model = AutoModelForCausalLM.from_pretrained(

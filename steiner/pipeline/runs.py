@@ -1,8 +1,9 @@
-"""The whole way from problems to a report, resumable: only what is missing or changed is made.
+"""Runs: all stages from problems to a report. A run resumes and makes only what is missing or
+changed.
 
-Recipe -> run folder: synth/ cpt/ sft/ rl/ evaluate/ report/ and manifest.json
+Recipe -> run folder: synth/ cpt/ sft/ rl/ evaluate/ report/ logs/ and manifest.json
 
-Command: steiner run --recipe tiny
+    steiner run --recipe tiny
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ def run(
     force: bool = False,
     stages: Sequence[Stage] | None = None,
 ) -> None:
-    """Bring every stage in `run_dir` up to date, or `only` the one of that name.
+    """Brings every stage in `run_dir` up to date, or `only` the one of that name.
 
-    One stage alone takes its inputs as they lie there, whatever recipe made them; `force` makes it
-    anew though nothing changed. Raises UserError and RunError; what is finished stays.
+    A single stage uses its inputs as they are, whatever recipe made them; `force` makes a stage
+    again although nothing changed. Finished stages stay if a later one fails. Raises UserError and
+    RunError.
     """
     known = STAGES if stages is None else tuple(stages)
     chosen = known if only is None else (stage_named(only, known),)
@@ -56,7 +58,7 @@ def stage_named(name: str, stages: Sequence[Stage] | None = None) -> Stage:
 
 
 def pretrain(recipe: Recipe, parent_dir: Path, *, force: bool = False) -> None:
-    """Pre-train a base model into `parent_dir/base`."""
+    """Pre-trains a base model into `parent_dir/base`."""
     with locked(parent_dir):
         run_stage(PRETRAIN, recipe, parent_dir, force=force)
 
@@ -64,9 +66,9 @@ def pretrain(recipe: Recipe, parent_dir: Path, *, force: bool = False) -> None:
 def evaluate_models(
     recipe: Recipe, run_dir: Path, models: Mapping[str, str], *, force: bool = False
 ) -> None:
-    """Evaluate models from elsewhere into `run_dir/evaluate-models`.
+    """Evaluates models from elsewhere into `run_dir/evaluate-models`.
 
-    `models`: label -> folder or hub name.
+    `models`: label -> folder or Hub name.
     """
 
     def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
@@ -86,11 +88,12 @@ def evaluate_models(
 
 
 def _write_manifest(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> None:
-    """manifest.json: the recipe of the last command, this machine, and what each stage cost."""
+    """Writes manifest.json: the recipe of the last command, this machine, and the cost of each
+    stage."""
     stamps = {stage.name: read_stamp(run_dir / stage.name) for stage in stages}
     costs = {name: asdict(stamp) for name, stamp in stamps.items() if stamp}
     for cost in costs.values():
-        del cost["files"]  # they stand in the stage's own stage.json
+        del cost["files"]  # stage.json of each stage has them
     from steiner.models.precision import compute_settings
 
     manifest = {

@@ -1,9 +1,10 @@
-"""One stage of a pipeline: a folder that is made once, and again when what it depends on changed.
+"""One stage of a pipeline: a folder that is made once, and again when something it depends on
+changed.
 
-Recipe, input stages -> output folder with stage.json and recipe.toml in it
+Recipe, input stages -> output folder with stage.json and recipe.toml
 
-Work goes on in `<name>.partial`, which takes the place of `<name>` once it is whole. A stage that
-was killed finds its partial folder again, checkpoints and all, unless the settings have changed.
+The work happens in `<name>.partial`, which replaces `<name>` when it is complete. A stage that was
+killed continues in its partial folder with its checkpoints, unless the settings have changed.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Stage:
     help: str
     """One line for the command line."""
     keys: tuple[str, ...]
-    """Keys of the recipe that decide the output, as `Recipe.digest` takes them."""
+    """Keys of the recipe that decide the output, as in `Recipe.digest`."""
     inputs: tuple[str, ...]
     """Stages whose output it reads."""
     work: Work
@@ -72,12 +73,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What stage.json tells of a stage's output."""
+    """The content of stage.json."""
 
     digest: str
     complete: bool = False
     sessions: int = 1
-    """How often it was started before it came to its end; `seconds` are those of the last."""
+    """Number of sessions it took; `seconds` is the time of the last one."""
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
     """Largest resident memory of this process during the stage; worker processes not included."""
@@ -87,9 +88,9 @@ class Stamp:
 
 
 def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = False) -> Stamp:
-    """Make the stage's output unless it is there, whole, and made from the same.
+    """Makes the stage's output unless a complete one exists that was made from the same inputs.
 
-    Raises UserError where an input stage is missing, RunError where the disk is full.
+    Raises UserError if an input stage is missing, RunError if the disk is full.
     """
     folder, partial = run_dir / stage.name, run_dir / f"{stage.name}.partial"
     digest = stage_digest(stage, recipe, run_dir)
@@ -110,7 +111,7 @@ def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = Fals
 
 
 def stage_digest(stage: Stage, recipe: Recipe, run_dir: Path) -> str:
-    """Identity of what the stage would make now: settings, inputs as they lie there, version."""
+    """Identity of what the stage would make now: settings, inputs, version."""
     parts = [__version__, stage.name, recipe.digest(*stage.keys)]
     parts += [_input_digest(stage, name, run_dir) for name in stage.inputs]
     if stage.fingerprint:
@@ -119,7 +120,7 @@ def stage_digest(stage: Stage, recipe: Recipe, run_dir: Path) -> str:
 
 
 def read_stamp(folder: Path) -> Stamp | None:
-    """The stamp of a finished output; None where it is absent, unfinished or damaged."""
+    """The stamp of a finished output; None if it is absent, unfinished or damaged."""
     stamp = _stamp(folder)
     if stamp is None or not stamp.complete:
         return None
@@ -129,7 +130,7 @@ def read_stamp(folder: Path) -> Stamp | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, Steiner and the libraries that decide a result."""
+    """Versions of Python, Steiner and the libraries that affect results."""
     found = {"python": python_version(), "steiner": __version__}
     for library in _LIBRARIES:
         try:
@@ -142,7 +143,7 @@ def versions() -> dict[str, str]:
 def _work(
     stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: str
 ) -> tuple[Stamp, str | None]:
-    """Do the stage's work in `partial`, or what is left of it."""
+    """Does the stage's work in `partial`, continuing an earlier attempt."""
     finished = read_stamp(partial)
     if finished and finished.digest == digest:  # killed just before the renaming
         return finished, None
@@ -165,7 +166,7 @@ def _work(
 
 
 def _open_partial(partial: Path, digest: str) -> int:
-    """Make the partial folder, or keep one begun for the same work; the number of this session."""
+    """Creates the partial folder, or keeps one of the same work; returns the session's number."""
     begun = _stamp(partial)
     if begun and begun.digest == digest and not begun.complete:
         sessions = begun.sessions + 1
@@ -186,7 +187,7 @@ def _input_digest(stage: Stage, name: str, run_dir: Path) -> str:
 
 
 def _stamp(folder: Path) -> Stamp | None:
-    """The stamp in `folder`, finished or not; None where it cannot be read."""
+    """The stamp in `folder`, finished or not; None if it cannot be read."""
     if not (folder / STAMP).is_file():
         return None
     try:

@@ -36,6 +36,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.engine import Engine
 from steiner.models.loading import load_model
 from steiner.models.precision import wants_bf16
+from steiner.models.saving import save_model
 from steiner.recipe import Recipe
 from steiner.rl.credit_assignment import token_advantages
 from steiner.rl.policy_logprobs import GrammarPolicy
@@ -48,7 +49,7 @@ from steiner.rl.rollout_groups import (
 )
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
-from steiner.training.trainer import choose_attention, keep_logs, last_checkpoint, save_model
+from steiner.training.trainer import choose_attention, keep_logs, last_checkpoint
 from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")

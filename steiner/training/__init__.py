@@ -1,1 +1,1 @@
-"""Training stages in order: base, cpt, sft, rl; each a short file on the field's own trainers."""
+"""Training stages in order: pretrain, cpt, sft. Each is a short file on transformers' Trainer."""

@@ -1,10 +1,9 @@
-"""Continual pre-training: search paths mixed with ordinary text, so that 14 new tokens get meaning.
+"""Continual pre-training: search paths mixed with ordinary text give the 14 new tokens a meaning.
 
 base model, paths.parquet -> cpt/ (model folder), logs/cpt/perplexity.json
 
-As in Steiner, plain language modelling over whole sequences, prompt included. The share of ordinary
-text keeps what the base could do: its perplexity on held-out ordinary text is measured before and
-after.
+Plain language modelling over whole sequences, prompt included, as in Steiner. The share of ordinary
+text keeps the base's abilities; perplexity on held-out ordinary text is measured before and after.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.training.losses import perplexity
-from steiner.training.trainer import ask_by, schedule_of, train_sequences
+from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
 from steiner.types import TokenSequence
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    """Continues the base of `recipe` on `run_dir/synth`; goes on from its checkpoint if killed."""
+    """Continues the base of `recipe` on `run_dir/synth`; resumes from its checkpoint."""
     model, tokenizer = load_model(recipe.base.source)
     held_out = held_out_rows(tokenizer)
     before = perplexity(model, held_out)
@@ -38,12 +37,12 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     reasoning = encode_paths(codec.encode_path, paths, recipe.problems.levels, reasoning_tokens)
     sequences = [*map(_whole, reasoning), *ordinary]
     schedule = schedule_of(recipe.cpt, recipe.seed)
-    ask_by(model, recipe.sampling)
+    set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
     after = perplexity(model, held_out)
     write_json(out_dir / LOGS / "perplexity.json", {"before": before, "after": after})
 
 
 def _whole(sequence: TokenSequence) -> TokenSequence:
-    """The same tokens with loss on all of them, the question's too."""
+    """The same tokens with loss on all of them, the question included."""
     return TokenSequence(sequence.token_ids, (1.0,) * len(sequence.token_ids), sequence.step_index)

@@ -1,10 +1,10 @@
-"""`steiner pretrain`: the small base model that continual pre-training continues.
+"""`steiner pretrain`: trains the small base model that continual pre-training continues.
 
 random tokens, then ordinary text -> tokenizer, Qwen2-architecture model -> model folder
 
-The original continued Qwen2.5-32B. Here a model of a million parameters first learns to look
-things up at all (data/recall_rows.py), then ordinary text only (data/ordinary_text): no reasoning
-trace, none of the 14 tokens, nothing held out.
+The original continued Qwen2.5-32B. Here a model of a million parameters first learns to look things
+up (data/recall_rows.py), then trains on ordinary text (data/ordinary_text): no reasoning, none of
+the 14 tokens, nothing held out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM,
 
 from steiner.data.mixture import held_out_rows, ordinary_rows
 from steiner.data.ordinary_text import documents
-from steiner.data.recall_rows import look_back, recall_rows
+from steiner.data.recall_rows import attend_to_previous_tokens, recall_rows
 from steiner.files import LOGS, remove_folder, write_json
 from steiner.format.tokenizer import train_tokenizer
 from steiner.models.loading import load_tokenizer
@@ -36,14 +36,14 @@ _RECALL_BATCH_TOKENS = 2048
 
 
 def pretrain(recipe: Recipe, folder: Path) -> Path:
-    """Trains the base of `recipe` into `folder`; goes on from its last checkpoint if killed."""
+    """Trains the base of `recipe` into `folder`; resumes from its last checkpoint."""
     shape = recipe.base
     set_seed(recipe.seed)
     tokenizer = _tokenizer(recipe, folder)
     model = new_model(shape, tokenizer)
     schedule = schedule_of(shape, recipe.seed)
     if last_checkpoint(folder) is None:
-        look_back(model)
+        attend_to_previous_tokens(model)
         first = replace(schedule, tokens=shape.recall_tokens, batch_tokens=_RECALL_BATCH_TOKENS)
         for easy in (True, False):
             asked = recall_rows(len(tokenizer), shape.recall_tokens, recipe.seed, easy=easy)
@@ -77,7 +77,7 @@ def new_model(shape: BaseRecipe, tokenizer: PreTrainedTokenizerBase) -> Qwen2For
 
 
 def _tokenizer(recipe: Recipe, folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer, made once: a run that goes on takes the one that it began with."""
+    """The tokenizer; a resumed run reads the one it started with."""
     if (folder / "tokenizer.json").exists():
         return load_tokenizer(folder)
     tokenizer = train_tokenizer(_plain_texts(recipe.seed), recipe.base.vocab_size)
@@ -86,8 +86,8 @@ def _tokenizer(recipe: Recipe, folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _plain_texts(seed: int) -> list[str]:
-    """What the tokenizer learns from: ordinary text, and much of the wording of steps, so that
-    its words become one token each."""
+    """The tokenizer's training texts: ordinary text, and the wording of steps many times, so
+    that its words become one token each."""
     chosen = islice(documents("tokenizer", seed), _TOKENIZER_DOCUMENTS)
     texts = [("\n" if doc.is_dialogue else "").join(doc.parts) for doc in chosen]
     texts += ["user", "assistant", "system"] * _WORDING_REPEATS

@@ -1,10 +1,11 @@
-"""Supervised fine-tuning: chats whose answers are search paths, loss on reasoning and answer only.
+"""Supervised fine-tuning: chats whose answers are search paths, with loss on reasoning and answer
+only.
 
 cpt/, paths.parquet -> sft/ (model folder)
 
-The choice of a wrong turn weighs `wrong_turn_loss`: the model should know what to do in a dead end,
-not prefer to go there (compare guided Stream of Search, arXiv:2410.02992). Other choices weigh
-`choice_loss` and the answer `answer_loss`: they are few tokens, and all depends on them.
+A wrong turn's choice has loss weight `wrong_turn_loss`: the model should handle a dead end, not
+prefer to go there (compare guided Stream of Search, arXiv:2410.02992). Other choices weigh
+`choice_loss` and the answer `answer_loss`: they are few tokens that everything depends on.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SftRecipe
-from steiner.training.trainer import ask_by, schedule_of, train_sequences
+from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
 from steiner.types import SearchPath, TokenSequence
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    """Fine-tunes `run_dir/cpt` on `run_dir/synth`; goes on from its checkpoint if killed."""
+    """Fine-tunes `run_dir/cpt` on `run_dir/synth`; resumes from its checkpoint."""
     model, tokenizer = load_model(run_dir / "cpt")
     codec = Codec(Vocabulary.require(tokenizer))
     paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
     sft, families = recipe.sft, recipe.problems.levels
     sequences = encode_paths(encoder(codec, sft), paths, families, sft.tokens, sft.shares)
     schedule = schedule_of(sft, recipe.seed)
-    ask_by(model, recipe.sampling)
+    set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
 
 
 def encoder(codec: Codec, sft: SftRecipe) -> Callable[[SearchPath], TokenSequence]:
-    """How a path becomes a Sequence here."""
+    """The encoding of a path with SFT's loss weights."""
     return partial(
         codec.encode_path,
         choice_loss=sft.choice_loss,

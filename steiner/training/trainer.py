@@ -1,10 +1,10 @@
-"""One transformers Trainer for all stages that learn from Sequences.
+"""One transformers Trainer for all stages that learn from TokenSequences.
 
-Sequences, model -> an ordinary Hugging Face model folder
+TokenSequences, model -> Hugging Face model folder
 
-What it replaces in Trainer, and why: the data loader (batches bounded in tokens, with hardly any
+It replaces three parts of Trainer: the data loader (batches limited in tokens, with little
 padding), the optimiser (Muon with AdamW), and the loss (weighted by token, with logits computed
-only where a weight is). Progress bar, logs, checkpoints and resume are Trainer's own.
+only where needed). Logs, checkpoints and resume are Trainer's own.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from steiner.data.packed_rows import lengths_of
 from steiner.files import LOGS, read_json, remove_folder, replace_folder
 from steiner.format.chat_format import ChatFormat
 from steiner.models.precision import wants_bf16
+from steiner.models.saving import save_model
 from steiner.recipe import SamplingRecipe
 from steiner.training.losses import forward_gives_losses
 from steiner.training.optimizers import build_optimizer
@@ -42,16 +43,16 @@ from steiner.training.progress_callback import show_progress
 from steiner.types import RunError, TokenSequence
 
 _WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
-"""Tokens; compiling takes most of a minute."""
+"""Tokens to train on above which compilation pays; it takes up to a minute."""
 _TENSORBOARD = "runs"
 """Where transformers' TensorBoardCallback writes, inside the output folder."""
 _LOADERS = 4
-"""Processes that make an accelerator's batches: one would keep it waiting."""
+"""Processes that prepare batches for an accelerator; one is too slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast to learn; rates are the peaks of a warm-up and linear decay."""
+    """Length and speed of a training; rates are the peaks of a warm-up and linear decay."""
 
     tokens: int
     batch_tokens: int
@@ -65,7 +66,7 @@ class Schedule:
 
 
 class StageRecipe(Protocol):
-    """What the recipe says of a stage that learns from Sequences."""
+    """The recipe's section of a stage that learns from TokenSequences."""
 
     @property
     def tokens(self) -> int: ...
@@ -86,7 +87,7 @@ class StageRecipe(Protocol):
 
 
 def schedule_of(stage: StageRecipe, seed: int) -> Schedule:
-    """The schedule that a recipe's section asks for."""
+    """The schedule of a recipe's section."""
     return Schedule(
         tokens=stage.tokens,
         batch_tokens=stage.batch_tokens,
@@ -101,7 +102,7 @@ def schedule_of(stage: StageRecipe, seed: int) -> Schedule:
 
 
 class SequenceTrainer(Trainer):
-    """Trains on Sequences; see the module's docstring for what it replaces."""
+    """Trains on TokenSequences; the module's docstring lists what it replaces."""
 
     def __init__(
         self,
@@ -167,7 +168,7 @@ def train_sequences(
     folder: Path,
     *callbacks: TrainerCallback,
 ) -> SequenceTrainer:
-    """Trains, going on from the last checkpoint in `folder` if there is one; saves the model."""
+    """Trains, resuming from the last checkpoint in `folder`, and saves the model."""
     pad_id = ChatFormat(tokenizer).pad_id
     trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
     show_progress(trainer, folder.name.removesuffix(".partial"))
@@ -205,14 +206,14 @@ def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: S
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint in `folder`, None where there is none."""
+    """The newest complete checkpoint in `folder`; None if there is none."""
     whole = filter(_is_whole, folder.glob("checkpoint-[0-9]*"))
     newest = max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1]), default=None)
     return None if newest is None else str(newest)
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """Trainer writes its state last: a kill or a full disk before that cut the checkpoint short."""
+    """Trainer writes its state last, so a checkpoint without it was interrupted."""
     try:
         read_json(checkpoint / TRAINER_STATE_NAME)
     except RunError:
@@ -232,16 +233,10 @@ def keep_logs(state: TrainerState, folder: Path) -> None:
         remove_folder(checkpoint)
 
 
-def ask_by(model: PreTrainedModel, sampling: SamplingRecipe) -> None:
-    """Says in the model's generation_config.json how to draw from it."""
+def set_generation_config(model: PreTrainedModel, sampling: SamplingRecipe) -> None:
+    """Writes the recipe's sampling settings into the model's generation config."""
     if sampling.temperature:
         model.generation_config.update(do_sample=True, **asdict(sampling))
-
-
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """An ordinary Hugging Face folder: weights in safetensors, configuration, tokenizer."""
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 def _num_steps(tokens_per_epoch: int, batches_per_epoch: int, tokens: int) -> int:

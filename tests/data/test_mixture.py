@@ -15,7 +15,13 @@ from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 from steiner.dags.path_sampling import Walk, sample_paths
 from steiner.dags.solver import build_dag
 from steiner.data import mixture
-from steiner.data.mixture import ROW_TOKENS, TOLD_LOSS, encode_paths, ordinary_rows, pack_documents
+from steiner.data.mixture import (
+    ROW_TOKENS,
+    PROMPT_LOSS,
+    encode_paths,
+    ordinary_rows,
+    pack_documents,
+)
 from steiner.data.ordinary_text import Document, documents
 from steiner.data.packed_rows import PackedRows
 from steiner.format.codec import Codec
@@ -87,7 +93,7 @@ def test_what_can_be_known_carries_loss(tokenizer: PreTrainedTokenizerBase) -> N
         padding = row.token_ids[sum(weight > 0 for weight in row.loss_weights) :]
         assert set(padding) == {tokenizer.pad_token_id}
         ends |= {weight for weight in row.loss_weights if weight}
-    assert sorted(ends) == pytest.approx([TOLD_LOSS, 1.0], rel=1e-3)
+    assert sorted(ends) == pytest.approx([PROMPT_LOSS, 1.0], rel=1e-3)
     assert replies == [
         "Jugs hold water.<|endoftext|>",
         "A knave.<|im_end|>",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from steiner.data.recall_rows import look_back, recall_rows
+from steiner.data.recall_rows import attend_to_previous_tokens, recall_rows
 from tests.small_model import small_qwen2
 
 VOCAB = 200
@@ -17,7 +17,7 @@ def test_heads_of_the_first_layer_see_one_of_the_tokens_before(heads: int) -> No
     model = small_qwen2(
         VOCAB, hidden_size=32 * heads, num_attention_heads=heads, initializer_range=0.02
     )
-    look_back(model)
+    attend_to_previous_tokens(model)
     model.set_attn_implementation("eager")
     ids = torch.randint(VOCAB, (1, 300))
     first_HTT = model(ids, output_attentions=True).attentions[0][0]

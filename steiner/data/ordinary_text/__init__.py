@@ -1,10 +1,11 @@
-"""Ordinary text: what the embedded base model is pre-trained on, and what later training keeps.
+"""Ordinary text: what the embedded base model is pre-trained on and what later stages mix in.
 
 stream names, mixture -> endless Documents
 
-Arithmetic, lists, short questions, the standard library's prose, and each single skill that the
-families' steps need, in words close to theirs: no search, no reasoning token, and no problem of the
-validation or test split. Where the paper's base had the web, a base of 3M parameters has this.
+Arithmetic, lists, short questions, prose from the standard library, and each single skill that the
+tasks' steps need, in similar words. It contains no search, no reasoning token and no problem of the
+validation or test split. The paper's base was trained on the web; an embedded base of a million
+parameters is trained on this.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from steiner.data.ordinary_text import (
     prose,
     steps,
 )
-from steiner.data.ordinary_text.lessons import CHAT_SHARE, Document, Lesson, as_document
+from steiner.data.ordinary_text.generators import CHAT_SHARE, Document, FactGroup, as_document
 from steiner.randomness import random_stream
 from steiner.types import UserError
 
@@ -54,18 +55,18 @@ DEFAULT_MIXTURE: Mapping[str, float] = {
     "jugs questions": 0.02,
     "jugs steps": 0.14,
 }
-"""Kind -> its share of all tokens."""
+"""Kind -> share of all tokens."""
 
 _BLOCK = 256
-"""Documents whose kinds are drawn at once."""
+"""Documents whose kinds are drawn together."""
 
 _SAMPLE = 128
-"""Documents by which the length of a kind's is known."""
+"""Documents on which the mean length of a kind is estimated."""
 
 _TOKEN = re.compile(r"[a-zA-Z]+|\d\d?|[^\w ]|_")
-"""About what the tokenizer makes one token of."""
+"""Approximates one token."""
 
-_LESSONS: Mapping[str, Callable[[random.Random], Iterator[Lesson]]] = {
+_GENERATORS: Mapping[str, Callable[[random.Random], Iterator[FactGroup]]] = {
     "arithmetic": facts.arithmetic,
     "comparisons": facts.comparisons,
     "lists": lists.lists,
@@ -86,7 +87,7 @@ _LESSONS: Mapping[str, Callable[[random.Random], Iterator[Lesson]]] = {
 
 
 def documents(*names: object, kinds: Mapping[str, float] | None = None) -> Iterator[Document]:
-    """Documents without end, the same ones for the same names; `kinds` are shares of tokens.
+    """Endless documents, the same for the same names; `kinds` are shares of tokens.
 
     Raises UserError for an unknown kind.
     """
@@ -94,8 +95,8 @@ def documents(*names: object, kinds: Mapping[str, float] | None = None) -> Itera
 
 
 def held_out_documents(count: int) -> list[Document]:
-    """Documents for measuring perplexity: a stream of their own, with prose that training never
-    sees."""
+    """Documents for measuring perplexity, from a separate stream, with prose that training never
+    uses."""
     stream = kinds_of_documents("held-out", held_out=True)
     return [document for _, document in islice(stream, count)]
 
@@ -103,7 +104,7 @@ def held_out_documents(count: int) -> list[Document]:
 def kinds_of_documents(
     *names: object, kinds: Mapping[str, float] | None = None, held_out: bool = False
 ) -> Iterator[tuple[str, Document]]:
-    """Documents, each with the kind that it is of."""
+    """Documents with the name of their kind."""
     shares = DEFAULT_MIXTURE if kinds is None else kinds
     _require_known(shares)
     sources = {kind: _source(kind, held_out, *names) for kind in shares}
@@ -116,7 +117,7 @@ def kinds_of_documents(
 
 @cache
 def _mean_length(kind: str, held_out: bool) -> float:
-    """About how many tokens a document of that kind has, by a sample of its own."""
+    """Mean tokens of a document of that kind, estimated on a separate sample."""
     sample = islice(_source(kind, held_out, "lengths"), _SAMPLE)
     return fmean(_num_tokens(document) for document in sample)
 
@@ -127,12 +128,12 @@ def _num_tokens(document: Document) -> int:
 
 
 def _source(kind: str, held_out: bool, *names: object) -> Iterator[Document]:
-    """The documents of one kind."""
+    """Endless documents of one kind."""
     rng = random_stream("ordinary", *names, kind)
     if kind == "prose":
         return (Document(("", passage)) for passage in prose.prose(rng, held_out))
     chat_share = 0.6 if kind == "chat" else CHAT_SHARE
-    return (as_document(rng, lesson, chat_share) for lesson in _LESSONS[kind](rng))
+    return (as_document(rng, group, chat_share) for group in _GENERATORS[kind](rng))
 
 
 def _require_known(shares: Mapping[str, float]) -> None:

@@ -1,6 +1,6 @@
-"""Small talk, and what the families' subjects are: greetings, definitions, everyday questions.
+"""Small talk and the tasks' subjects: greetings, definitions, everyday questions.
 
-random stream -> Lessons
+random stream -> FactGroups
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from steiner.data.ordinary_text.lessons import Fact, Lesson
+from steiner.data.ordinary_text.generators import Fact, FactGroup
 from steiner.data.ordinary_text.words import ANIMALS, COLOURS, DESCRIPTIONS, NAMES, THINGS
 
 _GREETINGS = (
@@ -63,20 +63,20 @@ _SUBJECTS = (
 )
 
 
-def chat(rng: random.Random) -> Iterator[Lesson]:
-    """Greetings, definitions and little stories with a question, mixed in each lesson."""
+def chat(rng: random.Random) -> Iterator[FactGroup]:
+    """Greetings, definitions and short stories with a question, mixed in each group."""
     while True:
         style = rng.random()
         if style < 0.25:
-            yield Lesson((rng.choice(_GREETINGS), *rng.sample(_SUBJECTS, rng.randint(1, 2))))
+            yield FactGroup((rng.choice(_GREETINGS), *rng.sample(_SUBJECTS, rng.randint(1, 2))))
         elif style < 0.5:
-            yield Lesson(tuple(rng.sample(_SUBJECTS, rng.randint(2, 4))))
+            yield FactGroup(tuple(rng.sample(_SUBJECTS, rng.randint(2, 4))))
         else:
-            yield Lesson(tuple(_story(rng) for _ in range(rng.randint(2, 4))))
+            yield FactGroup(tuple(_story(rng) for _ in range(rng.randint(2, 4))))
 
 
 def _story(rng: random.Random) -> Fact:
-    """One or two sentences and a question on them."""
+    """One or two sentences and a question about them."""
     who, other = rng.sample(NAMES, 2)
     thing, colour, animal = rng.choice(THINGS), rng.choice(COLOURS), rng.choice(ANIMALS)
     kind, count = rng.choice(DESCRIPTIONS), rng.randint(2, 20)

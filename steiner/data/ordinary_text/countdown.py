@@ -1,6 +1,6 @@
-"""Countdown's single skills: what two numbers give, whether a target is among it, its questions.
+"""Countdown's single skills: results of two numbers, whether one is the target, its questions.
 
-random stream -> Lessons
+random stream -> FactGroups
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 
 from steiner.data.ordinary_text.facts import numbers, triple
-from steiner.data.ordinary_text.lessons import Fact, Lesson, drills, join
+from steiner.data.ordinary_text.generators import Fact, FactGroup, drills, join
 from steiner.data.ordinary_text.train_problems import train_problem
 from steiner.tasks import load_phrases
 from steiner.tasks.countdown import verification
@@ -18,21 +18,21 @@ from steiner.types import Problem
 LIMIT = 99
 
 
-def facts(rng: random.Random) -> Iterator[Lesson]:
-    """Lessons on two numbers and on single replacements in a list."""
+def facts(rng: random.Random) -> Iterator[FactGroup]:
+    """FactGroups about two numbers and about single replacements in a list."""
     return drills(rng, {_give: 3.0, _never: 2, _can: 2, _goal: 1, _combine: 3, _left: 0.7})
 
 
-def questions(rng: random.Random) -> Iterator[Lesson]:
-    """A question, and what stands in it."""
+def questions(rng: random.Random) -> Iterator[FactGroup]:
+    """A question and what it states."""
     while True:
         problem = train_problem(rng, "countdown")
         asked = rng.sample(_reading(problem), rng.randint(2, 4))
-        yield Lesson(tuple(asked), problem.question)
+        yield FactGroup(tuple(asked), problem.question)
 
 
 def results(left: int, right: int) -> list[int]:
-    """What two numbers, left >= right, make from 1 to LIMIT, in the order + - * /."""
+    """Results of two numbers, left >= right, from 1 to LIMIT, in the order + - * /."""
     made = [left + right, left - right, left * right]
     if left % right == 0:
         made.append(left // right)
@@ -52,14 +52,14 @@ def _give(rng: random.Random) -> Fact:
 
 
 def _never(rng: random.Random) -> Fact:
-    """The words of the family's dead end, on two numbers and any number that they do not give."""
+    """The task's words for a dead end, for two numbers and a target that they cannot reach."""
     left, right = _pair(rng)
     given = results(left, right)
     return _verified(left, right, rng.choice([n for n in range(1, LIMIT + 1) if n not in given]))
 
 
 def _goal(rng: random.Random) -> Fact:
-    """The words of the family's goal, on two numbers and one that they give."""
+    """The task's words for a goal, for two numbers and a target that they reach."""
     left, right = _pair(rng)
     return _verified(left, right, rng.choice(results(left, right)))
 
@@ -79,14 +79,14 @@ def _can(rng: random.Random) -> Fact:
 
 
 def _how(left: int, right: int, target: int) -> str:
-    """The first of the four operations that makes the target."""
+    """The first of the four operations that gives the target."""
     made = {"+": left + right, "-": left - right, "*": left * right, "/": left / right}
     operator = next(sign for sign, result in made.items() if result == target)
     return f"{left} {operator} {right}"
 
 
 def _combine(rng: random.Random) -> Fact:
-    """Two of the numbers held become their sum, difference, product or quotient."""
+    """Replaces two of the numbers by their sum, difference, product or quotient."""
     left, operator, right, result = triple(rng)
     rest = sorted(numbers(rng, 1, 4), reverse=True)
     held = join(sorted([left, right, *rest], reverse=True))

@@ -1,6 +1,6 @@
-"""Arithmetic within 0..99, comparisons and order: facts that no problem owns.
+"""Arithmetic within 0..99, comparisons and order.
 
-random stream -> Lessons
+random stream -> FactGroups
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from functools import cache
 
-from steiner.data.ordinary_text.lessons import Fact, Lesson, Weights, drills, join
+from steiner.data.ordinary_text.generators import Fact, FactGroup, Weights, drills, join
 
 LIMIT = 99
 
@@ -39,8 +39,8 @@ _NAMED = {
 }
 
 
-def arithmetic(rng: random.Random) -> Iterator[Lesson]:
-    """Lessons of sums, differences, products and quotients, and of what makes a result."""
+def arithmetic(rng: random.Random) -> Iterator[FactGroup]:
+    """FactGroups about sums, differences, products, quotients and missing operands."""
     makers: Weights = {
         _equation: 8.0,
         _named: 1,
@@ -52,8 +52,8 @@ def arithmetic(rng: random.Random) -> Iterator[Lesson]:
     return drills(rng, makers)
 
 
-def comparisons(rng: random.Random) -> Iterator[Lesson]:
-    """Lessons of more and less, of sorting and of what a list holds."""
+def comparisons(rng: random.Random) -> Iterator[FactGroup]:
+    """FactGroups about more and less, sorting, and list members."""
     makers: Weights = {
         _larger: 1.0,
         _is_more: 1,

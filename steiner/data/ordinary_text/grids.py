@@ -1,9 +1,9 @@
-"""4 by 4 grids: rows, columns and boxes, what is missing, what stands there twice.
+"""4 by 4 grids: rows, columns and boxes, missing digits, repeated digits.
 
-random stream -> Lessons
+random stream -> FactGroups
 
-Full grids of any digits are nobody's problem; a grid with gaps is shown only where its content
-puts it into the training split.
+A grid with gaps is a puzzle, so it is shown only if it belongs to the training split; full grids
+are not puzzles.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from steiner.data.ordinary_text.lessons import Fact, Lesson, contextual, drills, join
+from steiner.data.ordinary_text.generators import Fact, FactGroup, contextual, drills, join
 from steiner.data.ordinary_text.train_problems import is_train, train_problem
 from steiner.tasks import load_phrases
 from steiner.tasks.mini_sudoku import render_grid, render_row, verification
@@ -27,8 +27,8 @@ _CORNERS = (0, 2, 8, 10)
 Cells = Sequence[int]
 
 
-def facts(rng: random.Random) -> Iterator[Lesson]:
-    """Lessons on single rows, columns and boxes, and on grids."""
+def facts(rng: random.Random) -> Iterator[FactGroup]:
+    """FactGroups about single rows, columns and boxes, and about grids."""
     rows = drills(rng, {_lacks: 2.0, _could_be: 2, _is_filling: 1, _twice: 2, _cell: 1})
     grids = drills(rng, {_verify: 3.0, _set_row: 2})
     views = contextual(rng, {_views: 1.0})
@@ -36,11 +36,11 @@ def facts(rng: random.Random) -> Iterator[Lesson]:
         yield next(rng.choice((rows, rows, grids, grids, views)))
 
 
-def questions(rng: random.Random) -> Iterator[Lesson]:
-    """A question, and what stands in its grid."""
+def questions(rng: random.Random) -> Iterator[FactGroup]:
+    """A question and the cells of its grid."""
     while True:
         problem = train_problem(rng, _FAMILY)
-        yield Lesson(tuple(_reading(rng, problem)), problem.question)
+        yield FactGroup(tuple(_reading(rng, problem)), problem.question)
 
 
 def row_of(grid: Cells, letter: str) -> Cells:
@@ -132,7 +132,7 @@ def _repeated(cells: Cells) -> int | None:
 
 
 def _full(rng: random.Random) -> list[int]:
-    """Four rows that repeat nothing each; often two rows or all four fit each other."""
+    """Four rows without repetitions; often two rows or all four fit each other."""
     first, second = _shuffled(rng), _shuffled(rng)
     if rng.random() < 0.6:
         first, second = [1, 2, 3, 4], rng.choice(([3, 4, 1, 2], [4, 3, 2, 1], [3, 4, 2, 1]))
@@ -145,7 +145,7 @@ def _full(rng: random.Random) -> list[int]:
 
 
 def _grid(rng: random.Random, gaps: bool) -> list[int]:
-    """A grid in which whole rows or single cells are empty, or none are."""
+    """A grid with empty rows, single empty cells, or none."""
     while True:
         grid = _full(rng)
         for number in rng.sample(DIGITS, rng.randint(1, 3) if gaps else 0):
@@ -156,7 +156,7 @@ def _grid(rng: random.Random, gaps: bool) -> list[int]:
 
 
 def _verify(rng: random.Random) -> Fact:
-    """The words of the family's verification."""
+    """The task's words for a verification."""
     grid = _grid(rng, gaps=rng.random() < 0.6)
     summary = _PHRASES.render("summary", rows=render_grid(_PHRASES, grid))
     return f"{summary}.", verification(_PHRASES, tuple(grid))
@@ -178,10 +178,10 @@ def _set_row(rng: random.Random) -> Fact:
     return f"{render_grid(_PHRASES, grid)}: {change}.", summary
 
 
-def _views(rng: random.Random) -> Lesson:
+def _views(rng: random.Random) -> FactGroup:
     grid = _grid(rng, gaps=rng.random() < 0.7)
     facts = [_view(rng, grid) for _ in range(rng.randint(3, 6))]
-    return Lesson(tuple(facts), f"Grid {render_grid(_PHRASES, grid)}")
+    return FactGroup(tuple(facts), f"Grid {render_grid(_PHRASES, grid)}")
 
 
 def _view(rng: random.Random, grid: Cells) -> Fact:

@@ -1,8 +1,8 @@
 """Jugs, one move at a time: filling, emptying, pouring, and whether a jug holds an amount.
 
-random stream -> Lessons
+random stream -> FactGroups
 
-The drills name capacities without a target, or a target without capacities, so none is a problem.
+The drills state capacities without a target, or a target without capacities, so none is a problem.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from steiner.data.ordinary_text.lessons import Fact, Lesson, contextual, drills, join
+from steiner.data.ordinary_text.generators import Fact, FactGroup, contextual, drills, join
 from steiner.data.ordinary_text.train_problems import train_problem
 from steiner.tasks import load_phrases
 from steiner.tasks.jugs import numbered_moves, verification
@@ -19,27 +19,27 @@ from steiner.types import Problem
 _FAMILY = "jugs"
 _NAMES = "ABC"
 MAX_CAPACITY, MAX_MOVES = 40, 12
-"""As large as those of generated problems; the family reads larger ones."""
+"""Largest capacity, the same as in generated problems."""
 
 
-def facts(rng: random.Random) -> Iterator[Lesson]:
-    """Lessons on single moves and on contents."""
+def facts(rng: random.Random) -> Iterator[FactGroup]:
+    """FactGroups about single moves and contents."""
     single = drills(rng, {_holds: 2.0, _room: 3, _poured: 3, _moves_left: 1, _verify: 2})
     moves = contextual(rng, {_moves: 1.0, _kept: 2})
     while True:
         yield next(rng.choice((single, moves)))
 
 
-def questions(rng: random.Random) -> Iterator[Lesson]:
-    """A question, and what stands in it."""
+def questions(rng: random.Random) -> Iterator[FactGroup]:
+    """A question and what it states."""
     while True:
         problem = train_problem(rng, _FAMILY)
         asked = rng.sample(_reading(problem), rng.randint(2, 4))
-        yield Lesson(tuple(asked), problem.question)
+        yield FactGroup(tuple(asked), problem.question)
 
 
 def render_jugs(amounts: list[int], last: str = ", ") -> str:
-    """`A 3, B 0, C 5`; `last` stands before the last jug."""
+    """`A 3, B 0, C 5`; `last` precedes the last jug."""
     *parts, end = (f"{jug} {n}" for jug, n in zip(_NAMES, amounts, strict=False))
     return ", ".join(parts) + last + end
 
@@ -50,12 +50,12 @@ def _capacities(rng: random.Random) -> list[int]:
 
 
 def _contents(rng: random.Random, capacities: list[int]) -> list[int]:
-    """Contents as they come about: often empty or full."""
+    """Typical contents: often empty or full."""
     return [rng.choice((0, most, rng.randint(0, most))) for most in capacities]
 
 
 def _move(rng: random.Random, capacities: list[int], contents: list[int]) -> tuple[str, list[int]]:
-    """A move in the family's words and the contents after it; it may change nothing."""
+    """A move in the task's words and the contents after it; it may change nothing."""
     phrases, after = load_phrases(_FAMILY), list(contents)
     name = rng.choice(("fill", "empty", "pour", "pour"))
     jug, into = rng.sample(range(len(capacities)), 2)
@@ -67,22 +67,22 @@ def _move(rng: random.Random, capacities: list[int], contents: list[int]) -> tup
     return phrases.render(name, jug=_NAMES[jug], into=_NAMES[into]), after
 
 
-def _moves(rng: random.Random) -> Lesson:
+def _moves(rng: random.Random) -> FactGroup:
     """Unrelated single moves with the same jugs."""
     capacities, phrases = _capacities(rng), load_phrases(_FAMILY)
-    told = []
+    facts = []
     for _ in range(rng.randint(3, 6)):
         contents = _contents(rng, capacities)
         action, after = _move(rng, capacities, contents)
         before = f"Jugs are {render_jugs(contents)}"
         now = phrases.render("summary", jugs=render_jugs(after))
-        told.append((f"{before}. {action}:", now))
+        facts.append((f"{before}. {action}:", now))
     context = rng.choice(("Jugs hold {} liters.", "With jugs of {} liters.", "Your jugs take {}."))
-    return Lesson(tuple(told), context.format(render_jugs(capacities, " and ")))
+    return FactGroup(tuple(facts), context.format(render_jugs(capacities, " and ")))
 
 
-def _kept(rng: random.Random) -> Lesson:
-    """Numbered moves, unrelated; each takes the place of those from its number on. What is left?"""
+def _kept(rng: random.Random) -> FactGroup:
+    """Numbered moves in which each replaces those from its number on, and the list that remains."""
     phrases, capacities = load_phrases(_FAMILY), _capacities(rng)
     lines, kept = list[str](), list[str]()
     for _ in range(rng.randint(4, 14)):
@@ -93,7 +93,7 @@ def _kept(rng: random.Random) -> Lesson:
         jugs = render_jugs(contents)
         lines.append(phrases.render("next_step", depth=number, jugs=jugs, action=action))
         kept[number - 1 :] = [action]
-    return Lesson((("What is left:", numbered_moves(phrases, kept)),), "\n".join(lines))
+    return FactGroup((("What is left:", numbered_moves(phrases, kept)),), "\n".join(lines))
 
 
 def _holds(rng: random.Random) -> Fact:
@@ -106,7 +106,7 @@ def _holds(rng: random.Random) -> Fact:
 
 
 def _verify(rng: random.Random) -> Fact:
-    """The words of the family's verification, with the target and the moves told."""
+    """The task's words for a verification, with the target and the number of moves."""
     contents, moves = _contents(rng, _capacities(rng)), rng.randint(1, MAX_MOVES)
     made = rng.randint(1, moves)
     target = rng.choice((*contents, rng.randint(1, MAX_CAPACITY), rng.randint(1, MAX_CAPACITY)))

@@ -1,6 +1,6 @@
-"""Knights and knaves, one claim at a time: what it means, whether it is true, who says what.
+"""Knights and knaves, one claim at a time: its meaning, its truth, and its speaker.
 
-random stream -> Lessons
+random stream -> FactGroups
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-from steiner.data.ordinary_text.lessons import Fact, Lesson, Weights, drills, join
+from steiner.data.ordinary_text.generators import Fact, FactGroup, Weights, drills, join
 from steiner.data.ordinary_text.train_problems import train_problem
 from steiner.data.ordinary_text.words import NAMES
 from steiner.tasks import load_phrases
@@ -29,8 +29,8 @@ _OPPOSITE = {
 _OPPOSITES = _OPPOSITE | {opposite: kind for kind, opposite in _OPPOSITE.items()}
 
 
-def facts(rng: random.Random) -> Iterator[Lesson]:
-    """Lessons on single claims and on lists of roles."""
+def facts(rng: random.Random) -> Iterator[FactGroup]:
+    """FactGroups about single claims and lists of roles."""
     makers: Weights = {
         _truth: 2,
         _speaker: 2,
@@ -42,12 +42,12 @@ def facts(rng: random.Random) -> Iterator[Lesson]:
     return drills(rng, makers | {_unknown: 1, _decide: 2})
 
 
-def questions(rng: random.Random) -> Iterator[Lesson]:
-    """A question, and who says what in it."""
+def questions(rng: random.Random) -> Iterator[FactGroup]:
+    """A question and the speakers of its claims."""
     while True:
         problem = train_problem(rng, _FAMILY)
         asked = rng.sample(_reading(problem), rng.randint(2, 4))
-        yield Lesson(tuple(asked), problem.question)
+        yield FactGroup(tuple(asked), problem.question)
 
 
 def _claim(kind: str, speaker: str, first: str, second: str) -> str:
@@ -56,7 +56,7 @@ def _claim(kind: str, speaker: str, first: str, second: str) -> str:
 
 
 def _is_true(kind: str, first: bool, second: bool) -> bool:
-    """Whether such a claim is true, given whether the persons in it are knights."""
+    """Truth of a claim, given which of the persons in it are knights."""
     return bool(KINDS[kind][1](int(first), int(second)) & 1)
 
 
@@ -74,15 +74,15 @@ def _coins(rng: random.Random, count: int) -> list[bool]:
 
 
 def _scene(rng: random.Random) -> tuple[str, str, list[tuple[str, bool]], bool]:
-    """A speaker, what they say, the roles of those in it, and whether it is true."""
+    """A speaker, a claim, the roles of the persons in it, and its truth."""
     speaker, first, second = rng.sample(NAMES, 3)
     kind, (a, b) = rng.choice(_KINDS), _coins(rng, 2)
     roles = [(first, a)] if kind in ALONE else [(first, a), (second, b)]
     return speaker, _claim(kind, speaker, first, second), roles, _is_true(kind, a, b)
 
 
-def _told(kind: str, names: Sequence[str], state: Sequence[int]) -> str:
-    """How a step tells what the first of three persons says, with the roles that are known."""
+def _stated(kind: str, names: Sequence[str], state: Sequence[int]) -> str:
+    """A step's words for the claim of the first of three persons, with the known roles."""
     persons = (1,) if kind in ALONE else (1, 2)
     spec = {"names": names, "says": [(kind, *persons)]}
     return restate_claim(spec, load_phrases(_FAMILY), tuple(state), 0)
@@ -91,8 +91,8 @@ def _told(kind: str, names: Sequence[str], state: Sequence[int]) -> str:
 def _truth(rng: random.Random) -> Fact:
     if rng.random() < 0.5:
         kind, coins = rng.choice(_KINDS), _coins(rng, 2)
-        told = _told(kind, rng.sample(NAMES, 3), (UNKNOWN, *map(int, coins))).split(": ")[1]
-        return f"{told},", "true" if _is_true(kind, *coins) else "false"
+        stated = _stated(kind, rng.sample(NAMES, 3), (UNKNOWN, *map(int, coins))).split(": ")[1]
+        return f"{stated},", "true" if _is_true(kind, *coins) else "false"
     _, said, roles, true = _scene(rng)
     return f"{render_roles(roles)}. {said} Is that true?", "True" if true else "False"
 
@@ -113,13 +113,13 @@ def _simple(rng: random.Random) -> Fact:
 
 
 def _follows(rng: random.Random) -> Fact:
-    """A speaker's role and another's settle the third person's, or leave it open."""
+    """A claim and two roles that decide the third person's role or leave it open."""
     speaker, first, second = rng.sample(NAMES, 3)
     kind = rng.choice([kind for kind in _KINDS if kind not in ALONE])
     role, known = _coins(rng, 2)
     fitting = [other for other in (True, False) if _is_true(kind, known, other) == role]
-    told = _told(kind, (speaker, first, second), (int(role), int(known), UNKNOWN))
-    prompt = f"{told}, {'true' if role else 'false'}, so"
+    stated = _stated(kind, (speaker, first, second), (int(role), int(known), UNKNOWN))
+    prompt = f"{stated}, {'true' if role else 'false'}, so"
     if len(fitting) == 1:
         return prompt, f"{second} is a {_role(fitting[0])}"
     return prompt, f"{second} can be either" if fitting else "there is a clash"
@@ -133,15 +133,15 @@ def _false_means(rng: random.Random) -> Fact:
 
 
 def _clash(rng: random.Random) -> Fact:
-    """The words of the family's verification, on one claim whose persons are all known."""
+    """The task's words for a verification of one claim whose persons are all known."""
     (speaker, first, second), kind = rng.sample(NAMES, 3), rng.choice(_KINDS)
     role, *coins = _coins(rng, 3)
     others = list(zip((first, second), coins, strict=True))
     known = [(speaker, role), *others[: 1 if kind in ALONE else 2]]
     phrases, true = load_phrases(_FAMILY), _is_true(kind, *coins)
     said = _claim(kind, speaker, first, second)
-    told = _told(kind, (speaker, first, second), (int(role), *map(int, coins)))
-    claims = phrases.render("claim", claim=told, truth="true" if true else "false")
+    stated = _stated(kind, (speaker, first, second), (int(role), *map(int, coins)))
+    claims = phrases.render("claim", claim=stated, truth="true" if true else "false")
     rng.shuffle(known)
     prompt = f"{said} Now {render_roles(known)}."
     return prompt, phrases.render("goal" if role == true else "dead", claims=claims)
@@ -183,9 +183,9 @@ def _reading(problem: Problem) -> list[Fact]:
         name: _claim(kind, name, names[who[0]], names[who[-1]])
         for name, (kind, *who) in zip(names, problem.spec["says"], strict=True)
     }
-    told = [fact for name in names for fact in _reading_of(name, said)]
+    stated = [fact for name in names for fact in _reading_of(name, said)]
     return [
-        *told,
+        *stated,
         ("The people are", join(names, ", ")),
         ("How many people are there?", str(len(names))),
         ("How many are unknown?", f"{len(names)} unknown"),

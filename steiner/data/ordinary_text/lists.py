@@ -1,6 +1,6 @@
 """Copying, looking up, counting and editing: lists, keyed lists and numbered lines.
 
-random stream -> Lessons
+random stream -> FactGroups
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 
 from steiner.data.ordinary_text.facts import numbers
-from steiner.data.ordinary_text.lessons import Fact, Lesson, Weights, contextual, drills, join
+from steiner.data.ordinary_text.generators import Fact, FactGroup, Weights, contextual, drills, join
 from steiner.data.ordinary_text.words import (
     ANIMALS,
     COLOURS,
@@ -21,14 +21,14 @@ from steiner.data.ordinary_text.words import (
 )
 
 
-def lists(rng: random.Random) -> Iterator[Lesson]:
-    """Lessons of copying, position, counting, removal and insertion."""
+def lists(rng: random.Random) -> Iterator[FactGroup]:
+    """FactGroups about copying, position, counting, removal and insertion."""
     makers: Weights = {_copy: 2, _position: 2, _count: 1, _often: 1, _after: 1, _remove: 2}
     return drills(rng, makers | {_insert: 2, _replace: 2})
 
 
-def lookups(rng: random.Random) -> Iterator[Lesson]:
-    """Lessons on a keyed list or on numbered lines that stand in the context."""
+def lookups(rng: random.Random) -> Iterator[FactGroup]:
+    """FactGroups about a keyed list or numbered lines in the context."""
     return contextual(rng, {_keyed: 1.0, _edited: 1.5, _lines: 2})
 
 
@@ -86,7 +86,8 @@ def _insert(rng: random.Random) -> Fact:
 
 
 def _replace(rng: random.Random) -> Fact:
-    """Two of a descending list go and one comes: countdown's transition without its sum."""
+    """Two numbers of a descending list are replaced by one: countdown's transition without its
+    sum."""
     listed = sorted(numbers(rng, 3, 6), reverse=True)
     first, second = (listed[i] for i in sorted(rng.sample(range(len(listed)), 2)))
     new, rest = rng.randint(1, 99), list(listed)
@@ -114,10 +115,10 @@ def _render(table: dict[str, str]) -> str:
     return ", ".join(f"{key} {value}" for key, value in table.items())
 
 
-def _keyed(rng: random.Random) -> Lesson:
+def _keyed(rng: random.Random) -> FactGroup:
     table = _table(rng)
     facts = [_ask(rng, table) for _ in range(rng.randint(2, 4))]
-    return Lesson(tuple(facts), f"{_render(table)}.")
+    return FactGroup(tuple(facts), f"{_render(table)}.")
 
 
 def _ask(rng: random.Random, table: dict[str, str]) -> Fact:
@@ -130,14 +131,14 @@ def _ask(rng: random.Random, table: dict[str, str]) -> Fact:
     return f"How many are {value}?", str(list(table.values()).count(value))
 
 
-def _edited(rng: random.Random) -> Lesson:
-    """Single edits of a keyed list, each on a list of its own."""
+def _edited(rng: random.Random) -> FactGroup:
+    """Single edits, each of a new keyed list."""
     facts = []
     for _ in range(rng.randint(2, 4)):
         table = _table(rng)
         key, value = rng.choice(list(table)), rng.choice(list(_table_values(rng, table)))
         facts.append((f"{_render(table)}. Now {key} is {value}:", _render(table | {key: value})))
-    return Lesson(tuple(facts))
+    return FactGroup(tuple(facts))
 
 
 def _table_values(rng: random.Random, table: dict[str, str]) -> tuple[str, ...]:
@@ -147,8 +148,8 @@ def _table_values(rng: random.Random, table: dict[str, str]) -> tuple[str, ...]:
     return tuple(table.values())
 
 
-def _lines(rng: random.Random) -> Lesson:
-    """Numbered lines of which later ones replace earlier ones of the same number."""
+def _lines(rng: random.Random) -> FactGroup:
+    """Numbered lines in which later ones replace earlier ones with the same number."""
     label = rng.choice(("Line", "Note", "Page", "Card", "Step"))
     said: list[tuple[int, str]] = [(1, _saying(rng))]
     for _ in range(rng.randint(2, 7)):
@@ -162,7 +163,7 @@ def _lines(rng: random.Random) -> Lesson:
         facts.append(
             (f"Before the last {label.lower()}, {label.lower()} {before} said", latest[before])
         )
-    return Lesson(tuple(facts), context)
+    return FactGroup(tuple(facts), context)
 
 
 def _saying(rng: random.Random) -> str:

@@ -1,8 +1,8 @@
-"""Natural text: docstrings, help topics and comments of Python's standard library, in pieces.
+"""Natural text: docstrings, help topics and comments of Python's standard library, in passages.
 
 .py files of the standard library, read but never imported -> passages
 
-A file belongs to training or, by a hash of its path, to the 5 % kept for held-out perplexity.
+A file belongs to training or, by a hash of its path, to the 5 % held out for perplexity.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CODE = re.compile(r"^\s*(>>>|\.\.\.|\$|#|\|)|[{}=<>\[\]]|\w\(|__")
 
 
 def prose(rng: random.Random, held_out: bool = False) -> Iterator[str]:
-    """Endless passages, each pass over the files in a new order."""
+    """Endless passages; each pass over the files has a new order."""
     while True:
         pieces = list(passages(held_out))
         rng.shuffle(pieces)
@@ -36,8 +36,8 @@ def prose(rng: random.Random, held_out: bool = False) -> Iterator[str]:
 
 @cache
 def passages(held_out: bool) -> tuple[str, ...]:
-    """All passages of one side of the split, in the order of the files; none twice, and none on
-    both sides, where two files share a text."""
+    """All passages of one side of the split in file order, without repetitions; none is on both
+    sides, even if two files share a text."""
     found: dict[str, None] = {}
     for path in source_files(held_out):
         found |= dict.fromkeys(_cut(_paragraphs(path)))
@@ -65,7 +65,7 @@ def _is_held_out(path: Path) -> bool:
 
 
 def _paragraphs(path: Path) -> Iterator[str]:
-    """Paragraphs of plain sentences in a file, white space squeezed."""
+    """Paragraphs of plain sentences in a file, with white space normalised."""
     for written in _texts(path):
         for block in re.split(r"\n\s*\n", written):
             text = " ".join(block.split()).replace("``", "").replace("`", "")
@@ -88,7 +88,7 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def _strings(body: list[ast.stmt]) -> Iterator[str]:
-    """Docstrings, and the values of tables such as pydoc's topics; expressions are not walked."""
+    """Docstrings, and the values of tables such as pydoc's topics; expressions are skipped."""
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _strings(node.body)
@@ -105,7 +105,7 @@ def _constants(nodes: list[ast.expr]) -> Iterator[str]:
 
 
 def _is_plain(block: str, text: str) -> bool:
-    """At least five words, nearly all of them letters, no line of code and no special token."""
+    """True for at least five words, nearly all of letters, without code or special tokens."""
     words = text.split()
     if len(words) < 5 or "<|" in text or not text.isascii():
         return False
@@ -135,7 +135,7 @@ def _cut(paragraphs: Iterator[str]) -> Iterator[str]:
 
 
 def _sentences(paragraph: str) -> list[str]:
-    """The paragraph whole where it is short enough, else in pieces that end with a sentence."""
+    """The paragraph if it is short enough, else pieces that end with a sentence."""
     if len(paragraph.split()) <= MAX_WORDS - MIN_WORDS:
         return [paragraph]
     return re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph)

@@ -1,9 +1,9 @@
-"""Single steps of the families in their own words: from a state, a move and what it leads to.
+"""Single steps of the tasks in their own words: a state, a move and its result.
 
-random stream, family -> Lessons
+random stream, task name -> FactGroups
 
-Each fact is one step by itself, from a random state, or one of the moves that a state allows: no
-lesson follows a search, and none of the reasoning format's tokens stands here.
+Each fact is one step from a random state, or one of the moves that a state allows. No group follows
+a search, and there are no reasoning tokens.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from steiner.data.ordinary_text.generators import Fact, FactGroup, join
 from steiner.data.ordinary_text.jugs import render_jugs
-from steiner.data.ordinary_text.lessons import Fact, Lesson, join
 from steiner.data.ordinary_text.train_problems import random_step, train_problem
 from steiner.tasks import Move, load_phrases, task
 from steiner.tasks.knights_knaves import render_state
@@ -20,36 +20,36 @@ from steiner.tasks.mini_sudoku import render_grid
 from steiner.types import Problem, State, StepTexts
 
 
-def steps(rng: random.Random, name: str) -> Iterator[Lesson]:
-    """A question, and unrelated single steps in it, or different moves from one state."""
+def steps(rng: random.Random, name: str) -> Iterator[FactGroup]:
+    """A question with unrelated single steps, or with different moves from one state."""
     while True:
         problem = train_problem(rng, name)
-        told = _unrelated(rng, problem) if rng.random() < 0.75 else alternatives(rng, problem)
-        if told:
-            yield Lesson(tuple(told), problem.question)
+        facts = _unrelated(rng, problem) if rng.random() < 0.75 else alternatives(rng, problem)
+        if facts:
+            yield FactGroup(tuple(facts), problem.question)
 
 
 def _unrelated(rng: random.Random, problem: Problem) -> list[Fact]:
-    """Steps from random states, each with the state that it starts from."""
-    told: list[Fact] = []
+    """Steps from random states, each after the state that it starts from."""
+    facts: list[Fact] = []
     for _ in range(rng.randint(3, 6)):
         if step := random_step(rng, problem):
             texts = _texts(problem, *step)
             parts = (texts.next_step, texts.understanding, texts.summary, texts.verification)
-            told.append((f"{_state(problem, step[1])}.", ". ".join(parts)))
-    return told
+            facts.append((f"{_state(problem, step[1])}.", ". ".join(parts)))
+    return facts
 
 
 def alternatives(rng: random.Random, problem: Problem) -> list[Fact]:
-    """What can be done in a state, nothing twice."""
+    """Distinct moves from one state, with their understanding."""
     step = random_step(rng, problem)
     if step is None:
         return []
     depth, before, _ = step
     moves = list(task(problem.family).require_state_space().moves(problem.spec, before))
     chosen = rng.sample(moves, min(len(moves), rng.randint(2, 8)))
-    told = [_texts(problem, depth, before, move) for move in chosen]
-    return [(f"{texts.next_step}.", texts.understanding) for texts in told]
+    facts = [_texts(problem, depth, before, move) for move in chosen]
+    return [(f"{texts.next_step}.", texts.understanding) for texts in facts]
 
 
 def _texts(problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
@@ -57,7 +57,7 @@ def _texts(problem: Problem, depth: int, before: State, move: Move) -> StepTexts
 
 
 def _state(problem: Problem, state: State) -> str:
-    """A state in the words of the summary of a step that led there."""
+    """A state in the words of the summary of a step that leads to it."""
     phrases = load_phrases(problem.family)
     match problem.family:
         case "countdown":

@@ -1,6 +1,6 @@
-"""Problems of the training split, and single steps in them: all that ordinary text may show.
+"""Problems of the training split and single steps in them: the only problems in ordinary text.
 
-random stream, family -> Problem;  Problem -> (depth, state, Move)
+random stream, task name -> Problem;  Problem -> (depth, state, Move)
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from steiner.tasks import Move, make_problem, problem_key_of, task
 from steiner.types import Problem, Spec, Split, State, split_of
 
 _WALKS = 20
-"""Most walks in search of a step: of a nearly full grid every next one may be a held-out puzzle."""
+"""Random walks before giving up: of a nearly full grid, every next one may be a held-out puzzle."""
 
 
 def train_problem(rng: random.Random, name: str) -> Problem:
-    """A problem of any level, the lower the likelier, in a training wording; the same one may
-    come again."""
+    """A problem of any level, lower ones more often, in a training wording; problems may repeat."""
     generator = task(name).generator
     last = generator.num_wordings("en") - 1
     levels = list(generator.levels)
@@ -28,14 +27,15 @@ def train_problem(rng: random.Random, name: str) -> Problem:
 
 
 def is_train(name: str, spec: Spec) -> bool:
-    """Whether the problem of that content belongs to the training split."""
+    """True if that problem belongs to the training split."""
     return split_of(problem_key_of(name, spec)) is Split.TRAIN
 
 
 def random_step(rng: random.Random, problem: Problem) -> tuple[int, State, Move] | None:
-    """A random legal step: its depth, the state before, the move. Neither state is, taken as a
-    question of its own, a problem kept out of training; None where no step was found that may be
-    shown so."""
+    """A random legal step: its depth, the state before it, the move.
+
+    Neither state, asked as a question, is a held-out problem. None if no such step was found.
+    """
     space = task(problem.family).require_state_space()
     for _ in range(_WALKS):
         state = space.start(problem.spec)

@@ -1,9 +1,9 @@
-"""A lesson: facts of one kind under a shared context, as running text or as a short dialogue.
+"""Generators of ordinary text: facts of one kind, written as running text or as a short dialogue.
 
-Lesson -> Document
+FactGroup -> Document
 
-Every primitive skill is written once, as a prompt and its reply; here it becomes ordinary text or a
-chat, so that the base knows both.
+Each skill is defined once, as a prompt and its reply. It is written in both forms, so that the base
+model knows both.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from itertools import chain
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What is told and what is replied to it, in turns: parts 1, 3, ... are replies.
+    """Prompts and replies in turns: parts 1, 3, ... are replies.
 
-    Who has read all that stands before a reply can know it; what is told is random.
+    A reply follows from what precedes it; prompts are random.
     """
 
     parts: tuple[str, ...]
     is_dialogue: bool = False
-    """Whether the chat template renders it, as turns of user and assistant; else it is one text."""
+    """True if the chat template renders it as turns of user and assistant; else it is one text."""
 
 
 Fact = tuple[str, str]
@@ -32,27 +32,27 @@ Fact = tuple[str, str]
 FactMaker = Callable[[random.Random], Fact]
 
 Weights = dict[FactMaker, float]
-"""Makers of facts, and how often each is drawn."""
+"""Makers of facts with their probability weights."""
 
 CHAT_SHARE = 0.2
-"""Share of lessons that are written as a dialogue."""
+"""Share of groups that are written as a dialogue."""
 
 MIN_FACTS, MAX_FACTS = 4, 8
 MAX_TURNS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """Facts that share a context; the context is empty where they need none."""
+class FactGroup:
+    """Facts that share a context; the context is empty if they need none."""
 
     facts: tuple[Fact, ...]
     context: str = ""
 
 
-def as_document(rng: random.Random, lesson: Lesson, chat_share: float = CHAT_SHARE) -> Document:
-    """The lesson as a dialogue (`chat_share` of the time) or as text; no fact twice."""
-    facts = tuple(dict.fromkeys(lesson.facts))
-    head = f"{lesson.context}\n" if lesson.context else ""
+def as_document(rng: random.Random, group: FactGroup, chat_share: float = CHAT_SHARE) -> Document:
+    """The facts as a dialogue (`chat_share` of the time) or as text, without repetitions."""
+    facts = tuple(dict.fromkeys(group.facts))
+    head = f"{group.context}\n" if group.context else ""
     if rng.random() < chat_share:
         (prompt, reply), *more = facts[:MAX_TURNS]
         return Document((head + prompt, reply, *chain.from_iterable(more)), is_dialogue=True)
@@ -64,19 +64,19 @@ def as_document(rng: random.Random, lesson: Lesson, chat_share: float = CHAT_SHA
     return Document((*parts, separator.rstrip()))
 
 
-def drills(rng: random.Random, makers: Weights) -> Iterator[Lesson]:
-    """Endless lessons without context, each of several facts from one maker, drawn by weight."""
+def drills(rng: random.Random, makers: Weights) -> Iterator[FactGroup]:
+    """Endless groups without context, each of several facts from one maker, drawn by weight."""
     choices, weights = list(makers), list(makers.values())
     while True:
         (maker,) = rng.choices(choices, weights)
         count = rng.randint(MIN_FACTS, MAX_FACTS)
-        yield Lesson(tuple(maker(rng) for _ in range(count)))
+        yield FactGroup(tuple(maker(rng) for _ in range(count)))
 
 
 def contextual(
-    rng: random.Random, makers: dict[Callable[[random.Random], Lesson], float]
-) -> Iterator[Lesson]:
-    """Endless lessons that bring their own context, each from one maker, drawn by weight."""
+    rng: random.Random, makers: dict[Callable[[random.Random], FactGroup], float]
+) -> Iterator[FactGroup]:
+    """Endless groups with their own context, each from one maker, drawn by weight."""
     choices, weights = list(makers), list(makers.values())
     while True:
         (maker,) = rng.choices(choices, weights)

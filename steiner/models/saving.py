@@ -1,0 +1,61 @@
+"""Saves a model as an ordinary Hugging Face folder with a model card.
+
+(model, tokenizer) -> weights in safetensors, configuration, tokenizer, chat template, README.md
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from steiner import __version__
+from steiner.files import write_text
+from steiner.format.grammar import SPECIAL_TOKENS
+
+_CARD = """\
+---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [steiner, reasoning]
+---
+
+# {name}
+
+{parameters:,} parameters, {architecture}. Made by the `{name}` stage of Steiner {version};
+`recipe.toml` has every setting, `stage.json` the versions.
+
+{usage}
+"""
+
+_REASONS = """\
+The model reasons by searching in one line of text: it names a step, works it out, verifies it, and
+then proceeds, backtracks, or answers. {count} special tokens mark the parts. Ask it with
+
+    steiner solve "Make 21 from 9, 6, 3." --model {folder}
+
+or as any causal language model of transformers; `steiner serve` adds the step budget."""
+
+_PLAIN = "The model has no reasoning tokens. It continues text like any causal language model."
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Saves weights, configuration, tokenizer and model card."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_text(folder / "README.md", model_card(model, tokenizer, folder))
+
+
+def model_card(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> str:
+    """The card of a model in `folder`, in the Hub's format."""
+    name = folder.name.removesuffix(".partial")
+    reasons = set(SPECIAL_TOKENS) <= tokenizer.get_vocab().keys()
+    place = folder.with_name(name)
+    usage = _REASONS.format(count=len(SPECIAL_TOKENS), folder=place) if reasons else _PLAIN
+    return _CARD.format(
+        name=name,
+        parameters=model.num_parameters(),
+        architecture=type(model).__name__,
+        version=__version__,
+        usage=usage,
+    )
