@@ -1,9 +1,10 @@
-"""What each part of the reward is worth: short RL runs from the same SFT model.
+"""Ablations of the reward: short RL runs from the same SFT model.
 
-Setting -> accuracy of each variant over another, in points, with paired intervals
+Setting -> accuracy of each variant less that of another, in points, with paired intervals
 
-Outcome only, outcome with step rewards, and those with each term left out. On validation problems
-without a step budget, since design follows from it; a problem's score is its mean over the seeds.
+The variants are outcome only, outcome with step rewards, and the latter without each term. They are
+measured on validation problems without a step budget, since they inform the design. A problem's
+score is its mean over the seeds.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.marks import Marks, accuracy, marks
 from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting, model_digest
+from benchmarks.solved import Solved, accuracy, solved
 from steiner.evaluation.statistics import Estimate, bootstrap_difference, mean_of
+from steiner.evaluation.suites import VALIDATION
 from steiner.recipe import Recipe, RlRecipe
 from steiner.rl import grpo as rl
 from steiner.rl.rewards import TERMS
-from steiner.types import Split
 
 Scores = Mapping[str, list[float]]
-"""Family -> the mean over seeds of each problem's marks (P,)."""
+"""Family -> the mean score of each problem over seeds (P,)."""
 
 OUTCOME, FULL = "outcome only", "outcome and steps"
 
 
 def ablations(setting: Setting) -> Iterator[Measured]:
-    """Each variant over SFT or over the one that it is a change of."""
+    """Each variant over SFT, or over the variant that it changes."""
     note = f"{setting.ablation_steps} steps, {setting.seeds} seeds, validation problems"
-    before = marks(setting, setting.stage("sft"), Split.VALIDATION)[None]
+    before = solved(setting, setting.stage("sft"), VALIDATION)[None]
     yield Measured.of("sft", accuracy(before), "%", note="validation problems")
     scores = {name: _scores(setting, name, change) for name, change in _variants(setting)}
     yield _over(OUTCOME, scores[OUTCOME], "sft", _as_scores([before]), note)
@@ -56,12 +57,12 @@ def _without(term: str) -> str:
 
 
 def _scores(setting: Setting, name: str, change: RlRecipe) -> Scores:
-    found = []
+    runs = []
     for seed in range(setting.seeds):
         recipe = replace(setting.recipe, seed=setting.recipe.seed + seed, rl=change)
         folder = _trained(setting, f"ablation-{name.replace(' ', '-')}-{seed}", recipe)
-        found.append(marks(setting, folder, Split.VALIDATION)[None])
-    return _as_scores(found)
+        runs.append(solved(setting, folder, VALIDATION)[None])
+    return _as_scores(runs)
 
 
 def _trained(setting: Setting, name: str, recipe: Recipe) -> Path:
@@ -72,10 +73,10 @@ def _trained(setting: Setting, name: str, recipe: Recipe) -> Path:
     return folder
 
 
-def _as_scores(found: list[Marks]) -> Scores:
+def _as_scores(runs: list[Solved]) -> Scores:
     return {
-        family: [fmean(seeds) for seeds in zip(*(m[family] for m in found), strict=True)]
-        for family in found[0]
+        family: [fmean(run[family][key] for run in runs) for key in own]
+        for family, own in runs[0].items()
     }
 
 

@@ -1,6 +1,6 @@
-"""The baselines that a run is compared with, trained for as long or for as many FLOPs, and kept.
+"""Baselines of a run: they are trained for the same time or FLOPs, and kept.
 
-Setting -> model folder, and how it was matched
+Setting -> model folder, and a note on the match
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from experiments.model_growth import count_parameters, larger_config
 from steiner.recipe import Recipe
 
 TIMES = 8
-"""Parameters of the larger direct model, over those of the run's."""
+"""Parameters of the larger direct model per parameter of the run's model."""
 
 
 def direct(setting: Setting) -> tuple[Path, str]:
-    """Answers at once; the same base and time as CPT, SFT and RL together."""
+    """Answers directly; same base, and the time of CPT, SFT and RL together."""
     return _timed(setting, "direct", baselines.train_direct)
 
 
 def shortest(setting: Setting) -> tuple[Path, str]:
-    """Has seen shortest paths only; the same base and time."""
+    """Trained on shortest paths only; same base and time."""
     return _timed(setting, "shortest", baselines.train_shortest)
 
 
@@ -40,13 +40,13 @@ def _timed(setting: Setting, name: str, train: baselines.Training) -> tuple[Path
     base = model_digest(recipe.base.source)
     folder, stamp = setting.trained(name, recipe, work, base, tokens)
     if stamp.sessions > 1:
-        return folder, f"{tokens:,} tokens; resumed, so that its time is not known"
+        return folder, f"{tokens:,} tokens; resumed, so its time is not known"
     ratio = runtime(folder) / seconds
     return folder, f"{tokens:,} tokens, {ratio:.2f} times the time of CPT, SFT and RL"
 
 
 def large(setting: Setting) -> tuple[Path, str]:
-    """Answers at once; the same base, grown to TIMES the parameters, and the FLOPs of CPT, SFT and
+    """Answers directly; the same base grown to TIMES the parameters, with the FLOPs of CPT, SFT and
     RL together."""
     rl, recipe = setting.stage("rl"), setting.recipe
     compute = run_compute(recipe, setting.run_dir)

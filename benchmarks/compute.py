@@ -1,4 +1,4 @@
-"""What a run's training cost in seconds, tokens and FLOPs, so that baselines get as much.
+"""The cost of a run's training in seconds, tokens and FLOPs, to match baselines with it.
 
 run folder -> Compute, seconds, tokens
 
@@ -27,24 +27,24 @@ TRAINING = ("cpt", "sft", "rl")
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Tokens that a model of some size has seen after its base."""
+    """Tokens that a model has processed after its base."""
 
     parameters: int
     trained_tokens: int
     """CPT, SFT, and the rollouts that RL trained on."""
     sampled_tokens: int
-    """All rollouts that RL made, prompts included."""
+    """All rollouts of RL, with their prompts."""
 
     @property
     def flops(self) -> float:
-        """Of all training after the base's."""
+        """Of all training after the base."""
         return self.parameters * (6.0 * self.trained_tokens + 2.0 * self.sampled_tokens)
 
 
 def run_compute(recipe: Recipe, run_dir: Path) -> Compute:
-    """What the RL model of a run has seen in CPT, SFT and RL.
+    """The tokens of CPT, SFT and RL in a run.
 
-    Groups that RL made and did not train on count as long as those that it did.
+    Rollout groups that RL did not train on count as much as those that it trained on.
     """
     reinforced = int(_log(run_dir / "rl", "num_tokens"))
     groups = recipe.rl.problems_per_step * recipe.rl.updates_per_generation
@@ -57,27 +57,27 @@ def run_compute(recipe: Recipe, run_dir: Path) -> Compute:
 
 
 def training_seconds(run_dir: Path) -> float:
-    """How long CPT, SFT and RL took together. Raises UserError where one was resumed."""
+    """The time of CPT, SFT and RL together. Raises UserError if one was resumed."""
     return sum(_stage_seconds(run_dir, name) for name in TRAINING)
 
 
 def tokens_in(seconds: float, recipe: Recipe, run_dir: Path) -> int:
-    """How many tokens are trained on in that time, at the speed of the run's SFT stage."""
+    """The tokens trained on in that time at the speed of the run's SFT stage."""
     _stage_seconds(run_dir, "sft")  # a resumed stage's speed is not known either
     return int(seconds * recipe.sft.tokens / runtime(run_dir / "sft"))
 
 
 def runtime(folder: Path) -> float:
-    """Seconds that the trainer took for the model in `folder`, loading and problems left out."""
+    """The trainer's seconds for the model in `folder`, without loading."""
     return _log(folder, "train_runtime")
 
 
 def _stage_seconds(run_dir: Path, name: str) -> float:
     stamp = read_stamp(run_dir / name)
     if stamp is None:
-        raise UserError(f"stage '{name}' is not whole in {run_dir}", "make it: steiner run")
+        raise UserError(f"stage '{name}' is not complete in {run_dir}", "make it: steiner run")
     if stamp.sessions > 1:
-        hint = f"make it in one go: steiner train {name} --force"
+        hint = f"make it without a break: steiner train {name} --force"
         raise UserError(f"stage '{name}' in {run_dir} was resumed: its time is not known", hint)
     return stamp.seconds
 

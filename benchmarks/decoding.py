@@ -1,6 +1,6 @@
-"""How many times faster the engine decodes than transformers' `generate`, and than vLLM on a CPU.
+"""Decoding speed of the engine relative to transformers' `generate` and to vLLM on a CPU.
 
-Setting -> ratios of tokens a second, same weights and prompts, in alternating rounds of one run
+Setting -> ratios of tokens per second, same weights and prompts, in alternating rounds of one run
 
 Each rival runs in fp32 and in bf16, and the faster of the two counts.
 """

@@ -1,8 +1,8 @@
-"""This machine: its cores, what its processor offers, and how fast it multiplies matrices.
+"""This machine: cores, memory, instruction sets, and the speed of matrix products.
 
 -> rates in GFLOP/s, a sentence
 
-Times mean little without these rates: every timing is reported beside them.
+Timings mean little without these rates, so they are reported together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.results import Measured
 _SIZE = 1536
 _REPEATS = 8
 _ENOUGH_S = 4.0
-"""A format that the processor only emulates takes this long for a single product."""
+"""No more repeats after this time: a product in an emulated format takes as long."""
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
@@ -32,12 +32,13 @@ def measured_machine() -> Iterator[Measured]:
 
 
 def matmul_rates() -> dict[str, float]:
-    """GFLOP/s of a matrix product in fp32 and bf16: the best of some, since others may compute."""
+    """GFLOP/s of a matrix product in fp32 and bf16: the best of several, since other programs may
+    compute."""
     return {"fp32": matmul_rate(torch.float32), "bf16": matmul_rate(torch.bfloat16)}
 
 
 def matmul_rate(dtype: torch.dtype) -> float:
-    """GFLOP/s in one of them, now."""
+    """GFLOP/s in one number format."""
     left, right = (torch.rand(_SIZE, _SIZE).to(dtype) for _ in range(2))
     seconds: list[float] = []
     while len(seconds) < _REPEATS and sum(seconds) < _ENOUGH_S:
@@ -48,14 +49,14 @@ def matmul_rate(dtype: torch.dtype) -> float:
 
 
 def rates_note() -> str:
-    """The rates as they are now, for the note of a timing."""
+    """The current rates, for the note of a timing."""
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in matmul_rates().items())
     return f"matrix products on this machine: {rates} GFLOP/s"
 
 
 @cache
 def description() -> str:
-    """Processor, cores, memory and the instruction sets that matter here."""
+    """Processor, cores, memory and the relevant instruction sets."""
     cores = os.cpu_count() or 1
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     model, flags = _processor()
@@ -64,7 +65,7 @@ def description() -> str:
 
 
 def _processor() -> tuple[str, frozenset[str]]:
-    """Its name and flags, by /proc/cpuinfo where there is one."""
+    """Name and flags of the processor, from /proc/cpuinfo if it exists."""
     file = Path("/proc/cpuinfo")
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     pairs = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)

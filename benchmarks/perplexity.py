@@ -1,4 +1,4 @@
-"""How well plain language survives continual pre-training: perplexity on held-out ordinary text.
+"""Perplexity of held-out ordinary text before and after continual pre-training.
 
 Setting -> perplexity of the base, of the CPT model, and the rise in per cent
 """
@@ -30,7 +30,7 @@ def rise(setting: Setting) -> Iterator[Measured]:
 
 
 def _mapped(function: Callable[[float], float], estimate: Estimate) -> Estimate:
-    """Of a growing function of what is estimated."""
+    """The Estimate of an increasing function of the estimated value."""
     value, low, high = map(function, (estimate.value, estimate.low, estimate.high))
     return Estimate(value, low, high, estimate.n)
 

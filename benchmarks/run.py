@@ -2,15 +2,17 @@
 
 figure names -> benchmarks/results.json, docs/results.md;  python -m benchmarks.run [FIGURE ...]
 
-A figure measured again replaces its own rows only. Models trained for the benchmark, and the marks
-of every model, are kept under runs/bench, so that a killed run goes on where it stopped.
+A figure replaces its own rows only, as soon as it is measured. One that fails leaves its old rows
+and the other figures alone. Models trained for the benchmark, and the graded answers of every
+model, are cached under runs/bench, so that a killed run continues where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
+import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +22,7 @@ from benchmarks import (
     accuracy,
     cold,
     decoding,
+    generalization,
     machine,
     page,
     perplexity,
@@ -27,6 +30,7 @@ from benchmarks import (
     serving,
     throughput,
 )
+from benchmarks.commit import current_commit
 from benchmarks.results import RESULTS, Record, merge_results, record
 from benchmarks.setting import Figure, Setting
 from steiner.files import locked
@@ -36,6 +40,7 @@ from steiner.types import SteinerError, UserError
 FIGURES: Mapping[str, Figure] = {
     **pipeline.FIGURES,
     **accuracy.FIGURES,
+    **generalization.FIGURES,
     **decoding.FIGURES,
     **throughput.FIGURES,
     **perplexity.FIGURES,
@@ -43,21 +48,21 @@ FIGURES: Mapping[str, Figure] = {
     **cold.FIGURES,
     **serving.FIGURES,
 }
-"""Every figure by name, those of the table first."""
+"""Every figure by name, figures of the table first."""
 
 CACHE = Path("runs", "bench")
-_WRITTEN = (":!benchmarks/results.json", ":!docs/results.md")
-"""Files whose change does not count as a change of the code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, one figure after another; the number of those that failed, at most 1."""
+    """Measures the figures one after another. Exit code 1 if any failed."""
     options = _parser().parse_args(arguments)
     try:
         names = [_known(name) for name in options.figures or FIGURES]
         setting = _setting(options)
         with locked(setting.cache):
-            failed = [name for name in names if not _measured(name, setting, options)]
+            failed = [name for name in names if not _measure(name, setting, options)]
+        if failed:
+            print(f"error: not measured: {', '.join(failed)}", file=sys.stderr)
     except SteinerError as error:
         return _say_error(error)
     return min(1, len(failed))
@@ -66,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
-    parser.add_argument("--recipe", default="tiny", help="tiny, or another that was run")
+    parser.add_argument("--recipe", default="tiny", help="tiny, or a recipe of another run")
     parser.add_argument("--run", type=Path, help="the run's folder; default: runs/<recipe>")
     parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     parser.add_argument("--page", type=Path, default=page.PAGE, help=argparse.SUPPRESS)
@@ -77,10 +82,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _KNOBS = (
-    ("problems", int, "of each family in each split"),
-    ("seeds", int, "of each ablation"),
+    ("problems", int, "problems per family of each suite"),
+    ("seeds", int, "seeds of each ablation"),
     ("ablation_steps", int, "RL steps of each ablation"),
-    ("repeats", int, "of timings"),
+    ("repeats", int, "repeats of timings"),
 )
 
 
@@ -103,14 +108,19 @@ def _setting(options: argparse.Namespace) -> Setting:
     )
 
 
-def _measured(name: str, setting: Setting, options: argparse.Namespace) -> bool:
-    """Whether the figure could be measured; if so, it stands in the results and on the page."""
+def _measure(name: str, setting: Setting, options: argparse.Namespace) -> bool:
+    """Measures a figure and writes it to the results and the page; False if it failed."""
     print(f"{name}: measuring", file=sys.stderr, flush=True)
+    start = time.perf_counter()
     try:
         records = list(_records(name, FIGURES[name], setting, options))
     except SteinerError as error:
         _say_error(error)
         return False
+    except Exception:  # an error of one figure must not lose the others
+        traceback.print_exc()
+        return False
+    print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     about = list(_records(page.MACHINE, lambda _: machine.measured_machine(), setting, options))
     merge_results(page.MACHINE, about, options.results)
     page.write_page(merge_results(name, records, options.results), options.page)
@@ -128,7 +138,7 @@ def _records(
 
 
 def _command(name: str, options: argparse.Namespace) -> str:
-    """What makes the same again: options that differ from their defaults are named."""
+    """The command that measures the figure; it names options that differ from their defaults."""
     defaults = _parser().parse_args([])
     hidden = ("figures", "results", "page")
     words = [name]
@@ -138,19 +148,6 @@ def _command(name: str, options: argparse.Namespace) -> str:
     return (
         f"make bench FIGURE={name}" if len(words) == 1 else f'make bench FIGURE="{" ".join(words)}"'
     )
-
-
-def current_commit() -> str:
-    """The commit that is checked out, with a plus where the code differs from it."""
-    root = Path(__file__).parent.parent
-    commit = _git(root, "rev-parse", "--short", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *_WRITTEN)
-    return f"{commit or 'unknown'}{'+' if changed else ''}"
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _say_error(error: SteinerError) -> int:

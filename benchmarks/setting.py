@@ -1,6 +1,6 @@
-"""What the figures are measured on: a recipe, its run folder, and models trained for the benchmark.
+"""The setting of a benchmark: a recipe, its run folder, and models trained for the benchmark.
 
-Recipe, run folder -> folders of models, each made once and kept while nothing changes
+Recipe, run folder -> folders of models; each is made once and kept until its inputs change
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Setting:
     recipe_name: str
     """As the command line names it."""
     run_dir: Path
-    """What `make run` made; what is missing or stale there is made."""
+    """The folder of `make run`; missing or outdated stages are made there."""
     cache: Path
-    """Where baselines, ablations and marks are kept."""
+    """Folder of baselines, ablations and graded answers."""
     problems: int = 500
-    """Of each family in each split, or as many as there are."""
+    """Per family of each suite, or as many as there are."""
     seeds: int = 2
     """Of each ablation."""
     ablation_steps: int = 30
@@ -37,7 +37,7 @@ class Setting:
     """Of timings."""
 
     def stage(self, name: str) -> Path:
-        """The folder of a stage of the run; it and its inputs are made where missing or stale."""
+        """The folder of a stage of the run; it and its inputs are made if missing or outdated."""
         for needed in pipeline.stage_named(name).inputs:
             self.stage(needed)
         if not self._is_current(pipeline.stage_named(name)):
@@ -52,8 +52,11 @@ class Setting:
     def trained(
         self, name: str, recipe: Recipe, work: Callable[[Recipe, Path], None], *inputs: object
     ) -> tuple[Path, Stamp]:
-        """The folder that `work(recipe, folder)` fills, and what it cost; resumed if killed, and
-        made anew where the recipe's data, sft or rl, or one of `inputs`, has changed."""
+        """The folder that `work(recipe, folder)` fills, and its cost.
+
+        The work is resumed if it was killed, and repeated if the recipe's data, sft or rl or one of
+        `inputs` has changed.
+        """
         stage = Stage(
             name,
             ("seed", "language", "problems", "sft", "rl"),
@@ -65,12 +68,12 @@ class Setting:
 
 
 Figure = Callable[[Setting], Iterator[Measured]]
-"""Measures what stands under one name."""
+"""Measures all values of one figure."""
 
 
 def model_digest(model: str | Path) -> str:
-    """A hash of a model folder's weights and of how it asks to be drawn from; a name on the hub
-    stands for itself."""
+    """A hash of a model folder's weights and generation_config.json; a Hub name is its own
+    digest."""
     files = sorted(
         [*Path(model).glob("*.safetensors"), *Path(model).glob("generation_config.json")]
     )

@@ -26,8 +26,8 @@ import openai
 
 from harnesses.held_out import read_held_out
 from harnesses.runs import MAX_TOKENS, Right, run_inspect, run_lm_eval
-from steiner.evaluation.suites import Task, suites
-from steiner.tasks import held_out_wording_index, recognise
+from steiner.evaluation.suites import EvalItem, suites
+from steiner.tasks import Grade, held_out_wording_index, recognise
 from steiner.types import Problem, RunError, Split, SteinerError
 
 Record = Mapping[str, Any]
@@ -102,7 +102,8 @@ def _own(url: str, records: Sequence[Record]) -> Right:
         choices = threads.map(lambda record: _ask(client, record["question"]), records)
         return {
             record["key"]: choice.finish_reason == "stop"
-            and suites()["test"].is_right(Task("test", _problem(record)), choice.message.content)
+            and suites()["test"].grade(EvalItem("test", _problem(record)), choice.message.content)
+            is Grade.RIGHT
             for record, choice in zip(records, choices, strict=True)
         }
 

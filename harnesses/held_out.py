@@ -16,11 +16,10 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from steiner.evaluation.suites import Task, suites
+from steiner.evaluation.suites import EvalItem, suites
 from steiner.files import write_text
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
@@ -50,12 +49,11 @@ def main() -> None:
 
 def held_out(recipe: Recipe, per_family: int) -> Iterator[Problem]:
     """The first problems of the main suite, families taking turns."""
-    recipe = replace(recipe, eval=replace(recipe.eval, problems_per_family=per_family))
-    waiting: dict[str, list[Task]] = {}
-    for task in suites()["test"].tasks(recipe):
-        waiting.setdefault(task.problem.family, []).append(task)
+    waiting: dict[str, list[EvalItem]] = {}
+    for item in suites()["test"].items(recipe, per_family):
+        waiting.setdefault(item.problem.family, []).append(item)
     for turn in range(per_family):
-        yield from (tasks[turn].problem for tasks in waiting.values() if turn < len(tasks))
+        yield from (items[turn].problem for items in waiting.values() if turn < len(items))
 
 
 def record(problem: Problem) -> dict[str, Any]:

@@ -1,15 +1,14 @@
-"""Accuracy against the step budget, from the searches that were made without one.
+"""Accuracy by step budget, derived from completions that were made without a budget.
 
-Searches, budgets -> the same searches within each budget
+Completions, budgets -> the same completions within each budget
 
-A step budget only masks: it forbids proceed and backtrack once max_steps steps are written
-(inference/budget.py). So a search of s steps, greedy or drawn by its own random stream, is, token
-for token, what it would have been under any max_steps >= s; and a longer one agrees with its
-budgeted self up to the decision after step max_steps, where the end is then the only choice, with
-probability 1. What is left to decode is the answer alone, by a random stream of its own where the
-search was drawn. The whole curve costs one search and a few short answers, instead of one search a
-budget. (One log-probability differs: that of an end which the model chose just where the budget
-would have forced it.)
+A step budget only masks: it forbids proceed and backtrack after max_steps steps
+(inference/budget.py). A search of s steps, greedy or sampled with its own random stream, is
+therefore the same, token for token, under any max_steps >= s. A longer search is the same up to the
+decision after step max_steps, where the budget forces the end. Only the answer after it needs to be
+decoded, with a random stream of its own if the search was sampled. The whole curve costs one search
+and a few short answers instead of one search per budget. (One log-probability can differ: that of
+an end which the model chose at the step where the budget forces it.)
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from steiner.evaluation.model_runner import Runner, Search
+from steiner.evaluation.model_runner import Completion, ModelRunner
 from steiner.format import grammar
 from steiner.format.codec import Codec
 from steiner.inference.budget import Budget, shortest_completion
@@ -28,59 +27,67 @@ from steiner.types import Rollout
 
 
 def within_budgets(
-    runner: Runner, searches: Sequence[Search], budgets: Sequence[int], what: str
-) -> dict[int, list[Search]]:
-    """The searches within each budget, in their order; one pass of the engine for all."""
-    places = [(budget, i) for budget in budgets for i in range(len(searches))]
-    cuts = {place: _cut(runner, searches[place[1]].rollout, place[0]) for place in places}
-    longer = [place for place in places if cuts[place] is not None]
-    requests = [_answer_request(runner, searches[i], b, cuts[b, i] or 0) for b, i in longer]
-    answers = dict(zip(longer, runner.generate(requests, what), strict=True))
+    runner: ModelRunner, completions: Sequence[Completion], budgets: Sequence[int], label: str
+) -> dict[int, list[Completion]]:
+    """The completions within each budget, in their order; one pass of the backend for all."""
+    cuts = {
+        (budget, i): cut
+        for budget in budgets
+        for i, completion in enumerate(completions)
+        if (cut := _cut(completion.rollout, budget)) is not None
+    }
+    requests = [
+        _answer_request(runner, completions[i], budget, cut) for (budget, i), cut in cuts.items()
+    ]
+    answers = dict(zip(cuts, runner.generate(requests, label), strict=True))
     return {
         budget: [
-            replace(search, rollout=_joined(runner, search.rollout, answers[budget, i]))
+            replace(completion, rollout=_joined(runner, completion.rollout, answers[budget, i]))
             if (budget, i) in answers
-            else search
-            for i, search in enumerate(searches)
+            else completion
+            for i, completion in enumerate(completions)
         ]
         for budget in budgets
     }
 
 
-def _cut(runner: Runner, rollout: Rollout, budget: int) -> int | None:
-    """Where the decision after step `budget` stands; None where the search ends by then."""
+def _cut(rollout: Rollout, budget: int) -> int | None:
+    """Position of the decision after step `budget`; None if the search ends by then."""
     spans = rollout.spans
     if len(spans) <= budget:
         return None
     return spans[budget - 1].stop - 1
 
 
-def _answer_request(runner: Runner, search: Search, budget: int, cut: int) -> Request:
+def _answer_request(runner: ModelRunner, completion: Completion, budget: int, cut: int) -> Request:
     """A request for the answer after the first `cut` tokens and the forced end."""
-    rollout = search.rollout
+    rollout = completion.rollout
     end = runner.vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.END)]
     prompt = (*rollout.prompt_ids, *rollout.token_ids[:cut], end)
-    left = max(runner.recipe.eval.max_tokens - cut - 1, shortest_completion())
-    limits = Budget(max_tokens=left)
-    sampling = runner.sampling(search.task, search.sample, budget)
-    return Request(prompt, limits, sampling, reasoning=False)
+    max_tokens = max(runner.recipe.eval.max_tokens - cut - 1, shortest_completion())
+    sampling = runner.sampling(completion.item, completion.sample, budget)
+    return Request(prompt, Budget(max_tokens=max_tokens), sampling, reasoning=False)
 
 
-def _joined(runner: Runner, whole: Rollout, answer: Rollout) -> Rollout:
-    """The budgeted rollout: what stands in the answer's prompt, then the answer."""
-    written = answer.prompt_ids[len(whole.prompt_ids) :]
-    logprobs = (*whole.logprobs[: len(written) - 1], 0.0, *answer.logprobs)
-    token_ids = (*written, *answer.token_ids)
-    codec = Codec(runner.vocabulary)
-    forced = (*whole.forced[: len(written) - 1], True, *answer.forced)
-    return codec.decode(whole.prompt_ids, token_ids, logprobs, answer.stop_reason, forced)
+def _joined(runner: ModelRunner, whole: Rollout, answer: Rollout) -> Rollout:
+    """The rollout within the budget: the completion tokens of the answer's prompt, then the
+    answer."""
+    before = answer.prompt_ids[len(whole.prompt_ids) :]
+    num_kept = len(before) - 1
+    return Codec(runner.vocabulary).decode(
+        whole.prompt_ids,
+        (*before, *answer.token_ids),
+        (*whole.logprobs[:num_kept], 0.0, *answer.logprobs),
+        answer.stop_reason,
+        (*whole.forced[:num_kept], True, *answer.forced),
+    )
 
 
 def choose_budget(right_P: Mapping[int | None, Sequence[bool]]) -> int | None:
     """The smallest budget whose accuracy is within noise of the best; None for no budget.
 
-    Noise: one standard error of the paired difference to the best. To be called with validation
-    problems, never with those that accuracy is reported on.
+    Noise is one standard error of the paired difference to the best. Call it with validation
+    problems, never with the problems that accuracy is reported on.
     """
     order = sorted(right_P, key=lambda budget: (budget is None, budget or 0))
     best = max(order, key=lambda budget: sum(right_P[budget]))

@@ -1,17 +1,20 @@
-"""The evaluation of a run: every stage's model on every suite, in as few passes as that takes.
+"""`steiner eval`: evaluates the model of every stage.
 
-Recipe, model folders -> results.json, transcripts.json, outcomes.parquet
+Recipe, model folders -> results.json, transcripts.json, graded_answers.parquet
 
-Each model is loaded once and takes one pass of the engine over the main suite, without a step
-budget. The last model's pass has all suites and the samples, and it takes two more: the answers
-within each budget on the main suite, the validation problems and the samples, from which its budget
-is chosen; the other answers within that budget. The first pass is nearly all of the time: with N
-problems a family it is F families times N of the main suite, and for the last model N / 4 each of
-three others and the samples of N / 4; the later ones decode answers only (scaling.py).
+Each model is loaded once and answers the main suite in one pass of the backend, without a step
+budget. The last model gets all suites and the samples in that pass, and two more passes: the
+answers within each budget on the main suite, the validation problems and the samples, from which
+its budget is chosen; then the other suites within that budget. Only the first pass takes long,
+since the later ones decode answers only (budget_curves.py).
+
+A task needs a generator and a grader. Step rates and transcripts need exact DAGs too; for other
+tasks they are left out and counted in `Results.untraced`.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,195 +22,262 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from steiner.evaluation.behaviour import behaviour, traces
+from steiner.dags.source import DagSource, SolverDagSource
+from steiner.evaluation.behaviour import answer_rates, has_exact_dag, step_rates, traces
 from steiner.evaluation.budget_curves import choose_budget, within_budgets
-from steiner.evaluation.graded_answers import GradedAnswer, judge, write_graded_answers
-from steiner.evaluation.model_runner import Runner, Search
+from steiner.evaluation.graded_answers import (
+    GradedAnswer,
+    grade_completion,
+    write_graded_answers,
+)
+from steiner.evaluation.leak_check import num_leaked, training_keys
+from steiner.evaluation.model_runner import Completion, MakeBackend, ModelRunner, embedded_engine
 from steiner.evaluation.results import (
     ALL,
     Comparison,
     Record,
     Results,
+    accuracy_metric,
     accuracy_records,
     compare,
+    grouped,
     record,
     sampling_records,
     write_results,
 )
-from steiner.evaluation.suites import Task, side_count, suites
-from steiner.evaluation.transcripts import pick
+from steiner.evaluation.suites import MAIN, VALIDATION, EvalItem, num_problems, suites
+from steiner.evaluation.transcripts import select_transcripts
 from steiner.files import write_json
+from steiner.models.precision import compute_settings
 from steiner.recipe import Recipe
+from steiner.types import UserError
 
-MAIN = "test"
-"""The suite that the headline figures are about."""
+_SAMPLED_SHARE = 0.25
+"""Problems with samples per family, as a share of `eval.problems_per_family`."""
 
-VALIDATION = "validation"
-"""The suite that step budgets are chosen on."""
+
+def evaluate(
+    recipe: Recipe,
+    models: Mapping[str, str],
+    out_dir: Path,
+    *,
+    training_data: Path | None = None,
+    dags: DagSource | None = None,
+    make_backend: MakeBackend = embedded_engine,
+) -> Results:
+    """Evaluates `models` (label -> folder or Hub name, in the order of training) into `out_dir`.
+
+    The last model is the run's result: only it gets all suites, all budgets, samples and
+    transcripts. With `training_data`, the folder of `steiner synth`, problems that it contains are
+    counted in `Results.leaked`. Raises UserError if a model cannot be loaded or the recipe names no
+    task.
+    """
+    if not recipe.problems.levels:
+        raise UserError("the recipe names no task", "add [problems.levels] with a level for each")
+    items = [item for suite in suites().values() for item in suite.items(recipe)]
+    evaluation = _Evaluation(recipe, list(models)[-1], items, dags or SolverDagSource())
+    evaluation.check_for_leaks(training_data)
+    for stage, source in models.items():
+        evaluation.add_model(ModelRunner(stage, source, recipe, make_backend))
+    results = evaluation.results()
+    write_graded_answers(out_dir / "graded_answers.parquet", evaluation.answers)
+    write_json(out_dir / "transcripts.json", {"transcripts": evaluation.transcripts})
+    write_results(out_dir / "results.json", results)
+    return results
 
 
 @dataclass(slots=True)
-class _Findings:
-    """What has been found so far."""
+class _Evaluation:
+    """The state of one evaluation; models are added one by one."""
 
-    outcomes: list[GradedAnswer] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
+    recipe: Recipe
+    final: str
+    items: Sequence[EvalItem]
+    dags: DagSource
+    answers: list[GradedAnswer] = field(default_factory=list)
+    behaviour: list[Record] = field(default_factory=list)
     transcripts: list[dict[str, Any]] = field(default_factory=list)
     chosen_budget: int | None = None
     temperature: dict[str, float] = field(default_factory=dict)
     direct: list[str] = field(default_factory=list)
     cost: dict[str, dict[str, float]] = field(default_factory=dict)
+    leaked: dict[str, int] | None = None
+    untraced: dict[str, int] = field(default_factory=dict)
 
+    def check_for_leaks(self, training_data: Path | None) -> None:
+        """Counts problems that the training data contain, and warns if there are any."""
+        if training_data is None:
+            return
+        self.leaked = num_leaked(self.items, training_keys(training_data))
+        for suite, count in self.leaked.items():
+            if count:
+                print(
+                    f"warning: {count} problems of suite '{suite}' are in the training data",
+                    file=sys.stderr,
+                )
 
-def evaluate(recipe: Recipe, models: Mapping[str, str], out_dir: Path) -> Results:
-    """Evaluates `models` (stage -> folder or hub name, in the order of training) into `out_dir`.
-
-    The last is taken for the run's result: it alone is asked every suite, swept over all budgets,
-    sampled and drawn.
-    Raises UserError where a model cannot be loaded.
-    """
-    tasks = [task for suite in suites().values() for task in suite.tasks(recipe)]
-    final = list(models)[-1]
-    found = _Findings()
-    for stage, source in models.items():
-        started = time.perf_counter()
-        runner = Runner(stage, source, recipe)
-        found.temperature[stage] = runner.own_sampling.temperature
-        asked = [task for task in tasks if stage == final or task.suite == MAIN]
+    def add_model(self, runner: ModelRunner) -> None:
+        """Evaluates one model."""
+        start = time.perf_counter()
+        self.temperature[runner.stage] = runner.own_sampling.temperature
+        is_final = runner.stage == self.final
+        items = [item for item in self.items if is_final or item.suite == MAIN]
         if runner.reasons:
-            _reasoning(runner, asked, found, final=stage == final)
+            self._add_reasoning_model(runner, items)
         else:
-            _direct(runner, asked, found)
-        seconds = round(time.perf_counter() - started, 2)
-        found.cost[stage] = {"seconds": seconds, "tokens": runner.tokens}
-    results = _results(recipe, final, tasks, found)
-    write_graded_answers(out_dir / "outcomes.parquet", found.outcomes)
-    write_json(out_dir / "transcripts.json", {"transcripts": found.transcripts})
-    write_results(out_dir / "results.json", results)
-    return results
+            self._add_direct_model(runner, items)
+        seconds = round(time.perf_counter() - start, 2)
+        self.cost[runner.stage] = {"seconds": seconds, "tokens": runner.num_tokens}
+
+    def _add_direct_model(self, runner: ModelRunner, items: Sequence[EvalItem]) -> None:
+        own = [item for item in items if not suites()[item.suite].needs_reasoning]
+        rollouts = runner.generate([runner.request(item) for item in own], "answers")
+        self.direct.append(runner.stage)
+        self._grade(runner, [Completion(*pair) for pair in zip(own, rollouts, strict=True)], None)
+
+    def _add_reasoning_model(self, runner: ModelRunner, items: Sequence[EvalItem]) -> None:
+        is_final = runner.stage == self.final
+        single, samples = _complete(
+            runner, items, _items_to_sample(self.recipe, items) if is_final else []
+        )
+        self._grade(runner, single, None)
+        if is_final:
+            self._add_budgets(runner, single, samples)
+        self._add_behaviour(runner, [one for one in single if one.item.suite == MAIN])
+
+    def _add_budgets(
+        self, runner: ModelRunner, single: Sequence[Completion], samples: Sequence[Completion]
+    ) -> None:
+        """Grades the answers within every budget; on the side suites, within the chosen one."""
+        swept = [one for one in single if one.item.suite in (MAIN, VALIDATION)]
+        limited = within_budgets(runner, [*swept, *samples], self.recipe.eval.budgets, "budgets")
+        for budget, completions in limited.items():
+            self._grade(runner, completions, budget)
+        self.chosen_budget = chosen = choose_budget(
+            {
+                budget: [answer.right for answer in own]
+                for budget, own in grouped(
+                    [a for a in self.answers if (a.stage, a.suite) == (self.final, VALIDATION)],
+                    lambda answer: answer.budget,
+                ).items()
+            }
+        )
+        if chosen is not None:
+            side = [one for one in single if one.item.suite not in (MAIN, VALIDATION)]
+            self._grade(
+                runner, within_budgets(runner, side, [chosen], "chosen budget")[chosen], chosen
+            )
+
+    def _grade(
+        self, runner: ModelRunner, completions: Sequence[Completion], budget: int | None
+    ) -> None:
+        self.answers += [grade_completion(runner.stage, one, budget) for one in completions]
+
+    def _add_behaviour(self, runner: ModelRunner, completions: Sequence[Completion]) -> None:
+        """Rates by family and over all; transcripts of the last model."""
+        traceable = [one for one in completions if has_exact_dag(one)]
+        traced = traces(traceable, self.dags)
+        families = dict.fromkeys(one.item.problem.family for one in completions)
+        for name in (*families, ALL):
+            own = [one for one in completions if name in (ALL, one.item.problem.family)]
+            own_traces = [
+                trace
+                for one, trace in zip(traceable, traced, strict=True)
+                if name in (ALL, one.item.problem.family)
+            ]
+            rates = answer_rates(own) | (step_rates(own_traces) if own_traces else {})
+            self.behaviour += [record(runner.stage, name, key, rates[key]) for key in rates]
+        if runner.stage == self.final:
+            others = [one for one in completions if not has_exact_dag(one)]
+            self.untraced = dict(Counter(one.item.problem.family for one in others))
+            self.transcripts = select_transcripts(runner.stage, traceable, traced)
+
+    def results(self) -> Results:
+        """The Results of all models that were added."""
+        single = [answer for answer in self.answers if answer.sample is None]
+        samples = [answer for answer in self.answers if answer.sample is not None]
+        sampled_keys = {answer.key for answer in samples}
+        one_search = [
+            answer
+            for answer in single
+            if (answer.stage, answer.suite) == (self.final, MAIN) and answer.key in sampled_keys
+        ]
+        by_suite = grouped(single, lambda answer: answer.suite)
+        records = list(self.behaviour)
+        for suite in suites():
+            records += accuracy_records(accuracy_metric(suite), by_suite.get(suite, []))
+        records += accuracy_records("one_search", one_search) + sampling_records(samples)
+        return Results(
+            recipe=asdict(self.recipe),
+            final=self.final,
+            direct=self.direct,
+            chosen_budget=self.chosen_budget,
+            temperature=self.temperature,
+            suites={
+                suite: dict(Counter(i.problem.family for i in self.items if i.suite == suite))
+                for suite in suites()
+            },
+            records=records,
+            comparisons=[
+                *_stage_comparisons(self.final, by_suite[MAIN], self.chosen_budget),
+                *_suite_comparisons(self.final, by_suite, self.chosen_budget),
+            ],
+            cost=self.cost,
+            compute=compute_settings(),
+            leaked=self.leaked,
+            untraced=self.untraced,
+        )
 
 
-def _direct(runner: Runner, tasks: Sequence[Task], found: _Findings) -> None:
-    """One pass: the answers of a model that does not reason."""
-    own = [task for task in tasks if not suites()[task.suite].needs_reasoning]
-    rollouts = runner.generate([runner.search(task) for task in own], "answers")
-    found.direct.append(runner.stage)
-    found.outcomes += [judge(runner.stage, *pair) for pair in zip(own, rollouts, strict=True)]
-
-
-def _reasoning(runner: Runner, tasks: Sequence[Task], found: _Findings, *, final: bool) -> None:
-    """The searches of a model that reasons; of the last one, also how it does within budgets."""
-    single, samples = _searches(runner, tasks, _sampled(runner.recipe, tasks) if final else [])
-    _note(found, runner, single, None)
-    if final:
-        _budgets(runner, single, samples, found)
-    _study(runner, [s for s in single if s.task.suite == MAIN], found, final=final)
-
-
-def _budgets(
-    runner: Runner, single: Sequence[Search], samples: Sequence[Search], found: _Findings
-) -> None:
-    """The answers within every budget; on the suites that are beside, within the chosen one."""
-    swept = [s for s in single if s.task.suite in (MAIN, VALIDATION)]
-    budgets = runner.recipe.eval.budgets
-    within = within_budgets(runner, [*swept, *samples], budgets, "budgets")
-    for budget, searches in within.items():
-        _note(found, runner, searches, budget)
-    found.chosen_budget = chosen = _choose(runner, found)
-    if chosen is not None:
-        rest = [s for s in single if s.task.suite not in (MAIN, VALIDATION)]
-        left = within_budgets(runner, rest, [chosen], "chosen budget")
-        _note(found, runner, left[chosen], chosen)
-
-
-def _searches(
-    runner: Runner, tasks: Sequence[Task], sampled: Sequence[Task]
-) -> tuple[list[Search], list[Search]]:
-    """The one search of every task, and the samples of those to be sampled; one pass."""
-    chosen = [(task, n) for task in sampled for n in range(runner.recipe.eval.samples)]
-    requests = [runner.search(task) for task in tasks]
-    requests += [runner.sampled(task, n) for task, n in chosen]
+def _complete(
+    runner: ModelRunner, items: Sequence[EvalItem], to_sample: Sequence[EvalItem]
+) -> tuple[list[Completion], list[Completion]]:
+    """One completion of each item, and all samples of those to sample; one pass."""
+    drawn = [(item, n) for item in to_sample for n in range(runner.recipe.eval.samples)]
+    requests = [runner.request(item) for item in items]
+    requests += [runner.sample_request(item, n) for item, n in drawn]
     rollouts = runner.generate(requests, "searches")
-    single = [Search(*pair) for pair in zip(tasks, rollouts, strict=False)]
-    drawn = zip(chosen, rollouts[len(tasks) :], strict=True)
-    return single, [Search(task, rollout, n) for (task, n), rollout in drawn]
+    single = [Completion(*pair) for pair in zip(items, rollouts, strict=False)]
+    sampled = zip(drawn, rollouts[len(items) :], strict=True)
+    return single, [Completion(item, rollout, n) for (item, n), rollout in sampled]
 
 
-def _sampled(recipe: Recipe, tasks: Sequence[Task]) -> list[Task]:
-    """The first tasks of each family in the main suite."""
-    main = [task for task in tasks if task.suite == MAIN]
+def _items_to_sample(recipe: Recipe, items: Sequence[EvalItem]) -> list[EvalItem]:
+    """The first items of each family in the main suite."""
+    main = [item for item in items if item.suite == MAIN]
+    families = grouped(main, lambda item: item.problem.family).values()
+    count = num_problems(recipe, _SAMPLED_SHARE)
+    return [item for own in families for item in own[:count]]
+
+
+def _stage_comparisons(
+    final: str, answers: Sequence[GradedAnswer], chosen_budget: int | None
+) -> list[Comparison]:
+    """The last model, without a budget and within its own, less every model without a budget."""
+    settings = grouped(answers, lambda answer: (answer.stage, answer.budget))
+    firsts = dict.fromkeys([(final, None), (final, chosen_budget)])
+    seconds = [(stage, budget) for stage, budget in settings if budget is None]
     return [
-        task
-        for name in recipe.problems.levels
-        for task in [t for t in main if t.problem.family == name][: side_count(recipe)]
+        comparison
+        for first in firsts
+        for second in seconds
+        if first != second
+        for comparison in compare(settings[first], settings[second])
     ]
 
 
-def _note(found: _Findings, runner: Runner, searches: Sequence[Search], budget: int | None) -> None:
-    found.outcomes += [judge(runner.stage, s.task, s.rollout, budget, s.sample) for s in searches]
-
-
-def _choose(runner: Runner, found: _Findings) -> int | None:
-    """The budget by the validation suite; no budget where the recipe names none."""
-    right_P: dict[int | None, list[bool]] = {}
-    for outcome in found.outcomes:
-        if outcome.stage == runner.stage and outcome.suite == VALIDATION:
-            right_P.setdefault(outcome.budget, []).append(outcome.right)
-    return choose_budget(right_P)
-
-
-def _study(runner: Runner, searches: Sequence[Search], found: _Findings, *, final: bool) -> None:
-    """How the model searches, by family; and of the last model, transcripts."""
-    traced = traces(searches)
-    families = dict.fromkeys(search.task.problem.family for search in searches)
-    for name in (*families, ALL):
-        places = [i for i, s in enumerate(searches) if name in (ALL, s.task.problem.family)]
-        rates = behaviour([searches[i] for i in places], [traced[i] for i in places])
-        found.records += [record(runner.stage, name, key, rates[key]) for key in rates]
-    if final:
-        found.transcripts = pick(runner.stage, searches, traced)
-
-
-def _results(recipe: Recipe, final: str, tasks: Sequence[Task], found: _Findings) -> Results:
-    single = [outcome for outcome in found.outcomes if outcome.sample is None]
-    samples = [outcome for outcome in found.outcomes if outcome.sample is not None]
-    keys = {outcome.key for outcome in samples}
-    for name in suites():
-        metric = "accuracy" if name == MAIN else f"accuracy/{name}"
-        found.records += accuracy_records(metric, [o for o in single if o.suite == name])
-    beside = [o for o in single if o.suite == MAIN and o.key in keys and o.stage == final]
-    found.records += accuracy_records("one_search", beside)
-    found.records += sampling_records(samples)
-    sizes = {
-        name: dict(Counter(t.problem.family for t in tasks if t.suite == name)) for name in suites()
-    }
-    return Results(
-        recipe=asdict(recipe),
-        final=final,
-        direct=found.direct,
-        chosen_budget=found.chosen_budget,
-        temperature=found.temperature,
-        suites=sizes,
-        records=found.records,
-        comparisons=_comparisons(final, single, found.chosen_budget),
-        cost=found.cost,
-    )
-
-
-def _comparisons(
-    final: str, single: Sequence[GradedAnswer], chosen_budget: int | None
+def _suite_comparisons(
+    final: str, by_suite: Mapping[str, Sequence[GradedAnswer]], chosen_budget: int | None
 ) -> list[Comparison]:
-    """The last model, without a budget and within its own, against every other without one."""
-    settings: dict[tuple[str, int | None], list[GradedAnswer]] = {}
-    for outcome in single:
-        if outcome.suite == MAIN:
-            settings.setdefault((outcome.stage, outcome.budget), []).append(outcome)
-    own = dict.fromkeys([(final, None), (final, chosen_budget)])
-    others = [(stage, budget) for stage, budget in settings if budget is None]
+    """The last model on each paired suite, less the same problems of the main suite."""
+
+    def own(suite: str) -> list[GradedAnswer]:
+        answers = by_suite.get(suite, [])
+        return [a for a in answers if (a.stage, a.budget) == (final, chosen_budget)]
+
     return [
-        one
-        for first in own
-        for second in others
-        if first != second
-        for one in compare(settings[first], settings[second])
+        comparison
+        for name, suite in suites().items()
+        if suite.is_paired
+        for comparison in compare(own(name), own(MAIN))
     ]

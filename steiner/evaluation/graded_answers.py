@@ -1,6 +1,6 @@
-"""What became of each problem: one flat record for each answer that a model gave.
+"""Graded answers: one flat record for each answer of a model.
 
-(Task, Rollout) -> GradedAnswer;  Outcomes <-> outcomes.parquet
+Completion -> GradedAnswer;  GradedAnswers <-> graded_answers.parquet
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steiner.evaluation.suites import Task, suites
+from steiner.evaluation.model_runner import Completion
+from steiner.evaluation.suites import suites
 from steiner.files import replacing
-from steiner.types import Rollout
+from steiner.tasks import Grade
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +29,32 @@ class GradedAnswer:
     budget: int | None
     """max_steps; None without a step budget."""
     sample: int | None
-    """Number of the sample; None for the one search or answer that counts by itself."""
+    """Number of the sample; None for the single completion that accuracy is measured on."""
     right: bool
     well_formed: bool
     answer: str
     steps: int
     tokens: int
-    """Tokens written, answer and format included."""
+    """Completion tokens, answer and format included."""
     mean_logprob: float
 
 
-def judge(
-    stage: str, task: Task, rollout: Rollout, budget: int | None = None, sample: int | None = None
-) -> GradedAnswer:
-    """The GradedAnswer of a rollout, by the judge of the task's suite.
+def grade_completion(stage: str, completion: Completion, budget: int | None = None) -> GradedAnswer:
+    """Grades a completion with the grader of its suite.
 
-    What is malformed is wrong, whatever it says; a direct answer has no form to break.
+    A malformed completion is wrong, whatever its answer. A direct answer has no format to break.
     """
+    item, rollout = completion.item, completion.rollout
     well_formed = rollout.well_formed or not rollout.steps
     logprobs = rollout.logprobs
     return GradedAnswer(
         stage=stage,
-        suite=task.suite,
-        family=task.problem.family,
-        key=task.problem.key,
+        suite=item.suite,
+        family=item.problem.family,
+        key=item.problem.key,
         budget=budget,
-        sample=sample,
-        right=well_formed and suites()[task.suite].is_right(task, rollout.answer),
+        sample=completion.sample,
+        right=well_formed and suites()[item.suite].grade(item, rollout.answer) is Grade.RIGHT,
         well_formed=well_formed,
         answer=rollout.answer,
         steps=len(rollout.steps),
@@ -63,15 +63,15 @@ def judge(
     )
 
 
-def write_graded_answers(file: Path, outcomes: Sequence[GradedAnswer]) -> None:
-    """Write them as Parquet, whole or not at all."""
-    table = pa.Table.from_pylist([asdict(outcome) for outcome in outcomes], schema=_SCHEMA)
+def write_graded_answers(file: Path, answers: Sequence[GradedAnswer]) -> None:
+    """Writes them as Parquet; an existing file is replaced only by a complete one."""
+    table = pa.Table.from_pylist([asdict(answer) for answer in answers], schema=_SCHEMA)
     with replacing(file) as partial:
         pq.write_table(table, partial)
 
 
 def read_graded_answers(file: Path) -> list[GradedAnswer]:
-    """The Outcomes of an outcomes.parquet, for differences between runs."""
+    """The GradedAnswers of a graded_answers.parquet, to compare runs problem by problem."""
     return [GradedAnswer(**row) for row in pq.read_table(file, schema=_SCHEMA).to_pylist()]
 
 

@@ -1,9 +1,9 @@
-"""One model under evaluation: loaded once, its requests decoded together.
+"""One model under evaluation: it is loaded once, and its requests are decoded together.
 
-model folder, Tasks -> Searches
+model folder, EvalItems -> Completions
 
-A model whose tokenizer lacks the 14 reasoning tokens (the base, or one that was trained to answer
-directly) answers without reasoning.
+A model whose tokenizer lacks the 14 reasoning tokens (the base model, or one that was trained to
+answer directly) answers without reasoning.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from steiner.evaluation.suites import Task
+from transformers import PreTrainedModel
+
+from steiner.evaluation.suites import EvalItem
 from steiner.format.grammar import SPECIAL_TOKENS
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.backends import RolloutBackend
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
 from steiner.inference.request import Request
@@ -26,67 +30,82 @@ from steiner.recipe import Recipe
 from steiner.types import Rollout
 
 DIRECT_TOKENS = 128
-"""Longest direct answer."""
+"""Limit of a direct answer, in tokens."""
+
+_MAX_LENGTH = 4096
+"""Limit of prompt and completion together, in tokens."""
+
+MakeBackend = Callable[[PreTrainedModel, Vocabulary, Recipe], RolloutBackend]
+
+
+def embedded_engine(model: PreTrainedModel, vocabulary: Vocabulary, recipe: Recipe) -> Engine:
+    """The default backend."""
+    return Engine(model, vocabulary, max_batch=recipe.eval.batch_size, max_length=_MAX_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """One rollout of one task; `sample` is None for the one that counts by itself."""
+class Completion:
+    """A rollout for one item; `sample` is None for the single one that accuracy is measured on."""
 
-    task: Task
+    item: EvalItem
     rollout: Rollout
     sample: int | None = None
 
 
-class Runner:
-    """A loaded model and its engine."""
+class ModelRunner:
+    """A loaded model with its backend."""
 
-    def __init__(self, stage: str, source: str, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        stage: str,
+        source: str,
+        recipe: Recipe,
+        make_backend: MakeBackend = embedded_engine,
+    ) -> None:
         self.stage, self.recipe = stage, recipe
         model, tokenizer = load_model(source, fastest_dtype())
         self.reasons = set(SPECIAL_TOKENS) <= tokenizer.get_vocab().keys()
         self.vocabulary = add_reasoning_vocabulary(model, tokenizer)
         self.own_sampling = own_sampling(model) if self.reasons else Sampling()
-        batch = recipe.eval.batch_size
-        self._engine = Engine(model, self.vocabulary, max_batch=batch, max_length=_MAX_LENGTH)
-        self.tokens = 0
+        self._backend = make_backend(model, self.vocabulary, recipe)
+        self.num_tokens = 0
         """Tokens that the model has decoded."""
 
-    def search(self, task: Task) -> Request:
-        """A request for the model's own way of answering, without a step budget. A search is drawn
-        as the model asks, by the same random numbers for every model; a direct answer is greedy."""
-        if not self.reasons:
-            return Request(self._prompt(task), Budget(max_tokens=DIRECT_TOKENS), reasoning=False)
-        budget = Budget(max_tokens=self.recipe.eval.max_tokens)
-        return Request(self._prompt(task), budget, self.sampling(task, None))
+    def request(self, item: EvalItem) -> Request:
+        """A request without a step budget, decoded as the model's generation_config.json says.
 
-    def sampled(self, task: Task, sample: int) -> Request:
+        Every model gets the same random numbers. Direct answers are greedy.
+        """
+        if not self.reasons:
+            return Request(self._prompt(item), Budget(max_tokens=DIRECT_TOKENS), reasoning=False)
+        budget = Budget(max_tokens=self.recipe.eval.max_tokens)
+        return Request(self._prompt(item), budget, self.sampling(item, None))
+
+    def sample_request(self, item: EvalItem, sample: int) -> Request:
         """A request for sample number `sample`, with a random stream of its own."""
         limits = self.recipe.eval
-        longest = max(limits.budgets, default=None)
-        budget = Budget(max_steps=longest, max_tokens=limits.max_tokens)
-        return Request(self._prompt(task), budget, self.sampling(task, sample))
+        largest = max(limits.budgets, default=None)
+        budget = Budget(max_steps=largest, max_tokens=limits.max_tokens)
+        return Request(self._prompt(item), budget, self.sampling(item, sample))
 
-    def sampling(self, task: Task, sample: int | None, *names: object) -> Sampling:
-        """How a sample is drawn or, for None, the one search; the random stream is that of the
-        task, the sample and those names."""
-        one = self.own_sampling if sample is None else Sampling(self.recipe.eval.temperature)
-        key = (self.recipe.seed, task.suite, task.problem.key, sample, *names)
-        return replace(one, seed=random_stream("evaluation", *key).getrandbits(31))
+    def sampling(self, item: EvalItem, sample: int | None, *names: object) -> Sampling:
+        """The sampling of a sample, or of the single completion if `sample` is None.
 
-    def generate(self, requests: Sequence[Request], what: str) -> list[Rollout]:
-        """The rollouts of all requests, in their order, with a progress bar on stderr."""
-        with progress(f"{self.stage}: {what}", len(requests), "answer") as advance:
-            rollouts = self._engine.generate(requests, _steps(advance))
-        self.tokens += sum(len(rollout.token_ids) for rollout in rollouts)
+        The random stream is named by the item, the sample and `names`.
+        """
+        base = self.own_sampling if sample is None else Sampling(self.recipe.eval.temperature)
+        key = (self.recipe.seed, item.suite, item.problem.key, sample, *names)
+        return replace(base, seed=random_stream("evaluation", *key).getrandbits(31))
+
+    def generate(self, requests: Sequence[Request], label: str) -> list[Rollout]:
+        """The rollouts of all requests, in their order. Progress goes to stderr."""
+        with progress(f"{self.stage}: {label}", len(requests), "answer") as advance:
+            rollouts = self._backend.generate(requests, _steps(advance))
+        self.num_tokens += sum(len(rollout.token_ids) for rollout in rollouts)
         return rollouts
 
-    def _prompt(self, task: Task) -> tuple[int, ...]:
-        return tuple(self.vocabulary.encode_prompt(task.problem.messages))
-
-
-_MAX_LENGTH = 4096
-"""Room for a prompt and a whole completion."""
+    def _prompt(self, item: EvalItem) -> tuple[int, ...]:
+        return tuple(self.vocabulary.encode_prompt(item.problem.messages))
 
 
 def _steps(advance: Callable[[int], None]) -> Callable[[int], None]:

@@ -1,13 +1,12 @@
-"""The report of a run: one HTML file that needs no network and nothing beside it.
+"""`steiner report`: the report of a run as one HTML file that needs no network and no other file.
 
 run folder (evaluate/results.json, evaluate/transcripts.json, logs of the stages) -> report.html
 
-What it says is in report_*.py, how it looks in steiner/assets.
+report_*.py holds its content, steiner/assets its looks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,78 +22,67 @@ from steiner.types import UserError
 ASSETS = Path(__file__).parent.parent / "assets"
 
 
-def write_report(
-    run_dir: Path,
-    out_dir: Path,
-    evaluation: str = "evaluate",
-    *,
-    quantities: Mapping[str, str],
-) -> Path:
-    """Writes `out_dir/report.html` from what lies in `run_dir`; its path.
+def write_report(run_dir: Path, out_dir: Path, evaluation: str = "evaluate") -> Path:
+    """Writes `out_dir/report.html` for the run in `run_dir`, and returns its path.
 
-    `evaluation` is the folder of the results, below `run_dir`; `quantities` names the logged
-    quantity of each training stage. Raises UserError where there are
-    none, RunError where a file is cut short.
+    `evaluation` is the folder of the results, below `run_dir`. Raises UserError if there are no
+    results, and RunError if a file is incomplete.
     """
     folder = run_dir / evaluation
     if not (folder / "results.json").is_file():
         raise UserError(f"no results in {folder}", "run `steiner eval` first")
     results = read_results(folder / "results.json")
     transcripts = read_json(folder / "transcripts.json")["transcripts"]
-    page = render(results, transcripts, read_history(run_dir, quantities))
+    page = render(results, transcripts, read_history(run_dir))
     write_text(out_dir / "report.html", page)
     return out_dir / "report.html"
 
 
 def render(results: Results, transcripts: list[dict[str, Any]], history: History) -> str:
     """The page."""
-    shown = {
+    content = {
         "name": results.recipe["name"],
         "headline": text.headline(results, history),
         "accuracy": tables.accuracy(results),
         "gains": tables.gains(results),
-        "terms": tables.terms(results),
-        "scaling": _scaling(results),
+        "suites": tables.suite_rows(results),
+        "budgets": _budgets(results),
         "behaviour": tables.behaviour(results),
         "transcripts": [tables.transcript(one) for one in transcripts],
         "legend": tables.LEGEND,
         "training": {
             "plots": plots.training(history),
             "perplexity": text.perplexity(history),
-            "counts": [(_count_title(name), f"{n:,}") for name, n in history.counts.items()],
+            "data": tables.data(history),
         },
         "method": text.method(results, history),
     }
-    shown["sections"] = _sections(shown)
-    return str(_template().render(**shown, **_assets()))
+    content["sections"] = _sections(content)
+    return str(_template().render(**content, **_assets()))
 
 
-def _scaling(results: Results) -> dict[str, Any] | None:
+def _budgets(results: Results) -> dict[str, Any] | None:
     if not results.find_all("majority@"):
         return None
     return {
-        "note": text.scaling_note(results),
+        "note": text.budget_note(results),
         "plots": [plots.by_steps(results), plots.by_tokens(results)],
         "equal": tables.at_equal_tokens(results),
     }
 
 
-def _count_title(name: str) -> str:
-    return "DAGs" if name == "dags" else name.capitalize()
-
-
-def _sections(shown: dict[str, Any]) -> list[tuple[str, str]]:
-    """Anchors and titles of the sections that are there."""
-    training = shown["training"]
+def _sections(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """Anchors and titles of the sections that have content."""
     present = {
         ("accuracy", "Accuracy by stage"): True,
-        ("steps", "What more steps buy"): shown["scaling"],
-        ("behaviour", "How it searches"): shown["behaviour"],
-        ("searches", "Searches, drawn"): shown["transcripts"],
-        ("training", "How it was trained"): any(training.values()),
-        ("method", "How this was measured"): True,
+        ("suites", "Other questions"): len(content["suites"]) > 1,
+        ("budgets", "Step budgets"): content["budgets"],
+        ("behaviour", "Search behaviour"): content["behaviour"],
+        ("searches", "Example searches"): content["transcripts"],
+        ("training", "Training"): any(content["training"].values()),
+        ("method", "Method"): True,
     }
-    return [section for section, there in present.items() if there]
+    return [section for section, has_content in present.items() if has_content]
 
 
 @cache
@@ -112,7 +100,7 @@ def _template() -> Any:
 
 
 def _assets() -> dict[str, Any]:
-    """Style and scripts, to be put into the page as they are."""
+    """Style sheets and scripts, inlined unescaped."""
     from markupsafe import Markup
 
     files = {

@@ -1,6 +1,6 @@
 """The report's plots, each with its numbers as a table.
 
-Results, History -> what the template's figures show
+Results, History -> figures for the template
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Figure = dict[str, Any]
 
 
 def by_steps(results: Results) -> Figure:
-    """Accuracy of the last stage against its step budget: each family, and their mean."""
+    """Accuracy of the last stage by step budget: each family, and their mean."""
     families = list(dict.fromkeys(r.family for r in results.find("accuracy")))
     families.sort(key=lambda name: name != ALL)
     rows = {
@@ -27,17 +27,17 @@ def by_steps(results: Results) -> Figure:
     lines = [
         _line(
             "Mean" if name == ALL else family_title(name),
-            [record.budget or 0 for record in found],
-            found,
+            [record.budget or 0 for record in records],
+            records,
             strong=name == ALL,
             band=name == ALL,
         )
-        for name, found in rows.items()
+        for name, records in rows.items()
     ]
     plot = Plot(
         "by-steps",
-        "Accuracy against the step budget",
-        "steps allowed",
+        "Accuracy by step budget",
+        "step budget",
         "answered right",
         x_log2=True,
         percent=True,
@@ -47,20 +47,20 @@ def by_steps(results: Results) -> Figure:
     return _figure(
         plot,
         lines,
-        "The more steps it may take, the more it should solve. Band: 95 % interval of the mean.",
+        "Each point is a step budget. Band: 95 % interval of the mean.",
         ["", *(f"{budget} steps" for budget in budgets)],
         table,
     )
 
 
 def by_tokens(results: Results) -> Figure:
-    """The same against tokens spent, beside many short tries at once."""
+    """The same by tokens spent, compared with several samples."""
     most = max(int(r.metric.split("@")[1]) for r in results.find_all("majority@"))
     metrics = {
         "one_search": "One search",
         f"majority@{most}": f"Majority of {most}",
         f"best@{most}": f"Best of {most}, by likelihood",
-        f"pass@{most}": f"Any of {most}: an oracle",
+        f"pass@{most}": f"Any of {most} (needs an oracle)",
     }
     rows = {
         label: _budgeted(results.find(key, stage=results.final, family=ALL))
@@ -69,33 +69,33 @@ def by_tokens(results: Results) -> Figure:
     lines = [
         _line(
             label,
-            [record.tokens or 0 for record in found],
-            found,
-            strong=place == 0,
-            band=place == 0,
+            [record.tokens or 0 for record in records],
+            records,
+            strong=index == 0,
+            band=index == 0,
             dashed="oracle" in label,
         )
-        for place, (label, found) in enumerate(rows.items())
+        for index, (label, records) in enumerate(rows.items())
     ]
     plot = Plot(
         "by-tokens",
-        "Accuracy against tokens spent",
-        "tokens written for one problem, mean",
+        "Accuracy by tokens",
+        "mean completion tokens per problem",
         "answered right",
         x_log2=True,
         percent=True,
     )
     table = [
         [f"{label}, {r.budget} steps", f"{r.tokens:,.0f}", percent(r.value)]
-        for label, found in rows.items()
-        for r in found
+        for label, records in rows.items()
+        for r in records
     ]
-    note = "Each point is a step budget. Many tries count all their tokens."
+    note = "Each point is a step budget. Several samples count all their tokens."
     return _figure(plot, lines, note, ["", "tokens", "right"], table)
 
 
 def training(history: History) -> list[Figure]:
-    """What each stage logged while it learned."""
+    """The logged curve of each stage."""
     return [_curve(curve, colour) for colour, curve in enumerate(history.curves, 1)]
 
 
@@ -110,8 +110,8 @@ def _curve(curve: Curve, colour: int) -> Figure:
         markers=False,
         size=THIRD_PAGE,
     )
-    places = sorted({round(i * (len(curve.steps) - 1) / 9) for i in range(10)})
-    table = [[f"{curve.steps[i]:,.0f}", f"{curve.values[i]:.3f}"] for i in places]
+    shown = sorted({round(i * (len(curve.steps) - 1) / 9) for i in range(10)})
+    table = [[f"{curve.steps[i]:,.0f}", f"{curve.values[i]:.3f}"] for i in shown]
     return _figure(plot, [line], "", ["step", curve.quantity], table)
 
 
@@ -130,7 +130,7 @@ def _line(
 
 
 def _budgeted(records: Sequence[Record]) -> list[Record]:
-    """Those within a step budget, smallest first."""
+    """The records with a step budget, smallest first."""
     return sorted(
         (record for record in records if record.budget is not None), key=lambda r: r.budget or 0
     )

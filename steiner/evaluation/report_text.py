@@ -1,6 +1,6 @@
-"""The report's sentences: its headline, what the plots are of, and how all was measured.
+"""The report's sentences: headline, notes on the plots, and the method.
 
-Results, History -> what the template shows
+Results, History -> values for the template
 """
 
 from __future__ import annotations
@@ -10,32 +10,36 @@ from typing import Any
 
 from steiner.evaluation.report_labels import (
     STAGE_TITLES,
-    View,
+    TemplateData,
     families,
     family_title,
     headline_record,
     interval,
     percent,
     points,
+    signed_range,
     stage_title,
     within,
 )
-from steiner.evaluation.results import ALL, Comparison, Record, Results
+from steiner.evaluation.results import ALL, Comparison, Record, Results, accuracy_metric
+from steiner.evaluation.suites import MAIN
 from steiner.evaluation.training_logs import History
 
 
-def headline(results: Results, history: History) -> View:
+def headline(results: Results, history: History) -> TemplateData:
     """The page's first screen."""
     best = headline_record(results)
     facts = [
-        {
-            "value": f"{100 * best.value:.1f}",
-            "unit": "%",
-            "label": f"of held-out problems right, {within(best.budget)}, mean of the families",
-            "range": interval(best),
-        }
+        _share_fact(best, f"of our held-out problems right, {within(best.budget)}"),
+        *(
+            _share_fact(record, "of reasoning-gym's instances right, by its own scorer")
+            for record in results.find(
+                accuracy_metric("reasoning_gym"), stage=best.stage, family=ALL
+            )
+            if record.budget == best.budget
+        ),
+        *(_gain_fact(one) for one in _headline_gains(results, best)),
     ]
-    facts += [_gain_fact(one) for one in _headline_gains(results, best)]
     if history.perplexity:
         facts.append(_perplexity_fact(history))
     return {
@@ -45,87 +49,98 @@ def headline(results: Results, history: History) -> View:
     }
 
 
+def _share_fact(record: Record, label: str) -> TemplateData:
+    value = f"{100 * record.value:.1f}"
+    return {"value": value, "unit": "%", "label": label, "range": interval(record)}
+
+
 def _lead(results: Results) -> str:
     names = [family_title(name).lower() for name in families(results)]
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    count = sum(results.suites["test"].values())
+    count = sum(results.suites[MAIN].values())
     stages = len({record.stage for record in results.find("accuracy")})
     return (
-        f"{stages} model{'s' if stages > 1 else ''} on {count:,} problems of {listed} "
-        "that no training saw. The model names a step, thinks, sums up, verifies, and then "
-        "proceeds, turns back or answers; nothing searches for it."
+        f"{stages} model{'s' if stages > 1 else ''} on {count:,} problems that training never "
+        f"saw: {listed}. The model names a step, works it out, summarises and verifies it, and "
+        "then proceeds, backtracks or answers. No other program searches for it."
     )
 
 
 def _headline_gains(results: Results, best: Record) -> list[Comparison]:
     """Over the first direct model, and over the stage before the last."""
-    means = [one for one in results.comparisons if one.family == ALL]
+    means = [one for one in results.comparisons if one.family == ALL and one.suite == MAIN]
     own = [one for one in means if (one.stage, one.budget) == (best.stage, best.budget)]
     stages = list(dict.fromkeys(one.than_stage for one in own if one.than_stage != best.stage))
-    wanted = [*list(results.direct)[:1], *stages[-1:]]
-    return [one for stage in dict.fromkeys(wanted) for one in own if one.than_stage == stage]
+    wanted = dict.fromkeys([*list(results.direct)[:1], *stages[-1:]])
+    return [one for stage in wanted for one in own if one.than_stage == stage]
 
 
-def _gain_fact(one: Comparison) -> View:
+def _gain_fact(one: Comparison) -> TemplateData:
     over = stage_title(one.than_stage).lower()
+    includes_zero = one.low <= 0 <= one.high
     return {
         "value": points(one.value),
         "unit": "points",
-        "label": f"over {over}, same problems",
-        "range": f"{points(one.low)} to {points(one.high)}",
+        "label": f"over {over}, same problems{'; no difference is shown' * includes_zero}",
+        "range": signed_range(one.low, one.high),
     }
 
 
-def _perplexity_fact(history: History) -> View:
-    change = history.perplexity["after"] / history.perplexity["before"] - 1
+def _perplexity_fact(history: History) -> TemplateData:
     return {
-        "value": f"{100 * change:+.1f}".replace("-", "−"),
+        "value": _perplexity_change(history),
         "unit": "%",
         "label": "perplexity of ordinary text after continual pre-training",
         "range": f"{history.perplexity['before']:.2f} before",
     }
 
 
-def scaling_note(results: Results) -> str:
-    """What the budget curves are of."""
+def _perplexity_change(history: History) -> str:
+    """In per cent, with its sign."""
+    return points(history.perplexity["after"] / history.perplexity["before"] - 1)
+
+
+def budget_note(results: Results) -> str:
+    """The introduction of the budget curves."""
     chosen = results.chosen_budget
-    picked = "no budget" if chosen is None else f"{chosen} steps"
+    budget = "no budget" if chosen is None else f"{chosen} steps"
     return (
-        f"The last model, {_decoding(results)}, with at most so many steps before it must answer. "
-        f"On the validation split {picked} came out as the budget to use."
+        f"The last model, {_decoding(results)}, with a limit on the number of steps before it must "
+        f"answer. The budget chosen on validation problems is {budget}."
     )
 
 
 def _decoding(results: Results) -> str:
-    """How a search is decoded that is no sample."""
+    """How a single completion is decoded."""
     temperature = results.temperature[results.final]
-    return f"drawn at temperature {temperature:g}" if temperature else "greedy"
+    return f"sampled at temperature {temperature:g}" if temperature else "greedy"
 
 
 def perplexity(history: History) -> str:
-    """The sentence about ordinary text; empty where it was not measured."""
+    """The sentence about ordinary text; empty if it was not measured."""
     if not history.perplexity:
         return ""
     before, after = history.perplexity["before"], history.perplexity["after"]
-    change = f"{100 * (after / before - 1):+.1f}".replace("-", "−")
     return (
-        f"Perplexity of held-out ordinary text was {before:.2f} before continual pre-training and "
-        f"{after:.2f} after it ({change} %), so the base's own ability "
-        f"{'stayed' if after <= before * 1.02 else 'suffered'}."
+        f"Perplexity of held-out ordinary text is {before:.2f} before continual pre-training and "
+        f"{after:.2f} after it ({_perplexity_change(history)} %)."
     )
 
 
-def method(results: Results, history: History) -> View:
-    """How the figures came about, what they cost, and what is missing."""
+def method(results: Results, history: History) -> TemplateData:
+    """How the values were measured, what the run cost, and what is missing."""
     limits = results.recipe["eval"]
     paragraphs = [
-        _SPLITS.format(decoding=_decoding(results))
-        + f" (temperature {limits['temperature']}), and at most "
-        f"{limits['max_tokens']:,} tokens long.",
+        _SPLITS + _leaks(results),
+        (
+            f"Direct answers are greedy. Searches are {_decoding(results)}; the samples for votes "
+            f"and best-of-n have temperature {limits['temperature']}. A completion has at most "
+            f"{limits['max_tokens']:,} tokens.{_compute(results)}"
+        ),
         _INTERVALS,
     ]
     if history.missing:
-        paragraphs.append(f"Not found, and so not shown: {', '.join(history.missing)}.")
+        paragraphs.append(f"Missing files, whose values are not shown: {_listed(history)}.")
     machine = history.machine
     where = f" on {machine['cores']} cores, {machine['platform']}" if machine else ""
     torch = f", torch {history.versions['torch']}" if "torch" in history.versions else ""
@@ -137,24 +152,42 @@ def method(results: Results, history: History) -> View:
     }
 
 
+def _listed(history: History) -> str:
+    return ", ".join(history.missing)
+
+
+def _leaks(results: Results) -> str:
+    if results.leaked is None:
+        return " Whether training saw one of these problems was not checked."
+    total = sum(sum(sizes.values()) for sizes in results.suites.values())
+    return f" Of the {total:,} evaluated problems, {sum(results.leaked.values())} are in it."
+
+
+def _compute(results: Results) -> str:
+    if not results.compute:
+        return ""
+    settings = results.compute
+    threads = f"{settings['threads']} thread{'s' if settings['threads'] != 1 else ''}"
+    return f" Computed in {settings['dtype']} on {settings['device']} with {threads}."
+
+
 _SPLITS = (
-    "Problems belong to a split by a hash of their content, so no seed, wording or language can "
-    "bring a test problem into training. Direct answers are greedy, searches "
-    "{decoding} unless they are samples"
+    "A hash of a problem's canonical form decides its split, and isomorphic problems have the same "
+    "form. So no seed, wording, name or language can bring a test problem into the training data."
 )
 
 _INTERVALS = (
-    "Shares carry Wilson's interval; rates of steps the same at the effective sample size, since "
-    "steps of one problem are alike; differences on the same problems Newcombe's interval for "
-    "pairs; means over families their squared-and-added limits."
+    "All intervals are 95 %. Shares have Wilson's interval; rates of steps have the same at the "
+    "effective sample size, since steps of one problem are alike. Differences on the same problems "
+    "have Newcombe's interval for pairs. Means give each family the same weight."
 )
 
 
-def _cost_row(name: str, cost: Any) -> View:
+def _cost_row(name: str, cost: Any) -> TemplateData:
     minutes, seconds = divmod(round(cost["seconds"]), 60)
     memory = cost.get("peak_memory_mb")
     return {
         "title": stage_title(name) if name in STAGE_TITLES else name.capitalize(),
         "time": f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s",
-        "memory": f"{memory:,.0f} MB" if memory else "–",
+        "memory": f"{memory:,.0f} MB" if memory else "not measured",
     }

@@ -1,32 +1,36 @@
-"""What an evaluation found, as plain records.
+"""The results of an evaluation as plain records.
 
-Outcomes -> Records and Comparisons;  Results <-> results.json
+GradedAnswers -> Records and Comparisons;  Results <-> results.json
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from steiner.evaluation.graded_answers import GradedAnswer
-from steiner.evaluation.sampling_baselines import RULES, tries
+from steiner.evaluation.sampling_baselines import RULES, sampled_answers
 from steiner.evaluation.statistics import Estimate, difference, mcnemar, mean_of, proportion
+from steiner.evaluation.suites import MAIN
 from steiner.files import read_json, write_json
 
+T = TypeVar("T")
+K = TypeVar("K")
+
 ALL = "all"
-"""In place of a family: the plain mean of the families."""
+"""In place of a family: the mean over families, each with the same weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One measured figure.
+    """One measured value.
 
     `metric` is "accuracy" on the main suite, "accuracy/SUITE" on another, "one_search",
-    "majority@K", "best@K" or "pass@K" on the sampled part of the main suite, "steps" for the mean
-    number of them, or a rate of behaviour.py.
+    "majority@K", "best@K" or "pass@K" on the sampled part of the main suite, "steps" for their mean
+    number, or a rate of behaviour.py.
     """
 
     stage: str
@@ -39,12 +43,12 @@ class Record:
     high: float
     n: int
     tokens: float | None = None
-    """Mean tokens written for one problem."""
+    """Mean completion tokens per problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How much more often one setting is right than another on the same problems."""
+    """The difference of two accuracies on the same problems: the first less the second."""
 
     family: str
     stage: str
@@ -56,7 +60,9 @@ class Comparison:
     high: float
     n: int
     p: float
-    """McNemar's exact p-value, all families together."""
+    """McNemar's exact p-value, over all families together."""
+    suite: str = MAIN
+    """Suite of the first; the second is always the main suite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +71,28 @@ class Results:
 
     recipe: Mapping[str, Any]
     final: str
-    """The stage that is searched, sampled and drawn in full: the last."""
+    """The last stage, which is evaluated on all suites and within all budgets."""
     direct: Sequence[str]
     """Stages that answer without reasoning."""
     chosen_budget: int | None
-    """Of the last stage, chosen on validation problems; None for no budget."""
+    """Step budget of the last stage, chosen on validation problems; None for no budget."""
     temperature: Mapping[str, float]
-    """By stage, of a search that is no sample: what the model asks for."""
+    """Stage -> temperature of a single completion, as its generation_config.json says."""
     suites: Mapping[str, Mapping[str, int]]
-    """Suite -> family -> how many problems."""
+    """Suite -> family -> number of problems."""
     records: Sequence[Record]
     comparisons: Sequence[Comparison]
     cost: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Stage -> seconds, and tokens decoded."""
+    """Stage -> seconds and decoded tokens."""
+    compute: Mapping[str, Any] = field(default_factory=dict)
+    """Device, number format, threads and torch version of the evaluation."""
+    leaked: Mapping[str, int] | None = None
+    """Suite -> number of problems that the training data contain; None if not checked."""
+    untraced: Mapping[str, int] = field(default_factory=dict)
+    """Family without exact DAGs -> number of its problems left out of the step rates."""
 
     def budget_of(self, stage: str) -> int | None:
-        """The budget chosen for a stage: only the last has one."""
+        """The budget chosen for a stage; only the last one has a budget."""
         return self.chosen_budget if stage == self.final else None
 
     @property
@@ -96,7 +108,7 @@ class Results:
     def find(
         self, metric: str, *, stage: str | None = None, family: str | None = None
     ) -> list[Record]:
-        """The records of a metric, all of them or those of one stage or family."""
+        """The records of a metric, of all stages and families or of the given ones."""
         return [
             record
             for record in self.records
@@ -106,21 +118,26 @@ class Results:
         ]
 
     def find_all(self, prefix: str) -> list[Record]:
-        """The records of every metric that begins so."""
+        """The records of every metric whose name begins with `prefix`."""
         return [record for record in self.records if record.metric.startswith(prefix)]
 
 
 def write_results(file: Path, results: Results) -> None:
-    """Write results.json, whole or not at all."""
+    """Writes results.json; an existing file is replaced only by a complete one."""
     write_json(file, asdict(results))
 
 
 def read_results(file: Path) -> Results:
-    """The Results in a results.json. Raises RunError where it is cut short."""
-    found = dict(read_json(file))
-    found["records"] = [Record(**record) for record in found["records"]]
-    found["comparisons"] = [Comparison(**one) for one in found["comparisons"]]
-    return Results(**found)
+    """Reads a results.json. Raises RunError if the file is incomplete."""
+    content = dict(read_json(file))
+    content["records"] = [Record(**record) for record in content["records"]]
+    content["comparisons"] = [Comparison(**one) for one in content["comparisons"]]
+    return Results(**content)
+
+
+def accuracy_metric(suite: str) -> str:
+    """The metric name of the accuracy on a suite."""
+    return "accuracy" if suite == MAIN else f"accuracy/{suite}"
 
 
 def record(
@@ -137,77 +154,89 @@ def record(
     return Record(stage, family, metric, budget, *bounds, tokens)
 
 
-def accuracy_records(metric: str, outcomes: Sequence[GradedAnswer]) -> list[Record]:
-    """Accuracy by stage, budget and family, and its mean over families."""
-    found = []
-    for (stage, budget), part in _grouped(outcomes, lambda o: (o.stage, o.budget)).items():
-        families = _grouped(part, lambda o: o.family)
-        estimates = {name: proportion([o.right for o in own]) for name, own in families.items()}
-        tokens = {name: _mean([o.tokens for o in own]) for name, own in families.items()}
+def accuracy_records(metric: str, answers: Sequence[GradedAnswer]) -> list[Record]:
+    """Accuracy by stage, budget and family, and the mean over families."""
+    records = []
+    for (stage, budget), part in grouped(answers, lambda a: (a.stage, a.budget)).items():
+        families = grouped(part, lambda a: a.family)
+        estimates = {name: proportion([a.right for a in own]) for name, own in families.items()}
+        tokens = {name: _mean([a.tokens for a in own]) for name, own in families.items()}
         estimates[ALL] = mean_of(list(estimates.values()))
         tokens[ALL] = _mean(list(tokens.values()))
-        found += [
+        records += [
             record(stage, name, metric, estimate, budget=budget, tokens=tokens[name])
             for name, estimate in estimates.items()
         ]
-    return found
+    return records
 
 
 def sampling_records(samples: Sequence[GradedAnswer]) -> list[Record]:
     """Majority vote, best of k and pass@k by budget and k, as means over families."""
-    found = []
-    for (stage, budget), part in _grouped(samples, lambda o: (o.stage, o.budget)).items():
-        families = _grouped(part, lambda o: o.family).values()
-        by_size = zip(*(tries(_by_problem(own), budget or 0) for own in families), strict=True)
-        for same_k in by_size:
+    records = []
+    for (stage, budget), part in grouped(samples, lambda a: (a.stage, a.budget)).items():
+        families = grouped(part, lambda a: a.family).values()
+        by_family = [sampled_answers(_by_problem(own), budget or 0) for own in families]
+        for same_k in zip(*by_family, strict=True):
             tokens = _mean([_mean(one.tokens_P) for one in same_k])
             for rule in RULES:
                 estimate = mean_of([proportion(one.right_P[rule]) for one in same_k])
                 metric = f"{rule}@{same_k[0].k}"
-                found.append(record(stage, ALL, metric, estimate, budget=budget, tokens=tokens))
-    return found
+                records.append(record(stage, ALL, metric, estimate, budget=budget, tokens=tokens))
+    return records
 
 
 def compare(first: Sequence[GradedAnswer], second: Sequence[GradedAnswer]) -> list[Comparison]:
-    """`first` less `second`, by family and as their mean, on the problems that both have."""
-    than = {(o.family, o.key): o for o in second}
-    pairs = [(o, than[o.family, o.key]) for o in first if (o.family, o.key) in than]
+    """Accuracy of `first` less that of `second`, by family and as their mean.
+
+    Only problems that both answered count. Each side has one stage, suite and budget.
+    """
+    by_problem = {(answer.family, answer.key): answer for answer in second}
+    pairs = [
+        (answer, by_problem[answer.family, answer.key])
+        for answer in first
+        if (answer.family, answer.key) in by_problem
+    ]
     if not pairs:
         return []
+    families = grouped(pairs, lambda pair: pair[0].family)
+    gains = {name: difference(*_rights(own)) for name, own in families.items()}
+    p_values = {name: mcnemar(*_rights(own)) for name, own in families.items()}
+    gains[ALL], p_values[ALL] = mean_of(list(gains.values())), mcnemar(*_rights(pairs))
     one, other = pairs[0]
-    settings = (one.stage, one.budget, other.stage, other.budget)
-    gains = {
-        name: difference(*_rights(own)) for name, own in _grouped(pairs, _family_of_pair).items()
-    }
-    p = {name: mcnemar(*_rights(own)) for name, own in _grouped(pairs, _family_of_pair).items()}
-    gains[ALL], p[ALL] = mean_of(list(gains.values())), mcnemar(*_rights(pairs))
     return [
-        Comparison(name, *settings, gain.value, gain.low, gain.high, gain.n, p[name])
+        Comparison(
+            name,
+            one.stage,
+            one.budget,
+            other.stage,
+            other.budget,
+            gain.value,
+            gain.low,
+            gain.high,
+            gain.n,
+            p_values[name],
+            one.suite,
+        )
         for name, gain in gains.items()
     ]
 
 
-_Pair = tuple[GradedAnswer, GradedAnswer]
-
-
-def _family_of_pair(pair: _Pair) -> str:
-    return pair[0].family
-
-
-def _rights(pairs: Sequence[_Pair]) -> tuple[list[bool], list[bool]]:
+def _rights(
+    pairs: Sequence[tuple[GradedAnswer, GradedAnswer]],
+) -> tuple[list[bool], list[bool]]:
     return [one.right for one, _ in pairs], [other.right for _, other in pairs]
 
 
 def _by_problem(samples: Iterable[GradedAnswer]) -> list[list[GradedAnswer]]:
     return [
-        sorted(own, key=lambda o: o.sample or 0)
-        for own in _grouped(samples, lambda o: o.key).values()
+        sorted(own, key=lambda answer: answer.sample or 0)
+        for own in grouped(samples, lambda answer: answer.key).values()
     ]
 
 
-def _grouped(items: Iterable[Any], key: Any) -> dict[Any, list[Any]]:
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     """Items by key, in the order in which the keys first appear."""
-    groups: dict[Any, list[Any]] = defaultdict(list)
+    groups: dict[K, list[T]] = defaultdict(list)
     for item in items:
         groups[key(item)].append(item)
     return dict(groups)

@@ -1,10 +1,10 @@
-"""What a search is compared with: many short tries at once, for no more tokens.
+"""Baselines for one long search: several short samples for the same number of tokens.
 
-samples of P problems -> right or wrong of a majority vote, of the best of n, of any of n
+samples of P problems -> right or wrong by majority vote, best of n, or any of n (pass@n)
 
-Each draws k of a problem's samples: the answer that most of them give; the answer of the sample
-that the model itself finds likeliest (mean log-probability of a token), among the well-formed;
-and, as an oracle that no model can be, whether any is right (pass@k).
+Each rule takes k samples of a problem. Majority takes the answer that most of them give. Best of n
+takes the well-formed sample with the highest mean token log-probability. Pass@n asks whether any
+sample is right, which needs an oracle that knows the right answer.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from steiner.evaluation.graded_answers import GradedAnswer
 
-Rule = Callable[[Sequence[GradedAnswer]], bool]
+SelectionRule = Callable[[Sequence[GradedAnswer]], bool]
 
 
 def majority(samples: Sequence[GradedAnswer]) -> bool:
-    """Whether the commonest answer of the well-formed samples is right; ties go to the first."""
+    """True if the most frequent answer of well-formed samples is right; ties go to the first."""
     votes = Counter(sample.answer for sample in samples if sample.well_formed)
     if not votes:
         return False
@@ -28,38 +28,44 @@ def majority(samples: Sequence[GradedAnswer]) -> bool:
 
 
 def best_of_n(samples: Sequence[GradedAnswer]) -> bool:
-    """Whether the well-formed sample of the highest mean log-probability is right."""
-    chosen = [sample for sample in samples if sample.well_formed]
-    return bool(chosen) and max(chosen, key=lambda sample: sample.mean_logprob).right
+    """True if the well-formed sample with the highest mean log-probability is right."""
+    well_formed = [sample for sample in samples if sample.well_formed]
+    return bool(well_formed) and max(well_formed, key=lambda sample: sample.mean_logprob).right
 
 
 def any_of_n(samples: Sequence[GradedAnswer]) -> bool:
-    """Whether any sample is right: an oracle that knows the right answer when it sees it."""
+    """True if any sample is right."""
     return any(sample.right for sample in samples)
 
 
-RULES: Mapping[str, Rule] = {"majority": majority, "best": best_of_n, "pass": any_of_n}
-"""Metric name -> rule; in results.json as "majority@4" and so on."""
+RULES: Mapping[str, SelectionRule] = {
+    "majority": majority,
+    "best": best_of_n,
+    "pass": any_of_n,
+}
+"""Metric -> rule; results.json names them "majority@4" and so on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
-    """k samples within one step budget, for each of P problems."""
+class SampledAnswers:
+    """The result of each rule on k samples within one step budget, for each of P problems."""
 
     budget: int
     k: int
     right_P: Mapping[str, Sequence[bool]]
     """By rule."""
     tokens_P: Sequence[int]
-    """Of all k together."""
+    """Of all k samples together."""
 
 
-def tries(samples_P: Sequence[Sequence[GradedAnswer]], budget: int) -> list[Tries]:
-    """Of each problem's samples within `budget`, the first 1, 2, 4, ... up to all."""
+def sampled_answers(
+    samples_P: Sequence[Sequence[GradedAnswer]], budget: int
+) -> list[SampledAnswers]:
+    """The rules on the first 1, 2, 4, ... and on all samples of each problem within `budget`."""
     most = min(map(len, samples_P))
     sizes = sorted({2**i for i in range(most.bit_length())} | {most})
     return [
-        Tries(
+        SampledAnswers(
             budget,
             k,
             {name: [rule(samples[:k]) for samples in samples_P] for name, rule in RULES.items()},

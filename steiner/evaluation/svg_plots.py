@@ -1,10 +1,10 @@
-"""Plots as SVG that belongs into a page: its colours and fonts are the page's, light or dark.
+"""Plots as inline SVG that takes its colours and fonts from the page, light or dark.
 
 Lines -> SVG text
 
-Drawn by matplotlib in stand-in colours, which are then replaced by the style sheet's variables
-(`--ink`, `--series-1` and so on). Text stays text, and every line has a marker of its own, so that
-nothing depends on colour.
+matplotlib draws in placeholder colours, which are then replaced by variables of the style sheet
+(`--ink`, `--series-1` and so on). Text stays text, and every line has its own marker, so a plot is
+readable without colour.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HALF_PAGE, THIRD_PAGE = (4.7, 3.2), (3.4, 2.5)
-"""Sizes in inches; small, so that a page scales them up and text stays readable on a phone."""
+"""Sizes in inches. They are small, so that the page scales them up and text stays readable on a
+phone."""
 
 _INK, _MUTED, _RULE = "#010203", "#010204", "#010205"
 _SERIES = tuple(f"#0a0b{n:02x}" for n in range(1, 9))
@@ -32,7 +33,7 @@ _MARKERS = "osD^vPXh"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a plot, with the band of its interval where there is one."""
+    """One line of a plot, with the band of its interval if it has one."""
 
     label: str
     x: Sequence[float]
@@ -42,12 +43,12 @@ class Line:
     dashed: bool = False
     strong: bool = False
     colour: int | None = None
-    """Number of its series colour, from 1; by its place among the lines where None."""
+    """Number of its series colour, from 1; None for its position among the lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A plot's words and axes; `name` is unique on the page."""
+    """Title and axes of a plot; `name` is unique on the page."""
 
     name: str
     title: str
@@ -60,7 +61,7 @@ class Plot:
 
 
 def draw(plot: Plot, lines: Sequence[Line]) -> str:
-    """The plot as an SVG element; its title is read out in place of the picture."""
+    """The plot as an SVG element; screen readers read its title."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -141,7 +142,7 @@ def _draw_axes(axes: Axes, plot: Plot, xs: Sequence[float]) -> None:
 
 
 def _for_page(svg: str, plot: Plot) -> str:
-    """The element alone, in the page's colours and font, with ids that no other plot has."""
+    """The SVG element alone, in the page's colours and font, with ids that no other plot has."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     for colour, variable in _VARIABLES.items():

@@ -1,9 +1,9 @@
-"""A few of the model's searches, kept whole to be drawn as trees.
+"""Transcripts: a few complete searches for the report to draw as trees.
 
-Searches and their Traces -> transcripts.json
+Completions and their Traces -> transcripts.json
 
-For each family, by rule and not by taste: of the right answers with a backtrack, the one whose
-number of steps is the middle one; and of the wrong answers likewise, where there are any.
+They are selected by a fixed rule. In each family, of the right answers that backtrack, the one with
+the median number of steps; and likewise of the wrong answers, if there are any.
 """
 
 from __future__ import annotations
@@ -12,44 +12,45 @@ from collections.abc import Sequence
 from typing import Any
 
 from steiner.dags.tracing import Trace, TracedStep
-from steiner.evaluation.graded_answers import judge
-from steiner.evaluation.model_runner import Search
+from steiner.evaluation.graded_answers import grade_completion
+from steiner.evaluation.model_runner import Completion
 from steiner.types import Decision, Status, Step, Verdict
 
-LONGEST = 24
-"""Most steps of a search that is drawn."""
+MAX_STEPS = 24
+"""Limit of a search that is drawn."""
 
 
-def pick(stage: str, searches: Sequence[Search], traced: Sequence[Trace]) -> list[dict[str, Any]]:
-    """The transcripts to be drawn: up to two a family, first a right one."""
+def select_transcripts(
+    stage: str, completions: Sequence[Completion], traced: Sequence[Trace]
+) -> list[dict[str, Any]]:
+    """The transcripts to draw: up to two for each family, a right one first."""
+    rights = [grade_completion(stage, completion).right for completion in completions]
     drawn = []
-    families = dict.fromkeys(search.task.problem.family for search in searches)
-    pairs = list(zip(searches, traced, strict=True))
-    rights = [judge(stage, search.task, search.rollout).right for search in searches]
-    for name in families:
-        for right in (True, False):
-            fitting = [
-                pair
-                for pair, is_right in zip(pairs, rights, strict=True)
-                if is_right is right
-                and pair[0].task.problem.family == name
-                and _is_drawable(pair[0])
+    for name in dict.fromkeys(completion.item.problem.family for completion in completions):
+        for wanted in (True, False):
+            candidates = [
+                (completion, trace)
+                for completion, trace, right in zip(completions, traced, rights, strict=True)
+                if right is wanted
+                and completion.item.problem.family == name
+                and _is_drawable(completion)
             ]
-            fitting.sort(key=lambda pair: len(pair[0].rollout.steps))
-            if fitting:
-                drawn.append(transcript(stage, *fitting[len(fitting) // 2], right=right))
+            candidates.sort(key=lambda pair: len(pair[0].rollout.steps))
+            if candidates:
+                median = candidates[len(candidates) // 2]
+                drawn.append(transcript(stage, *median, right=wanted))
     return drawn
 
 
-def _is_drawable(search: Search) -> bool:
-    steps = search.rollout.steps
-    turned = any(step.decision is Decision.BACKTRACK for step in steps)
-    return search.rollout.well_formed and turned and len(steps) <= LONGEST
+def _is_drawable(completion: Completion) -> bool:
+    steps = completion.rollout.steps
+    backtracks = any(step.decision is Decision.BACKTRACK for step in steps)
+    return completion.rollout.well_formed and backtracks and len(steps) <= MAX_STEPS
 
 
-def transcript(stage: str, search: Search, traced: Trace, *, right: bool) -> dict[str, Any]:
-    """One search as JSON: the question, the steps with their place in the tree, the answer."""
-    problem, rollout = search.task.problem, search.rollout
+def transcript(stage: str, completion: Completion, traced: Trace, *, right: bool) -> dict[str, Any]:
+    """One search as JSON: the question, the steps with their parents in the tree, the answer."""
+    problem, rollout = completion.item.problem, completion.rollout
     parents = _parents(traced.steps)
     return {
         "stage": stage,
@@ -61,51 +62,50 @@ def transcript(stage: str, search: Search, traced: Trace, *, right: bool) -> dic
         "right": right,
         "tokens": len(rollout.token_ids),
         "steps": [
-            _step(step, found, parent)
-            for step, found, parent in zip(rollout.steps, traced.steps, parents, strict=True)
+            _step(*parts) for parts in zip(rollout.steps, traced.steps, parents, strict=True)
         ],
     }
 
 
-def _step(step: Step, found: TracedStep, parent: int | None) -> dict[str, Any]:
+def _step(step: Step, traced: TracedStep, parent: int | None) -> dict[str, Any]:
     return {
         "understanding": step.texts.understanding,
         "next_step": step.texts.next_step,
         "verification": step.texts.verification,
         "summary": step.texts.summary,
         "decision": str(step.decision),
-        "kind": kind_of(step, found),
+        "kind": step_kind(step, traced),
         "parent": parent,
-        "status": None if found.status is None else str(found.status),
-        "faults": _faults(found),
+        "status": None if traced.status is None else str(traced.status),
+        "faults": _faults(traced),
     }
 
 
-def kind_of(step: Step, found: TracedStep) -> str:
+def step_kind(step: Step, traced: TracedStep) -> str:
     """How the step is drawn: goal, end, dead, backtrack or proceed.
 
-    dead: turned back from what it verified to be a dead end; backtrack: turned back for another
-    reason; end: stopped short of a goal.
+    dead: the step verified a dead end and backtracked. backtrack: it backtracked for another
+    reason. end: it ended without a goal.
     """
     if step.decision is Decision.END:
-        return "goal" if found.status is Status.GOAL else "end"
+        return "goal" if traced.status is Status.GOAL else "end"
     if step.decision is Decision.BACKTRACK:
-        return "dead" if found.verdict is Verdict.DEAD else "backtrack"
+        return "dead" if traced.verdict is Verdict.DEAD else "backtrack"
     return "proceed"
 
 
-def _faults(found: TracedStep) -> list[str]:
+def _faults(traced: TracedStep) -> list[str]:
     faults = {
-        "no legal move": not found.legal,
-        "miscomputed": found.legal and not found.sound,
-        "wrong verification": found.legal and not found.verdict_true,
-        "seen before": found.repeated,
+        "no legal move": not traced.legal,
+        "miscomputed": traced.legal and not traced.sound,
+        "wrong verification": traced.legal and not traced.verdict_true,
+        "seen before": traced.repeated,
     }
     return [name for name, present in faults.items() if present]
 
 
 def _parents(steps: Sequence[TracedStep]) -> list[int | None]:
-    """For each step the index of the step it goes on from; None from the question itself."""
+    """The index of each step's parent step; None if it starts from the question."""
     branch: list[int] = []
     parents: list[int | None] = []
     for index, step in enumerate(steps):

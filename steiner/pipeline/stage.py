@@ -67,8 +67,8 @@ class Stage:
     work: Work
     fingerprint: Callable[[Recipe], str] | None = None
     """Identity of what else it reads, such as a base model."""
-    logged: str = ""
-    """For a stage whose output is a model: the logged quantity that the report plots."""
+    makes_model: bool = False
+    """True if its output is a model folder, with a training history in the logs."""
 
 
 @dataclass(frozen=True, slots=True)

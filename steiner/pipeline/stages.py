@@ -18,7 +18,7 @@ from steiner.recipe import Recipe
 
 def model_stages() -> list[Stage]:
     """The stages whose output is a model, in the order of training."""
-    return [stage for stage in STAGES if stage.logged]
+    return [stage for stage in STAGES if stage.makes_model]
 
 
 def _pretrain(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
@@ -63,13 +63,13 @@ def _evaluate(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
 
     models = {"base": recipe.base.source}
     models |= {stage.name: str(run_dir / stage.name) for stage in model_stages()}
-    return evaluate(recipe, models, out_dir).headline
+    return evaluate(recipe, models, out_dir, training_data=run_dir / "synth").headline
 
 
 def _report(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
     from steiner.evaluation.report import write_report
 
-    write_report(run_dir, out_dir, quantities={s.name: s.logged for s in model_stages()})
+    write_report(run_dir, out_dir)
     return ""
 
 
@@ -118,7 +118,7 @@ STAGES = (
         inputs=("synth",),
         work=_cpt,
         fingerprint=base_fingerprint,
-        logged="loss",
+        makes_model=True,
     ),
     Stage(
         "sft",
@@ -126,7 +126,7 @@ STAGES = (
         keys=(*_TRAINED, "sft"),
         inputs=("synth", "cpt"),
         work=_sft,
-        logged="loss",
+        makes_model=True,
     ),
     Stage(
         "rl",
@@ -134,13 +134,13 @@ STAGES = (
         keys=(*_PROBLEMS, "rl"),
         inputs=("synth", "sft"),
         work=_rl,
-        logged="reward",
+        makes_model=True,
     ),
     Stage(
         "evaluate",
         "accuracy on held-out problems at each step budget",
         keys=(*_PROBLEMS, "eval"),
-        inputs=("cpt", "sft", "rl"),
+        inputs=("synth", "cpt", "sft", "rl"),
         work=_evaluate,
         fingerprint=base_fingerprint,
     ),

@@ -16,8 +16,8 @@ from steiner.dags.path_sampling import Walk, sample_paths
 from steiner.dags.solver import build_dag
 from steiner.data import mixture
 from steiner.data.mixture import (
-    ROW_TOKENS,
     PROMPT_LOSS,
+    ROW_TOKENS,
     encode_paths,
     ordinary_rows,
     pack_documents,

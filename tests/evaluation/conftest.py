@@ -1,4 +1,4 @@
-"""Small models of random weights, and a real evaluation of them, made on the spot."""
+"""Small models with random weights, and a real evaluation of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ RECIPE = Recipe(
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A run folder with an evaluation in it."""
+    """A run folder with an evaluation."""
 
     run_dir: Path
     results: Results
@@ -35,7 +35,7 @@ class Evaluated:
 
 
 def paths(family, count, seed="test"):
-    """Sampled walks through real DAGs."""
+    """Sampled paths through real DAGs."""
     rng = random_stream(seed, family)
     problems = generate_problems(family, 1, seed=0, split=Split.TRAIN)
     for _ in range(count):
@@ -54,11 +54,11 @@ def _texts():
 def _save_model(tokenizer, folder, *, reasons):
     if reasons:
         add_reasoning_tokens(tokenizer)
-    torch.manual_seed(3)  # by which some searches take more than two steps
+    torch.manual_seed(3)  # with this seed some searches take more than two steps
     model = small_qwen2(
         len(tokenizer), num_hidden_layers=1, num_key_value_heads=1, initializer_range=0.3
     )
-    if reasons:  # Loud special tokens, so that random texts end and several steps are written.
+    if reasons:  # Likely special tokens, so that random texts end and have several steps.
         vocabulary = Vocabulary.require(tokenizer)
         with torch.no_grad():
             model.get_input_embeddings().weight[list(vocabulary.special_ids)] *= 2.5
@@ -83,7 +83,7 @@ def models(tmp_path_factory):
 def evaluated(models, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
-        # Exact comparisons need the format in which sums do not depend on their order so much.
+        # Exact comparisons need fp32: its sums depend less on their order.
         patch.setattr(runner, "fastest_dtype", lambda: torch.float32)
         results = evaluate(RECIPE, models, run_dir / "evaluate")
     return Evaluated(run_dir, results, models)

@@ -1,27 +1,30 @@
-"""A whole evaluation of small models: what is recorded follows from the outcomes, and repeats."""
+"""A whole evaluation of small models: records follow from the answers, and it is reproducible."""
 
 import json
+from dataclasses import replace
 
 import torch
 
-from steiner.evaluation import model_runner as runner
+from steiner.evaluation import model_runner
 from steiner.evaluation.evaluate import evaluate
 from steiner.evaluation.graded_answers import read_graded_answers
+from steiner.evaluation.report import write_report
 from steiner.evaluation.results import ALL, read_results
+from steiner.inference.backends import TransformersBackend
+from steiner.recipe import EvalRecipe, ProblemsRecipe
 from tests.evaluation.conftest import RECIPE
 
 
-def test_every_stage_and_family_is_measured_and_the_last_stage_on_every_suite(evaluated):
+def test_all_stages_have_the_main_suite_and_the_last_one_has_all(evaluated):
     accuracy = {(r.stage, r.family) for r in evaluated.results.find("accuracy")}
     families = (*RECIPE.problems.levels, ALL)
     assert accuracy == {(stage, name) for stage in evaluated.models for name in families}
-    for suite in ("wording", "reasoning_gym"):
-        found = evaluated.results.find(f"accuracy/{suite}")
-        assert {r.stage for r in found} == {"rl"}
+    for suite in ("wording", "reasoning_gym", "perturbed/lower_case"):
+        assert {r.stage for r in evaluated.results.find(f"accuracy/{suite}")} == {"rl"}
     assert evaluated.results.direct == ["base"]
 
 
-def test_the_last_stage_alone_is_swept_and_sampled(evaluated):
+def test_only_the_last_stage_has_budgets_and_samples(evaluated):
     results = evaluated.results
     swept = {r.budget for r in results.find("accuracy", stage="rl", family=ALL)}
     assert swept == {None, *RECIPE.eval.budgets}
@@ -32,20 +35,42 @@ def test_the_last_stage_alone_is_swept_and_sampled(evaluated):
     assert {r.budget for r in results.find("one_search")} == {None, *RECIPE.eval.budgets}
 
 
-def test_no_pair_of_suites_but_the_wordings_shares_a_problem(evaluated):
+def test_only_paired_suites_share_problems_with_the_main_suite(evaluated):
     keys = {}
-    for outcome in read_graded_answers(evaluated.run_dir / "evaluate" / "outcomes.parquet"):
-        keys.setdefault(outcome.suite, set()).add(outcome.key)
-    assert keys["wording"] <= keys["test"]
-    assert not keys["validation"] & (keys["test"] | keys["wording"])
+    for answer in read_graded_answers(evaluated.run_dir / "evaluate" / "graded_answers.parquet"):
+        keys.setdefault(answer.suite, set()).add(answer.key)
+    for suite, own in keys.items():
+        if suite == "wording" or suite.startswith("perturbed/"):
+            assert own <= keys["test"]
+    assert not keys["validation"] & keys["test"]
+
+
+def test_perturbed_accuracy_is_compared_with_the_same_problems(evaluated):
+    results = evaluated.results
+    answers = read_graded_answers(evaluated.run_dir / "evaluate" / "graded_answers.parquet")
+    (found,) = [
+        one
+        for one in results.comparisons
+        if (one.suite, one.family) == ("perturbed/greeting", "countdown")
+    ]
+    own = [
+        answer
+        for answer in answers
+        if (answer.stage, answer.family, answer.budget, answer.sample)
+        == ("rl", "countdown", results.chosen_budget, None)
+    ]
+    perturbed = {a.key: a.right for a in own if a.suite == "perturbed/greeting"}
+    usual = {a.key: a.right for a in own if a.suite == "test" and a.key in perturbed}
+    assert found.n == len(perturbed) == len(usual)
+    assert found.value == (sum(perturbed.values()) - sum(usual.values())) / found.n
 
 
 def test_more_steps_cost_more_tokens(evaluated):
-    one = {r.budget: r.tokens for r in evaluated.results.find("one_search", family=ALL)}
-    assert one[1] < one[2] < one[4]
+    tokens = {r.budget: r.tokens for r in evaluated.results.find("one_search", family=ALL)}
+    assert tokens[1] < tokens[2] < tokens[4]
 
 
-def test_intervals_hold_their_values(evaluated):
+def test_intervals_contain_their_values(evaluated):
     for record in evaluated.results.records:
         if record.metric != "steps":
             assert 0 <= record.low <= record.value <= record.high <= 1
@@ -53,7 +78,7 @@ def test_intervals_hold_their_values(evaluated):
         assert one.low <= one.value <= one.high
 
 
-def test_results_are_read_back_and_transcripts_are_json(evaluated):
+def test_results_are_read_back(evaluated):
     folder = evaluated.run_dir / "evaluate"
     again = read_results(folder / "results.json")
     assert again.records == evaluated.results.records
@@ -61,8 +86,42 @@ def test_results_are_read_back_and_transcripts_are_json(evaluated):
     json.loads((folder / "transcripts.json").read_text())
 
 
-def test_a_second_evaluation_finds_the_same(evaluated, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "fastest_dtype", lambda: torch.float32)
+def test_the_settings_that_results_depend_on_are_recorded(evaluated):
+    assert evaluated.results.compute["threads"] == torch.get_num_threads()
+    assert evaluated.results.compute["dtype"] in ("float32", "bfloat16")
+
+
+def test_a_second_evaluation_has_the_same_results(evaluated, tmp_path, monkeypatch):
+    monkeypatch.setattr(model_runner, "fastest_dtype", lambda: torch.float32)
     again = evaluate(RECIPE, evaluated.models, tmp_path)
     assert again.records == evaluated.results.records
     assert again.chosen_budget == evaluated.results.chosen_budget
+
+
+def test_any_backend_evaluates(evaluated, tmp_path, monkeypatch):
+    """The transformers reference gives the same results as the embedded engine."""
+    monkeypatch.setattr(model_runner, "fastest_dtype", lambda: torch.float32)
+    recipe = replace(RECIPE, eval=EvalRecipe(2, budgets=(2,), samples=1, max_tokens=60))
+
+    def reference(model, vocabulary, recipe):
+        return TransformersBackend(model, vocabulary)
+
+    models = {"rl": evaluated.models["rl"]}
+    slow = evaluate(recipe, models, tmp_path / "reference", make_backend=reference)
+    fast = evaluate(recipe, models, tmp_path / "engine")
+    assert slow.records == fast.records
+
+
+def test_a_task_with_only_a_generator_and_a_grader_is_evaluated(toy_task, models, tmp_path):
+    recipe = replace(
+        RECIPE,
+        problems=ProblemsRecipe(levels={toy_task.name: 1}),
+        eval=EvalRecipe(4, budgets=(2,), samples=2, max_tokens=60),
+    )
+    results = evaluate(recipe, models, tmp_path / "evaluate")
+    assert {r.family for r in results.find("accuracy")} == {toy_task.name, ALL}
+    assert results.find("steps", stage="rl")
+    assert not results.find("verifies_rightly")
+    assert results.untraced == {toy_task.name: 4}
+    page = write_report(tmp_path, tmp_path).read_text()
+    assert "Toy sums has no exact DAGs: 4 searches are left out of step rates." in page

@@ -7,18 +7,17 @@ from html.parser import HTMLParser
 
 import pytest
 
+from steiner.dags.source import SolverDagSource
 from steiner.evaluation.behaviour import traces
-from steiner.evaluation.model_runner import Search
+from steiner.evaluation.model_runner import Completion
 from steiner.evaluation.report import write_report
-from steiner.evaluation.suites import Task
+from steiner.evaluation.suites import EvalItem
 from steiner.evaluation.transcripts import transcript
 from steiner.files import write_json
 from steiner.types import Rollout, RunError, StopReason, UserError
 from tests.evaluation.conftest import paths
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-QUANTITIES = {"cpt": "loss", "sft": "loss", "rl": "reward"}
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +26,17 @@ def report(evaluated):
     run_dir = evaluated.run_dir
     path = next(p for p in paths("countdown", 30, "report") if len(p.steps) >= 5)
     rollout = Rollout((1,), (1,) * 90, (0.0,), StopReason.END, path.steps, path.answer, True)
-    search = Search(Task("test", path.problem), rollout)
-    drawn = transcript("rl", search, traces([search])[0], right=True)
+    search = Completion(EvalItem("test", path.problem), rollout)
+    drawn = transcript("rl", search, traces([search], SolverDagSource())[0], right=True)
     drawn["question"] += " <script>alert('not text')</script>"
     write_json(run_dir / "evaluate" / "transcripts.json", {"transcripts": [drawn]})
     log = [{"step": 10, "loss": 2.5}, {"step": 20, "loss": 1.5}]
     write_json(run_dir / "logs" / "cpt" / "trainer_state.json", {"log_history": log})
     write_json(run_dir / "logs" / "cpt" / "perplexity.json", {"before": 10.0, "after": 10.1})
-    write_json(run_dir / "synth" / "manifest.json", {"counts": {"dags": 1234, "paths": 5678}})
-    return write_report(run_dir, run_dir / "report", quantities=QUANTITIES), drawn
+    counts = {"dags": 1234, "paths": 5678, "distinct problems": 1200}
+    counts |= {"problems drawn: countdown": 1300, "distinct problems: countdown": 1200}
+    write_json(run_dir / "synth" / "manifest.json", {"counts": counts})
+    return write_report(run_dir, run_dir / "report"), drawn
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_it_shows_the_results(report, evaluated):
     assert f"{100 * mean.value:.0f} %" in text
     assert "1,234" in text
     assert "+1.0 %" in text
-    assert "Not found, and so not shown: logs/sft/trainer_state.json" in text
+    assert "Missing files, whose values are not shown: manifest.json." in text
 
 
 def test_a_models_text_stays_text(report):
@@ -149,7 +150,7 @@ def test_it_fits_a_phone(page, scheme):
 
 def test_without_results_it_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match="no results") as caught:
-        write_report(tmp_path, tmp_path, quantities=QUANTITIES)
+        write_report(tmp_path, tmp_path)
     assert "steiner eval" in caught.value.hint
 
 
@@ -158,5 +159,5 @@ def test_results_cut_short_are_an_error_of_one_line(evaluated, tmp_path):
     (tmp_path / "evaluate").mkdir()
     (tmp_path / "evaluate" / "results.json").write_text(whole[: len(whole) // 2])
     with pytest.raises(RunError, match=r"cannot read .*results\.json"):
-        write_report(tmp_path, tmp_path, quantities=QUANTITIES)
+        write_report(tmp_path, tmp_path)
     assert json.loads(whole)["final"] == "rl"

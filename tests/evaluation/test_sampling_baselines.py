@@ -1,7 +1,7 @@
 """Votes, best of n and pass@n on answers written by hand."""
 
 from steiner.evaluation.graded_answers import GradedAnswer
-from steiner.evaluation.sampling_baselines import any_of_n, best_of_n, majority, tries
+from steiner.evaluation.sampling_baselines import any_of_n, best_of_n, majority, sampled_answers
 
 
 def sample(answer, *, right=False, well_formed=True, mean_logprob=-1.0, tokens=10):
@@ -28,7 +28,7 @@ def test_best_of_n_trusts_the_models_own_likelihood():
 
 def test_tries_double_up_to_all_and_add_their_tokens():
     problem = [sample("b", tokens=5), sample("a", right=True, tokens=7), sample("a", right=True)]
-    found = tries([problem], budget=4)
+    found = sampled_answers([problem], budget=4)
     assert [one.k for one in found] == [1, 2, 3]
     assert [one.tokens_P for one in found] == [[5], [12], [22]]
     assert [one.right_P["majority"] for one in found] == [[False], [False], [True]]

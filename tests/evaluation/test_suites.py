@@ -1,53 +1,101 @@
-"""Suites hold what their names say, and their judges are strict."""
+"""Each suite holds the problems that its name says, and its grader is strict."""
 
 import random
+
+import pytest
 
 from steiner.dags.path_sampling import shortest_path
 from steiner.dags.solver import build_dag
 from steiner.evaluation.suites import suites
-from steiner.tasks import held_out_wording_index
+from steiner.evaluation.suites.perturbations import PERTURBATIONS, UNCOMMON_NAMES
+from steiner.recipe import EvalRecipe, ProblemsRecipe, Recipe
+from steiner.tasks import Grade, held_out_wording_index
 from steiner.types import Split
 from tests.evaluation.conftest import RECIPE
 
-
-def _tasks(name):
-    return suites()[name].tasks(RECIPE)
-
-
-def _solution(task):
-    return shortest_path(build_dag(task.problem), random.Random(0)).answer
-
-
-def test_the_four_suites_are_found():
-    assert set(suites()) == {"test", "validation", "wording", "reasoning_gym"}
+ALL_FAMILIES = Recipe(
+    name="families",
+    problems=ProblemsRecipe(
+        levels={"countdown": 1, "knights_knaves": 2, "mini_sudoku": 1, "jugs": 2}
+    ),
+    eval=EvalRecipe(problems_per_family=8),
+)
 
 
-def test_each_has_the_split_that_it_is_for():
-    assert {task.problem.split for task in _tasks("test")} == {Split.TEST}
-    assert {task.problem.split for task in _tasks("validation")} == {Split.VALIDATION}
-    assert Split.TRAIN not in {task.problem.split for task in _tasks("reasoning_gym")}
+def _items(name, recipe=RECIPE):
+    return suites()[name].items(recipe)
 
 
-def test_the_unseen_wording_is_the_last_and_the_others_avoid_it():
+def _solution(item):
+    return shortest_path(build_dag(item.problem), random.Random(0)).answer
+
+
+def test_all_suites_are_found():
+    perturbed = {f"perturbed/{one.name}" for one in PERTURBATIONS}
+    assert set(suites()) == {"test", "validation", "wording", "reasoning_gym"} | perturbed
+
+
+def test_each_suite_has_problems_of_its_split():
+    assert {item.problem.split for item in _items("test")} == {Split.TEST}
+    assert {item.problem.split for item in _items("validation")} == {Split.VALIDATION}
+    assert Split.TRAIN not in {item.problem.split for item in _items("reasoning_gym")}
+
+
+def test_only_the_wording_suite_uses_the_held_out_wording():
     for name in ("test", "validation", "wording"):
-        for task in _tasks(name):
-            last = held_out_wording_index(task.problem.family)
-            assert (task.problem.wording == last) is (name == "wording")
+        for item in _items(name):
+            last = held_out_wording_index(item.problem.family)
+            assert (item.problem.wording == last) is (name == "wording")
 
 
-def test_solutions_are_right_and_corruptions_wrong():
+def test_solutions_are_right_and_corrupted_ones_are_not():
     for suite in suites().values():
-        for task in suite.tasks(RECIPE)[::3]:
-            answer = _solution(task)
-            assert suite.is_right(task, answer)
-            assert not suite.is_right(task, "")
-            assert not suite.is_right(task, task.problem.question)
-            assert not suite.is_right(task, f"{answer} or {answer}")
+        for item in suite.items(ALL_FAMILIES):
+            answer = _solution(item)
+            assert suite.grade(item, answer) is Grade.RIGHT
+            for wrong in ("", item.problem.question, f"{answer} or {answer}"):
+                assert suite.grade(item, wrong) is not Grade.RIGHT
 
 
-def test_reasoning_gyms_partial_credit_does_not_count():
-    suite = suites()["reasoning_gym"]
-    task = next(t for t in suite.tasks(RECIPE) if t.problem.family == "mini_sudoku")
-    answer = _solution(task)
-    swapped = answer.translate(str.maketrans("12", "21"))
-    assert not suite.is_right(task, swapped)  # reasoning-gym itself gives it about half
+def test_partial_credit_of_reasoning_gym_does_not_count():
+    item = next(i for i in _items("reasoning_gym") if i.problem.family == "mini_sudoku")
+    swapped = _solution(item).translate(str.maketrans("12", "21"))
+    grade = suites()["reasoning_gym"].grade(item, swapped)
+    assert grade is not Grade.RIGHT  # reasoning-gym itself gives it about half
+
+
+def test_paired_suites_repeat_problems_of_the_main_suite():
+    main = {item.problem.key: item.problem for item in _items("test", ALL_FAMILIES)}
+    for suite in filter(lambda suite: suite.is_paired, suites().values()):
+        for item in suite.items(ALL_FAMILIES):
+            assert item.problem.messages != main[item.problem.key].messages
+
+
+@pytest.mark.parametrize("case", ["lower", "upper"])
+def test_answers_may_repeat_the_changed_case(case):
+    suite = suites()[f"perturbed/{case}_case"]
+    for item in suite.items(ALL_FAMILIES):
+        answer = getattr(_solution(item), case)()
+        assert suite.grade(item, answer) is Grade.RIGHT
+        assert suite.grade(item, f"{answer} or {answer}") is not Grade.RIGHT
+
+
+def test_perturbations_change_what_they_name():
+    def questions(name):
+        items = suites()[f"perturbed/{name}"].items(ALL_FAMILIES)
+        return [item.problem.messages[-1].content for item in items]
+
+    assert all(text == text.lower() for text in questions("lower_case"))
+    assert all(text == text.upper() for text in questions("upper_case"))
+    assert not any(mark in text for text in questions("no_punctuation") for mark in ".,?!")
+    assert all("  " in text for text in questions("extra_whitespace"))
+    assert all(text.startswith("Hello! ") for text in questions("greeting"))
+    assert all(text.endswith("Thanks!") for text in questions("thanks"))
+    assert all(UNCOMMON_NAMES[0] in text for text in questions("uncommon_names"))
+    for item in suites()["perturbed/system_prompt"].items(ALL_FAMILIES):
+        assert [message.role for message in item.problem.messages] == ["system", "user"]
+
+
+def test_only_families_with_persons_get_uncommon_names():
+    items = suites()["perturbed/uncommon_names"].items(ALL_FAMILIES)
+    assert {item.problem.family for item in items} == {"knights_knaves"}

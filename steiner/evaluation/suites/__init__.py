@@ -1,8 +1,9 @@
-"""Suites: named sets of problems that no training saw, each with the judge of its answers.
+"""Suites: named sets of problems that training never saw, each with its grader.
 
-Recipe -> Tasks;  (Task, answer) -> right or wrong
+Recipe -> EvalItems;  (EvalItem, answer) -> Grade
 
-A suite is one module of this package that ends in `SUITE = ...`; `suites()` finds it by itself.
+A suite is an instance of Suite in the tuple `SUITES` of a module of this package; `suites()` finds
+it there.
 """
 
 from __future__ import annotations
@@ -20,60 +21,72 @@ from steiner.recipe import Recipe
 from steiner.tasks import Grade, generate_problems, grade
 from steiner.types import Problem, Split
 
-SIDE_SHARE = 0.25
-"""Problems of a suite beside the main one, as a share of `eval.problems_per_family`."""
+MAIN = "test"
+"""The suite of the headline figures."""
+
+VALIDATION = "validation"
+"""The suite that step budgets are chosen on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """A problem in a suite; `item` is what a foreign judge needs to know of it."""
+class EvalItem:
+    """A problem in a suite. `metadata` is the item of another library, for its scorer."""
 
     suite: str
     problem: Problem
-    item: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
 
 
 class Suite(ABC):
-    """A set of problems, and what counts as a right answer to them."""
+    """A set of problems and the grader of their answers."""
 
     name: str
     title: str
-    """For people: what accuracy on it is called."""
+    """Heading of its accuracy in reports."""
+    share = 0.25
+    """Number of problems per family, as a share of `eval.problems_per_family`."""
     needs_reasoning = False
-    """True where a model that answers directly is not put to it."""
+    """True if models that answer directly are not evaluated on it."""
+    is_paired = False
+    """True if its problems are problems of the main suite, so that accuracies can be compared
+    problem by problem."""
+
+    def items(self, recipe: Recipe, num_per_family: int | None = None) -> list[EvalItem]:
+        """The suite's items, the same for every model; by default as many as the recipe says."""
+        default = num_problems(recipe, self.share)
+        return self._items(recipe, default if num_per_family is None else num_per_family)
 
     @abstractmethod
-    def tasks(self, recipe: Recipe) -> list[Task]:
-        """Its problems, the same for every model."""
+    def _items(self, recipe: Recipe, num_per_family: int) -> list[EvalItem]:
+        """The first `num_per_family` items of each family, or fewer if there are no more."""
 
-    def is_right(self, task: Task, answer: str) -> bool:
-        """By the family's own strict checker."""
-        return grade(task.problem, answer) is Grade.RIGHT
+    def grade(self, item: EvalItem, answer: str) -> Grade:
+        """The grade by the task's own strict grader."""
+        return grade(item.problem, answer)
 
 
 @cache
 def suites() -> dict[str, Suite]:
-    """Every suite by name."""
-    found = {}
-    for info in pkgutil.iter_modules(__path__):
-        suite = getattr(importlib.import_module(f"{__name__}.{info.name}"), "SUITE", None)
-        if isinstance(suite, Suite):
-            found[suite.name] = suite
-    return found
+    """All suites by name."""
+    modules = (
+        importlib.import_module(f"{__name__}.{info.name}")
+        for info in pkgutil.iter_modules(__path__)
+    )
+    return {suite.name: suite for module in modules for suite in module.SUITES}
 
 
-def problems_of(recipe: Recipe, split: Split, count: int) -> list[Problem]:
-    """The first `count` problems of each family in `split`, at the recipe's levels."""
+def num_problems(recipe: Recipe, share: float) -> int:
+    """`share` of the recipe's problems per family, at least 1."""
+    return max(1, round(recipe.eval.problems_per_family * share))
+
+
+def problems_of(recipe: Recipe, split: Split, num_per_family: int) -> list[Problem]:
+    """The first problems of each family in `split`, at the recipe's levels."""
     return [
         problem
         for name, level in recipe.problems.levels.items()
         for problem in islice(
             generate_problems(name, level, seed=recipe.seed, split=split, language=recipe.language),
-            count,
+            num_per_family,
         )
     ]
-
-
-def side_count(recipe: Recipe) -> int:
-    """Problems a family in a suite beside the main one."""
-    return max(1, round(recipe.eval.problems_per_family * SIDE_SHARE))

@@ -1,11 +1,11 @@
-"""The main suite: held-out problems of each family, in wordings that training may have seen.
+"""The main suite: problems of the test split, in wordings that training may have used.
 
-Recipe -> Tasks of the test split
+Recipe -> EvalItems
 """
 
 from __future__ import annotations
 
-from steiner.evaluation.suites import Suite, Task, problems_of
+from steiner.evaluation.suites import MAIN, EvalItem, Suite, problems_of
 from steiner.recipe import Recipe
 from steiner.types import Split
 
@@ -13,12 +13,13 @@ from steiner.types import Split
 class HeldOut(Suite):
     """Problems of the test split."""
 
-    name = "test"
+    name = MAIN
     title = "Held-out problems"
+    share = 1.0
 
-    def tasks(self, recipe: Recipe) -> list[Task]:
-        count = recipe.eval.problems_per_family
-        return [Task(self.name, problem) for problem in problems_of(recipe, Split.TEST, count)]
+    def _items(self, recipe: Recipe, num_per_family: int) -> list[EvalItem]:
+        problems = problems_of(recipe, Split.TEST, num_per_family)
+        return [EvalItem(self.name, problem) for problem in problems]
 
 
-SUITE = HeldOut()
+SUITES = (HeldOut(),)

@@ -1,11 +1,11 @@
-"""The suite on which a step budget is chosen, so that the test split chooses nothing.
+"""Problems of the validation split, to choose a step budget without looking at test problems.
 
-Recipe -> Tasks of the validation split
+Recipe -> EvalItems
 """
 
 from __future__ import annotations
 
-from steiner.evaluation.suites import Suite, Task, problems_of, side_count
+from steiner.evaluation.suites import VALIDATION, EvalItem, Suite, problems_of
 from steiner.recipe import Recipe
 from steiner.types import Split
 
@@ -13,13 +13,13 @@ from steiner.types import Split
 class Validation(Suite):
     """Problems of the validation split."""
 
-    name = "validation"
+    name = VALIDATION
     title = "Validation problems"
     needs_reasoning = True
 
-    def tasks(self, recipe: Recipe) -> list[Task]:
-        problems = problems_of(recipe, Split.VALIDATION, side_count(recipe))
-        return [Task(self.name, problem) for problem in problems]
+    def _items(self, recipe: Recipe, num_per_family: int) -> list[EvalItem]:
+        problems = problems_of(recipe, Split.VALIDATION, num_per_family)
+        return [EvalItem(self.name, problem) for problem in problems]
 
 
-SUITE = Validation()
+SUITES = (Validation(),)
