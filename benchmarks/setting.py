@@ -59,10 +59,11 @@ class Setting:
         """
         stage = Stage(
             name,
-            ("seed", "language", "problems", "sft", "rl"),
-            (),
-            lambda recipe, _, out_dir: work(recipe, out_dir),
-            lambda _: "/".join(map(str, inputs)),
+            "a model that is trained for a benchmark",
+            keys=("seed", "language", "problems", "sft", "rl"),
+            inputs=(),
+            work=lambda recipe, _, out_dir: work(recipe, out_dir),
+            fingerprint=lambda _: "/".join(map(str, inputs)),
         )
         return self.cache / name, run_stage(stage, recipe, self.cache)
 
