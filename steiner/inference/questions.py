@@ -14,7 +14,14 @@ from steiner.inference.sampling import Sampling
 from steiner.randomness import random_stream
 from steiner.types import Message, Problem, UserError
 
-EFFORT_STEPS: Mapping[str, int] = {"low": 4, "medium": 12, "high": 32}
+EFFORT_STEPS: Mapping[str, int] = {
+    "none": 1,
+    "minimal": 2,
+    "low": 4,
+    "medium": 12,
+    "high": 32,
+    "xhigh": 64,
+}
 """Effort -> max_steps."""
 SAMPLES_TEMPERATURE = 0.7
 """Temperature of several samples if neither the caller nor the model sets one."""

@@ -1,10 +1,10 @@
-"""POST /v1/chat/completions, as OpenAI has it, with the reasoning beside the content.
+"""POST /v1/chat/completions: OpenAI's API, with the reasoning next to the content.
 
-ChatBody -> chat.completion, or a stream of chat.completion.chunk
+ChatRequest -> chat.completion, or a stream of chat.completion.chunk
 
-Extra fields: `min_steps`, `max_steps` in the request; `reasoning`, `reasoning_content` (the same
-text, for clients that know one or the other) and `reasoning_steps` in messages and deltas;
-`stop_reason` in choices: the stop text that ended the answer, or "time_limit".
+Additions to OpenAI's objects: `reasoning`, `reasoning_content` (the same text, for clients that
+know one or the other) and `reasoning_steps` in messages and deltas; `stop_reason` in choices (the
+stop text, "time_limit" or "repetition"); `reasoning_marks` in the last chunk of a choice.
 """
 
 from __future__ import annotations
@@ -17,18 +17,27 @@ from fastapi.responses import JSONResponse
 from typing_extensions import TypedDict
 
 from steiner.serving.completion import Completion
+from steiner.serving.completion_options import CompletionOptions
 from steiner.serving.formatting import Delta, StepObject
-from steiner.serving.results import Account, Ending, Saying, accounts, sayings
-from steiner.serving.schemas import ChatBody
-from steiner.serving.service import Ask, Service
-from steiner.serving.streaming import EventStream, described, event
+from steiner.serving.logprobs import ChatLogprobs, chat_logprobs
+from steiner.serving.results import (
+    ChoiceDelta,
+    ChoiceEnding,
+    ChoiceResult,
+    OutputOptions,
+    choice_deltas,
+    choice_results,
+)
+from steiner.serving.schemas import ChatRequest, stop_texts
+from steiner.serving.service import Service
+from steiner.serving.streaming import EventStream, openapi_responses, server_sent_event
 from steiner.serving.usage import ChatUsage, chat_usage
 
 FinishReason = Literal["stop", "length"]
 
 
 class ChatMessage(TypedDict):
-    """The assistant's turn."""
+    """The assistant's message."""
 
     role: Literal["assistant"]
     content: str
@@ -43,13 +52,13 @@ class Choice(TypedDict):
 
     index: int
     message: ChatMessage
-    logprobs: None
+    logprobs: ChatLogprobs | None
     finish_reason: FinishReason
     stop_reason: str | None
 
 
 class ChatCompletion(TypedDict):
-    """The whole answer."""
+    """The whole response."""
 
     id: str
     object: Literal["chat.completion"]
@@ -60,97 +69,109 @@ class ChatCompletion(TypedDict):
 
 
 def chat_router(service: Service) -> APIRouter:
-    """The path of this API."""
+    """The route of this endpoint."""
     router = APIRouter()
 
-    @router.post("/v1/chat/completions", response_model=None, responses=described(ChatCompletion))
-    async def create_chat_completion(body: ChatBody, request: Request) -> Response:
-        """Reasons about the last turn of a dialogue and answers it."""
-        completion = service.complete(_ask(body))
+    @router.post(
+        "/v1/chat/completions", response_model=None, responses=openapi_responses(ChatCompletion)
+    )
+    async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
+        """Answers the last message of a dialogue, reasoning first."""
+        output = OutputOptions(stop_texts(body.stop), body.num_top_logprobs)
+        completion = service.complete(_options(body))
         if body.stream:
-            told = sayings(completion, service.vocabulary, body.stops)
-            chunks = _chunks(body, completion, told)
+            deltas = choice_deltas(completion, service.vocabulary, output)
+            chunks = _chunks(body, service.model_name, completion, deltas)
             return EventStream(chunks, completion, service.settings.time_limit_s)
-        accounted = await accounts(completion, request, service.vocabulary, body.stops)
-        return JSONResponse(_whole(body, completion, accounted))
+        results = await choice_results(completion, request, service.vocabulary, output)
+        return JSONResponse(_chat_completion(service.model_name, completion, results))
 
     return router
 
 
-def _ask(body: ChatBody) -> Ask:
-    return Ask(
-        model=body.model,
-        messages=[turn.message() for turn in body.messages],
-        live=bool(body.stream),
-        num_choices=body.n or 1,
+def _options(body: ChatRequest) -> CompletionOptions:
+    messages = [message.message() for message in body.messages]
+    name = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+    return CompletionOptions.from_request(
+        body,
+        [messages],
         effort=body.reasoning_effort,
-        min_steps=body.min_steps,
-        max_steps=body.max_steps,
         max_tokens=body.max_completion_tokens or body.max_tokens,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        seed=body.seed,
+        max_tokens_field=name,
+        num_top_logprobs=body.num_top_logprobs,
     )
 
 
-# ---------------------------------------------------------------------- all at once
+# ---------------------------------------------------------------------- whole
 
 
-def _whole(body: ChatBody, completion: Completion, told: Sequence[Account]) -> ChatCompletion:
+def _chat_completion(
+    model: str, completion: Completion, results: Sequence[ChoiceResult]
+) -> ChatCompletion:
+    endings = [result.ending for result in results]
     return ChatCompletion(
         id=f"chatcmpl-{completion.id}",
         object="chat.completion",
         created=completion.created_s,
-        model=body.model,
-        choices=[_choice(index, account) for index, account in enumerate(told)],
-        usage=chat_usage([account.ending for account in told]),
+        model=model,
+        choices=[_choice(index, result) for index, result in enumerate(results)],
+        usage=chat_usage(completion.num_prompt_tokens, endings),
     )
 
 
-def _choice(index: int, account: Account) -> Choice:
+def _choice(index: int, result: ChoiceResult) -> Choice:
     message = ChatMessage(
         role="assistant",
-        content=account.content,
-        reasoning=account.reasoning,
-        reasoning_content=account.reasoning,
-        reasoning_steps=account.steps,
+        content=result.content,
+        reasoning=result.reasoning,
+        reasoning_content=result.reasoning,
+        reasoning_steps=result.steps,
         refusal=None,
     )
     return Choice(
         index=index,
         message=message,
-        logprobs=None,
-        finish_reason=_finish_reason(account.ending),
-        stop_reason=account.ending.stop_reason,
+        logprobs=_logprobs(result.ending),
+        finish_reason=finish_reason(result.ending),
+        stop_reason=result.ending.stop_reason,
     )
 
 
-def _finish_reason(ending: Ending) -> FinishReason:
-    return "stop" if ending.whole else "length"
+def finish_reason(ending: ChoiceEnding) -> FinishReason:
+    """`stop` for a complete choice; `length` if a limit or a repetition ended it."""
+    return "stop" if ending.complete else "length"
 
 
-# ---------------------------------------------------------------------- bit by bit
+def _logprobs(ending: ChoiceEnding) -> ChatLogprobs | None:
+    return None if ending.logprobs is None else chat_logprobs(ending.logprobs)
+
+
+# ---------------------------------------------------------------------- streamed
 
 
 async def _chunks(
-    body: ChatBody, completion: Completion, told: AsyncIterator[Saying]
+    body: ChatRequest, model: str, completion: Completion, deltas: AsyncIterator[ChoiceDelta]
 ) -> AsyncIterator[bytes]:
-    """The events of a stream: the role with the first delta of a choice, its finish reason in a
-    chunk of its own, the usage at the very end if asked for."""
-    begun: set[int] = set()
-    endings: list[Ending] = []
-    async for saying in told:
-        delta = _delta(saying.delta)
-        if saying.choice not in begun:
-            begun.add(saying.choice)
+    """The events of a stream.
+
+    The first delta of a choice has the role, its last chunk the finish reason, and the last chunk
+    of the stream the usage, if the client asked for it.
+    """
+    started: set[int] = set()
+    endings: list[ChoiceEnding] = []
+    async for more in deltas:
+        delta = _delta(more.delta)
+        if more.choice not in started:
+            started.add(more.choice)
             delta = {"role": "assistant"} | delta
         if delta:
-            yield _chunk(body, completion, [_part(saying.choice, delta)])
-        if saying.ending is not None:
-            endings.append(saying.ending)
-            yield _chunk(body, completion, [_part(saying.choice, {}, saying.ending)])
+            yield _chunk(model, completion, [_chunk_choice(more.choice, delta)])
+        if more.ending is not None:
+            endings.append(more.ending)
+            yield _chunk(model, completion, [_chunk_choice(more.choice, {}, more.ending)])
     if body.stream_options and body.stream_options.include_usage:
-        yield _chunk(body, completion, [], chat_usage(endings))
+        usage = chat_usage(completion.num_prompt_tokens, endings)
+        yield _chunk(model, completion, [], usage)
     yield b"data: [DONE]\n\n"
 
 
@@ -165,15 +186,22 @@ def _delta(delta: Delta) -> dict[str, Any]:
     return fields
 
 
-def _part(index: int, delta: Mapping[str, Any], ending: Ending | None = None) -> dict[str, Any]:
-    part = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
-    if ending is not None:
-        part |= {"finish_reason": _finish_reason(ending), "stop_reason": ending.stop_reason}
-    return part
+def _chunk_choice(
+    index: int, delta: Mapping[str, Any], ending: ChoiceEnding | None = None
+) -> dict[str, Any]:
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+    if ending is None:
+        return choice
+    return choice | {
+        "logprobs": _logprobs(ending),
+        "finish_reason": finish_reason(ending),
+        "stop_reason": ending.stop_reason,
+        "reasoning_marks": ending.marks,
+    }
 
 
 def _chunk(
-    body: ChatBody,
+    model: str,
     completion: Completion,
     choices: Sequence[Mapping[str, Any]],
     usage: ChatUsage | None = None,
@@ -182,7 +210,7 @@ def _chunk(
         "id": f"chatcmpl-{completion.id}",
         "object": "chat.completion.chunk",
         "created": completion.created_s,
-        "model": body.model,
+        "model": model,
         "choices": choices,
     }
-    return event(chunk if usage is None else chunk | {"usage": usage})
+    return server_sent_event(chunk if usage is None else chunk | {"usage": usage})

@@ -1,11 +1,11 @@
-"""The thread that owns the engine: it decodes while there is work, and sleeps while there is none.
+"""The engine thread: runs decoding steps while requests are queued and waits otherwise.
 
-engine Requests -> Jobs, which give tokens and rollouts to the event loop
+engine Requests -> EngineJobs, which pass tokens and rollouts to the event loop
 
-The engine is not thread-safe, so nothing but this thread touches it. The event loop puts commands
-into an inbox that is emptied between two steps, so requests join and leave the running batch. What
-a step has written goes back in one call, and not after every step where many streams are read:
-each update takes time of the event loop, which takes turns with the engine.
+The engine is not thread-safe, so only this thread uses it. The event loop puts commands into an
+inbox that is emptied between two steps, so requests join and leave the running batch. The new
+tokens of a step go back in one call. With many streams they go back less often than every step,
+because an update takes time from the event loop, which takes turns with the engine.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from steiner.types import Rollout, RunError, SteinerError
 logger = logging.getLogger(__name__)
 
 _UPDATE_S_PER_STREAM = 0.003
-"""Least time between two updates of all streams, for each of them: 64 streams, 5 times a second. An
-update of one costs about 0.1 ms."""
+"""Least time between two updates, per open stream: 64 streams are updated 5 times a second. One
+update of one stream costs about 0.1 ms."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """What has come of a job since the last time; the last one has a rollout or an error."""
+class JobUpdate:
+    """New tokens of a job; the last update has a rollout or an error."""
 
     token_ids: tuple[int, ...]
     rollout: Rollout | None = None
@@ -40,21 +40,21 @@ class Progress:
 
     @property
     def last(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether this is the last update."""
         return self.rollout is not None or self.error is not None
 
 
-class Job:
-    """A request on its way through the engine, as the event loop sees it; made by `Worker.submit`.
+class EngineJob:
+    """A request in the engine, for the event loop; made by `EngineThread.submit`.
 
-    `live` says that somebody reads the tokens as they come; else all come with the rollout.
+    With `live`, tokens are passed on while the engine decodes; otherwise all at the end.
     """
 
     def __init__(
         self,
         request: Request,
-        listener: Callable[[Progress], None],
-        on_cancel: Callable[[Job], None],
+        listener: Callable[[JobUpdate], None],
+        on_cancel: Callable[[EngineJob], None],
         *,
         live: bool,
     ) -> None:
@@ -63,44 +63,44 @@ class Job:
         self._listener, self._on_cancel = listener, on_cancel
 
     def cancel(self) -> None:
-        """Gives the job's place in the batch to another; its last progress comes at once, with what
-        it has written. No harm once it has ended."""
+        """Frees the job's place in the batch; its last update, with the tokens so far, follows at
+        once. Does nothing if the job has ended."""
         if not self.ended:
             self._on_cancel(self)
 
-    def arrive(self, progress: Progress) -> None:
-        """Passes on what the worker has to say."""
-        self.ended = progress.last
-        self._listener(progress)
+    def receive(self, update: JobUpdate) -> None:
+        """Passes an update to the listener."""
+        self.ended = update.last
+        self._listener(update)
 
 
 @dataclass(eq=False, slots=True)
 class _Row:
-    """A job as the engine's thread sees it."""
+    """A job, for the engine's thread."""
 
-    job: Job
+    job: EngineJob
     unsent: list[int] = field(default_factory=list)
     num_sent: int = 0
-    """Tokens that have been passed on."""
+    """Tokens passed on so far."""
 
-    def send(self) -> tuple[Job, Progress]:
-        """What has come since the last time."""
+    def send(self) -> tuple[EngineJob, JobUpdate]:
+        """An update with the tokens since the last one."""
         new, self.unsent = tuple(self.unsent), []
         self.num_sent += len(new)
-        return self.job, Progress(new)
+        return self.job, JobUpdate(new)
 
-    def finish(self, rollout: Rollout) -> tuple[Job, Progress]:
-        """The end, with all that has not been passed on."""
-        return self.job, Progress(rollout.token_ids[self.num_sent :], rollout)
+    def finish(self, rollout: Rollout) -> tuple[EngineJob, JobUpdate]:
+        """The last update, with all tokens that were not passed on yet."""
+        return self.job, JobUpdate(rollout.token_ids[self.num_sent :], rollout)
 
 
-class Worker:
-    """Runs an engine in a thread of its own; its public methods are for one event loop."""
+class EngineThread:
+    """Runs an engine in its own thread; the public methods are for one event loop."""
 
     def __init__(self, engine: Engine) -> None:
         self.ended = False
-        """Whether the thread has ended, asked to or not; it takes no more jobs then."""
-        self._jobs: set[Job] = set()
+        """Whether the thread has ended, by `stop` or by a failure; it takes no more jobs."""
+        self._jobs: set[EngineJob] = set()
         self._engine = engine
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._rows: dict[int, _Row] = {}
@@ -115,53 +115,55 @@ class Worker:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Ends the thread after its present step; jobs that have not ended get an error."""
+        """Ends the thread after the current step; unfinished jobs get an error."""
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
     @property
     def num_jobs(self) -> int:
-        """Jobs that have not ended, whether they run or wait."""
+        """Unfinished jobs, running or waiting."""
         return len(self._jobs)
 
-    def submit(self, request: Request, listener: Callable[[Progress], None], *, live: bool) -> Job:
-        """Hands a request to the engine; `listener` hears in the event loop what comes of it.
+    def submit(
+        self, request: Request, listener: Callable[[JobUpdate], None], *, live: bool
+    ) -> EngineJob:
+        """Passes a request to the engine; `listener` gets its updates in the event loop.
 
         Raises RunError once the thread has ended.
         """
         if self.ended:
             raise _failure("the engine has stopped")
-        job = Job(request, listener, self._cancel, live=live)
+        job = EngineJob(request, listener, self._cancel, live=live)
         self._jobs.add(job)
-        self._inbox.put(partial(self._join, job))
+        self._inbox.put(partial(self._add, job))
         return job
 
-    def _cancel(self, job: Job) -> None:
-        self._inbox.put(partial(self._leave, job))
+    def _cancel(self, job: EngineJob) -> None:
+        self._inbox.put(partial(self._remove, job))
 
-    def _deliver(self, arrivals: Iterable[tuple[Job, Progress]]) -> None:
-        for job, progress in arrivals:
-            if progress.last:
+    def _deliver(self, updates: Iterable[tuple[EngineJob, JobUpdate]]) -> None:
+        for job, update in updates:
+            if update.last:
                 self._jobs.discard(job)
-            job.arrive(progress)
+            job.receive(update)
 
     def _end(self) -> None:
         self.ended = True
         error = _failure("the engine has stopped")
-        self._deliver([(job, Progress((), error=error)) for job in self._jobs])
+        self._deliver([(job, JobUpdate((), error=error)) for job in self._jobs])
 
     # ------------------------------------------------------------------ in the engine's thread
 
     def _run(self) -> None:
         try:
-            while self._obey():
+            while self._run_commands():
                 self._step()
         except Exception:
-            logger.exception("the engine's thread has died")
+            logger.exception("the engine's thread failed")
         self._loop.call_soon_threadsafe(self._end)
 
-    def _obey(self) -> bool:
-        """Carries out what lies in the inbox; where nothing runs, waits for it. False: the end."""
+    def _run_commands(self) -> bool:
+        """Runs the commands of the inbox, and waits for one while no job runs. False means stop."""
         while not self._rows or not self._inbox.empty():
             command = self._inbox.get()
             if command is None:
@@ -169,15 +171,15 @@ class Worker:
             command()
         return True
 
-    def _join(self, job: Job) -> None:
+    def _add(self, job: EngineJob) -> None:
         try:
             ticket = self._engine.submit(job.request)
         except SteinerError as error:
-            self._send([(job, Progress((), error=error))])
+            self._send([(job, JobUpdate((), error=error))])
         else:
             self._rows[ticket] = _Row(job)
 
-    def _leave(self, job: Job) -> None:
+    def _remove(self, job: EngineJob) -> None:
         ticket = next((ticket for ticket, row in self._rows.items() if row.job is job), None)
         if ticket is not None:
             row = self._rows.pop(ticket)
@@ -189,15 +191,15 @@ class Worker:
         try:
             events = self._engine.step()
         except Exception:
-            logger.exception("a step of the engine has failed")
+            logger.exception("a decoding step failed")
             self._abandon()
         else:
-            arrivals = list(self._arrivals(events))
-            if arrivals:
-                self._send(arrivals)
+            updates = list(self._updates(events))
+            if updates:
+                self._send(updates)
 
-    def _arrivals(self, events: Iterable[RequestDelta]) -> Iterable[tuple[Job, Progress]]:
-        """What of these events is passed on now; the tokens of other live rows are kept."""
+    def _updates(self, events: Iterable[RequestDelta]) -> Iterable[tuple[EngineJob, JobUpdate]]:
+        """The updates to pass on now; tokens of the other live rows are kept for later."""
         due = self._update_due()
         for event in events:
             row = self._rows[event.ticket]
@@ -218,15 +220,15 @@ class Worker:
         return True
 
     def _abandon(self) -> None:
-        """Takes everything out of the engine after an error, so that the next step is a new one."""
+        """Takes all requests out of the engine after an error, so that new ones can run."""
         for ticket in self._rows:
             self._engine.cancel(ticket)
-        error = _failure("the engine failed in the middle of this completion")
-        self._send([(row.job, Progress((), error=error)) for row in self._rows.values()])
+        error = _failure("the engine failed during this completion")
+        self._send([(row.job, JobUpdate((), error=error)) for row in self._rows.values()])
         self._rows.clear()
 
-    def _send(self, arrivals: list[tuple[Job, Progress]]) -> None:
-        self._loop.call_soon_threadsafe(self._deliver, arrivals)
+    def _send(self, updates: list[tuple[EngineJob, JobUpdate]]) -> None:
+        self._loop.call_soon_threadsafe(self._deliver, updates)
 
 
 def _failure(message: str) -> RunError:

@@ -1,15 +1,15 @@
-"""Errors as OpenAI's clients know them, whatever went wrong.
+"""Errors in OpenAI's format, whatever went wrong.
 
 exception -> {"error": {"message", "type", "param", "code"}} with its status
 
 ApiError
-├── InvalidRequest     400  the request is at fault
-├── Unauthorized       401  no API key, or another one
-├── UnknownModel       404  another model's name
+├── InvalidRequest     400  the request is wrong
+├── Unauthorized       401  the API key is missing or wrong
+├── UnknownModel       404  the name of another model
 ├── Overloaded         429  the queue is full
-└── Unavailable        503  the server stops, or the engine failed
+└── Unavailable        503  the server is stopping, or the engine failed
 
-No other 5xx leaves the server: what is our own fault is a 503 too, with its traceback in the log.
+There is no other 5xx: an error of the server itself is a 503, too, with a traceback in the log.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
+from steiner.serving.validation_messages import validation_message
 from steiner.types import SteinerError, UserError
 
 RETRY_AFTER_S = 1
-"""When a refused client should ask again: a place in the batch becomes free about that often."""
+"""When a refused client should try again: about the time in which a place becomes free."""
 
 logger = logging.getLogger(__name__)
 
 
 class ErrorDetail(TypedDict):
-    """What went wrong."""
+    """The error."""
 
     message: str
     type: str
@@ -42,19 +43,19 @@ class ErrorDetail(TypedDict):
 
 
 class ErrorBody(TypedDict):
-    """The body of every answer that is an error."""
+    """The body of every error response."""
 
     error: ErrorDetail
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 429, 503)
+    status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 429, 503)
 }
-"""The errors that a path of the API may answer with, for its documentation."""
+"""The errors of an API endpoint, for the OpenAPI schema."""
 
 
 class ApiError(HTTPException):
-    """Base of the errors that this server answers with; by itself, one with any status."""
+    """Base of the errors that clients get; used directly for other statuses."""
 
     status = 400
     kind = "invalid_request_error"
@@ -74,19 +75,22 @@ class ApiError(HTTPException):
         self.code = code or self.code
 
     def response(self) -> JSONResponse:
-        """The answer to the client."""
+        """The HTTP response."""
         return JSONResponse(self.body(), self.status_code, self.headers)
 
     def body(self) -> ErrorBody:
-        """The answer's body, also the last event of a stream that fails."""
+        """The body of the response; also the last event of a stream that fails."""
         detail = ErrorDetail(
-            message=_printable(self.detail), type=self.kind, param=self.param, code=self.code
+            message=_printable(self.detail),
+            type=self.kind,
+            param=None if self.param is None else _printable(self.param),
+            code=self.code,
         )
         return ErrorBody(error=detail)
 
 
 class InvalidRequest(ApiError):
-    """The request cannot be served as it is."""
+    """The request is wrong."""
 
 
 class Unauthorized(ApiError):
@@ -100,21 +104,21 @@ class Unauthorized(ApiError):
 
 
 class UnknownModel(ApiError):
-    """This server has one model, and it is not the one asked for."""
+    """The request names a model that this server does not have."""
 
     status = 404
     code = "model_not_found"
 
 
 class _TryLater(ApiError):
-    """Base of what may succeed soon."""
+    """Base of errors that may be gone soon."""
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message, code=code, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 class Overloaded(_TryLater):
-    """There is no room in the queue."""
+    """The queue is full."""
 
     status = 429
     kind = "rate_limit_error"
@@ -122,7 +126,7 @@ class Overloaded(_TryLater):
 
 
 class Unavailable(_TryLater):
-    """Nothing can be served now."""
+    """The server cannot serve requests now."""
 
     status = 503
     kind = "server_error"
@@ -130,34 +134,28 @@ class Unavailable(_TryLater):
 
 
 def api_error(error: Exception) -> ApiError:
-    """The ApiError that tells a client of `error`."""
+    """The ApiError that reports `error` to a client."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, HTTPException):
         return ApiError(error.detail, status=error.status_code, headers=error.headers)
     if isinstance(error, RequestValidationError):
-        return _invalid(error.errors()[0])
+        return InvalidRequest(*validation_message(error.errors(), error.body))
     if isinstance(error, UserError):
         return InvalidRequest(f"{error}; {error.hint}")
     if isinstance(error, SteinerError):
         return Unavailable(f"{error}; {error.hint}", code="engine_failed")
-    logger.error("a request failed for a reason of our own", exc_info=error)
-    return Unavailable("this request failed for a reason of the server's own", code="internal")
-
-
-def _invalid(first: Mapping[str, Any]) -> InvalidRequest:
-    """The first thing that is wrong with a body, and where."""
-    place = _printable(".".join(str(part) for part in first["loc"] if part != "body"))
-    return InvalidRequest(f"{place}: {first['msg']}" if place else first["msg"], place or None)
+    logger.error("a request failed because of a bug", exc_info=error)
+    return Unavailable("the server failed while it handled this request", code="internal")
 
 
 def _printable(text: str) -> str:
-    """The text without what UTF-8 cannot hold: a client can name a field by half a character."""
+    """The text without characters that UTF-8 cannot hold; a field's name can contain them."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def install(app: FastAPI) -> None:
-    """Lets every error of the app be answered in this shape."""
+def register_error_handlers(app: FastAPI) -> None:
+    """Makes the app answer every error in this format."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         return api_error(error).response()

@@ -1,8 +1,8 @@
-"""A completion in the API's words: its reasoning as one text, its steps as objects, its answer.
+"""Formats completions for the APIs: reasoning as text, steps as objects, answer as text.
 
-tokens as they come -> Deltas;  Steps -> text and objects
+tokens while they are decoded -> Deltas;  Steps -> text and objects
 
-The deltas of a completion, put together, are what account.py makes of it at the end.
+The deltas of a completion, joined, equal the whole result that results.py builds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class StepObject(TypedDict):
     """One step of the reasoning."""
 
     index: int
-    """Counted from 0; OpenAI's client cannot add up a stream's lists of objects without it."""
+    """Counted from 0; OpenAI's client needs it to join the objects of a stream."""
     next_step: str
     understanding: str
     verification: str
@@ -42,14 +42,15 @@ class StepObject(TypedDict):
     depth: int
     """1 for a step taken from the question itself."""
     parent: int | None
-    """Which step, counted from 0, it goes on from; null for the question."""
+    """Index of the step that it continues; null for the question."""
     mark: str
-    """A Mark of the search tree; in a stream, no answer is graded yet."""
+    """A Mark of the search tree. In a stream it is provisional: later steps and the grade of the
+    answer can change it, and the last chunk has the final marks."""
 
 
 @dataclass(slots=True)
 class Delta:
-    """What some tokens add to a completion."""
+    """The text and steps that some tokens add to a completion."""
 
     reasoning: str = ""
     steps: list[StepObject] = field(default_factory=list)
@@ -60,12 +61,14 @@ class Delta:
 
 
 def reasoning_text(steps: Sequence[Step]) -> str:
-    """The reasoning as one text: for each step its number, its components and its decision, unless
-    that is the end. Components without text are left out."""
-    return "\n\n".join(_step_told(number, step) for number, step in enumerate(steps, 1))
+    """The reasoning as one text: the number, the components and the decision of each step.
+
+    Empty components and the decision to end are left out.
+    """
+    return "\n\n".join(_step_text(number, step) for number, step in enumerate(steps, 1))
 
 
-def _step_told(number: int, step: Step) -> str:
+def _step_text(number: int, step: Step) -> str:
     lines = [f"Step {number}"]
     for component in Component:
         if text := getattr(step.texts, component):
@@ -80,7 +83,7 @@ def _heading(component: Component) -> str:
 
 
 def step_object(index: int, step: Step, node: TreeNode) -> StepObject:
-    """A step with its place in the tree."""
+    """A step with its position in the tree."""
     texts = step.texts
     return StepObject(
         index=index,
@@ -95,62 +98,63 @@ def step_object(index: int, step: Step, node: TreeNode) -> StepObject:
     )
 
 
-class Scribe:
-    """Writes the deltas of one completion."""
+class DeltaFormatter:
+    """Turns the tokens of one completion into deltas."""
 
     def __init__(
         self, vocabulary: Vocabulary, problem: Problem | None, stops: Sequence[str] = ()
     ) -> None:
-        self.content = Content(stops)
-        self._narrator = StepEventParser(vocabulary, problem=problem)
+        self.answer = AnswerText(stops)
+        self._parser = StepEventParser(vocabulary, problem=problem)
         self._problem = problem
         self._texts: dict[str, str] = {}
-        self._place = StepPlaced(0, 0, 1, None)
+        self._position = StepPlaced(0, 0, 1, None)
         self._space: str | None = None
+        """White space held back at the end of a component; None before its first text."""
 
-    def write(self, token_ids: Sequence[int], *, last: bool = False) -> Delta:
-        """What these tokens add; after the `last` ones nothing is held back."""
+    def add(self, token_ids: Sequence[int], *, last: bool = False) -> Delta:
+        """The delta of these tokens; with `last`, nothing is held back any more."""
         delta = Delta()
-        for event in self._narrator.feed(token_ids):
-            self._note(event, delta)
-            delta.reasoning += self._tell(event)
+        for event in self._parser.feed(token_ids):
+            self._update(event, delta)
+            delta.reasoning += self._reasoning(event)
         if last:
-            delta.content += self.content.rest()
+            delta.content += self.answer.rest()
         return delta
 
-    def _note(self, event: StepEvent, delta: Delta) -> None:
-        """Keeps what makes up a step, and adds the step to the delta once it is whole."""
+    def _update(self, event: StepEvent, delta: Delta) -> None:
+        """Collects the parts of a step, and adds the finished step to the delta."""
         if isinstance(event, AnswerDelta):
-            delta.content += self.content.add(event.text)
+            delta.content += self.answer.add(event.text)
         elif isinstance(event, StepStarted):
             self._texts = {}
         elif isinstance(event, ComponentFinished):
             self._texts[event.component] = event.text
         elif isinstance(event, StepPlaced):
-            self._place = event
+            self._position = event
         elif isinstance(event, StepFinished):
             delta.steps.append(self._step(event.decision))
 
     def _step(self, decision: Decision) -> StepObject:
-        step = Step(StepTexts(**self._texts), decision, self._place.depth)
+        step = Step(StepTexts(**self._texts), decision, self._position.depth)
         _, tree = build_tree([step], self._problem)
-        node = TreeNode(step.depth, self._place.parent, tree.nodes[0].mark)
-        return step_object(self._place.step, step, node)
+        node = TreeNode(step.depth, self._position.parent, tree.nodes[0].mark)
+        return step_object(self._position.step, step, node)
 
-    def _tell(self, event: StepEvent) -> str:
-        """What the event adds to the reasoning as one text."""
+    def _reasoning(self, event: StepEvent) -> str:
+        """The text that the event adds to the reasoning."""
         if isinstance(event, StepStarted):
             return f"\n\nStep {event.step + 1}" if event.step else "Step 1"
         if isinstance(event, ComponentDelta):
-            return self._tell_text(event.component, event.text)
+            return self._component_text(event.component, event.text)
         if isinstance(event, ComponentFinished):
             self._space = None
         if isinstance(event, StepFinished) and event.decision is not Decision.END:
             return f"\nDecision: {event.decision}"
         return ""
 
-    def _tell_text(self, component: Component, text: str) -> str:
-        """The text without the white space around the component's whole."""
+    def _component_text(self, component: Component, text: str) -> str:
+        """The text, without white space at the start and the end of the component."""
         heading = ""
         if self._space is None:
             text = text.lstrip()
@@ -163,41 +167,46 @@ class Scribe:
         return heading + body
 
 
-class Content:
-    """An answer that comes in pieces, without the white space around it, up to a stop text."""
+class AnswerText:
+    """An answer that arrives in pieces: strips white space around it and ends at a stop text."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self.stopped_at: str | None = None
-        """The stop text that has come."""
+        """The stop text that ended the answer."""
         self._stops = stops
         self._held = max((len(stop) - 1 for stop in stops), default=0)
         self._text = ""
-        self._num_told = 0
+        self._num_sent = 0
         self._end: int | None = None
 
     def add(self, text: str) -> str:
-        """What can be told now: at its end there is neither white space nor the beginning of a stop
-        text."""
+        """The text that can be sent now. White space at the end and a possible beginning of a stop
+        text are held back."""
         self._text = (self._text + text).lstrip()[: self._end]
         if self.stopped_at is None:
-            self._look_for_stop()
-        sure = len(self._text) - (self._held if self.stopped_at is None else 0)
-        return self._tell(len(self._text[: max(0, sure)].rstrip()))
+            self._find_stop()
+        certain = len(self._text) - (self._held if self.stopped_at is None else 0)
+        return self._send(len(self._text[: max(0, certain)].rstrip()))
 
     def rest(self) -> str:
-        """What has been held back."""
-        return self._tell(len(self._text.rstrip()))
+        """The text that was held back."""
+        return self._send(len(self._text.rstrip()))
 
-    def _tell(self, until: int) -> str:
-        told = self._text[self._num_told : until]
-        self._num_told = max(self._num_told, until)
-        return told
+    @property
+    def length(self) -> int:
+        """Characters of the answer so far."""
+        return len(self._text.rstrip())
 
-    def _look_for_stop(self) -> None:
-        """Cuts the text at the first stop text in it."""
-        since = max(0, self._num_told - self._held)
-        places = [(self._text.find(stop, since), stop) for stop in self._stops]
-        found = [(place, stop) for place, stop in places if place >= 0]
-        if found:
-            self._end, self.stopped_at = min(found)
+    def _send(self, until: int) -> str:
+        new = self._text[self._num_sent : until]
+        self._num_sent = max(self._num_sent, until)
+        return new
+
+    def _find_stop(self) -> None:
+        """Cuts the text at its first stop text."""
+        since = max(0, self._num_sent - self._held)
+        starts = [(self._text.find(stop, since), stop) for stop in self._stops]
+        matches = [(start, stop) for start, stop in starts if start >= 0]
+        if matches:
+            self._end, self.stopped_at = min(matches)
             self._text = self._text[: self._end]

@@ -1,6 +1,6 @@
-"""What a server tells of itself: its model, whether it lives and is open, and its counters.
+"""The model list, and the endpoints for operators: health, readiness, version and metrics.
 
-Service -> /v1/models, /healthz, /readyz, /metrics
+Service -> /v1/models, /health, /healthz, /readyz, /version, /metrics
 """
 
 from __future__ import annotations
@@ -11,84 +11,100 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from typing_extensions import TypedDict
 
+import steiner
 from steiner.serving.errors import RESPONSES, ErrorBody
 from steiner.serving.metrics import CONTENT_TYPE
 from steiner.serving.service import Service
 
 
 class ModelObject(TypedDict):
-    """The model that this server has."""
+    """The served model."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
     max_model_len: int
-    """Tokens of one dialogue and its answer."""
+    """Tokens of a dialogue and its answer."""
 
 
 class ModelList(TypedDict):
-    """The one model."""
+    """A list with the served model."""
 
     object: Literal["list"]
     data: list[ModelObject]
 
 
-class State(TypedDict):
-    """That all is well."""
+class ServerStatus(TypedDict):
+    """The status of a server that works."""
 
     status: Literal["ok"]
 
 
+class ServerVersion(TypedDict):
+    """The version of this package."""
+
+    version: str
+
+
 def models_router(service: Service) -> APIRouter:
-    """Which models clients can ask for."""
+    """The models that clients can use."""
     router = APIRouter()
     model = ModelObject(
-        id=service.settings.name,
+        id=service.model_name,
         object="model",
         created=service.created_s,
         owned_by="steiner",
         max_model_len=service.max_length,
     )
 
-    @router.get("/v1/models", response_model=None, responses=_described(ModelList))
+    @router.get("/v1/models", response_model=None, responses=_with_errors(ModelList))
     async def list_models() -> JSONResponse:
-        """The one model."""
+        """Lists the served model."""
         return JSONResponse(ModelList(object="list", data=[model]))
 
-    @router.get("/v1/models/{name}", response_model=None, responses=_described(ModelObject))
+    @router.get("/v1/models/{name}", response_model=None, responses=_with_errors(ModelObject))
     async def get_model(name: str) -> JSONResponse:
-        """The model, if that is its name."""
+        """Returns the served model, if this is its name."""
         service.check_model(name)
         return JSONResponse(model)
 
     return router
 
 
-def _described(model: Any) -> dict[int | str, dict[str, Any]]:
+def _with_errors(model: Any) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": model}, **RESPONSES}
 
 
 def operations_router(service: Service) -> APIRouter:
-    """What those who run the server look at; no key is needed."""
+    """The endpoints for operators; they need no key."""
     router = APIRouter()
-    states: dict[int | str, dict[str, Any]] = {200: {"model": State}, 503: {"model": ErrorBody}}
+    statuses: dict[int | str, dict[str, Any]] = {
+        200: {"model": ServerStatus},
+        503: {"model": ErrorBody},
+    }
 
-    @router.get("/healthz", response_model=None, responses=states)
+    @router.get("/health", response_model=None, responses=statuses)
+    @router.get("/healthz", response_model=None, responses=statuses)
     async def health() -> JSONResponse:
-        """Whether the engine lives; if not, the server must be restarted."""
+        """Whether the engine runs; if not, the server must be restarted."""
         service.check_alive()
-        return JSONResponse(State(status="ok"))
+        return JSONResponse(ServerStatus(status="ok"))
 
-    @router.get("/readyz", response_model=None, responses=states)
+    @router.get("/readyz", response_model=None, responses=statuses)
     async def readiness() -> JSONResponse:
-        """Whether new requests are taken; not while the server stops."""
+        """Whether new requests are accepted; not while the server stops."""
         service.check_open()
-        return JSONResponse(State(status="ok"))
+        return JSONResponse(ServerStatus(status="ok"))
+
+    @router.get("/version", response_model=None, responses={200: {"model": ServerVersion}})
+    async def version() -> JSONResponse:
+        """The version of this package."""
+        return JSONResponse(ServerVersion(version=steiner.__version__))
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> PlainTextResponse:
-        """Counters for Prometheus."""
+        """Metrics for Prometheus."""
         return PlainTextResponse(service.metrics.text(), media_type=CONTENT_TYPE)
 
     return router

@@ -1,9 +1,10 @@
-"""The events of a streamed response, in the order and shape that OpenAI's clients put together.
+"""The events of a streamed response, in the order and format that OpenAI's clients expect.
 
-Sayings -> server-sent events
+ChoiceDeltas -> server-sent events
 
-A choice's reasoning item is open while it reasons: its text comes as it is written, a summary with
-each step that ends. Its message follows. Several choices' items are open side by side.
+The reasoning item of a choice is open while it reasons: text follows the model's tokens, and each
+finished step adds a summary. The message item follows. Items of several choices are open at the
+same time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from steiner.serving.completion import Completion
 from steiner.serving.formatting import StepObject
 from steiner.serving.response_objects import (
-    Item,
+    OutputItem,
     Status,
     message_item,
     output_text,
@@ -24,158 +25,165 @@ from steiner.serving.response_objects import (
     status_of,
     summary_text,
 )
-from steiner.serving.results import Ending, Saying
-from steiner.serving.schemas import ResponsesBody
-from steiner.serving.streaming import event
+from steiner.serving.results import ChoiceDelta, ChoiceEnding
+from steiner.serving.schemas import ResponseRequest
+from steiner.serving.streaming import server_sent_event
 
 
 async def response_events(
-    body: ResponsesBody, completion: Completion, told: AsyncIterator[Saying]
+    body: ResponseRequest, completion: Completion, deltas: AsyncIterator[ChoiceDelta]
 ) -> AsyncIterator[bytes]:
     """All events, from response.created to response.completed or response.incomplete."""
-    stream = _Stream(body, completion)
-    for sent in stream.begin():
-        yield sent
-    async for saying in told:
-        for sent in stream.more(saying):
-            yield sent
+    stream = _ResponseStream(body, completion)
+    for event in stream.start():
+        yield event
+    async for delta in deltas:
+        for event in stream.add(delta):
+            yield event
     yield stream.end()
 
 
-class _Stream:
-    """Numbers the events, and keeps the items of the response."""
+class _ResponseStream:
+    """Numbers the events and keeps the items of the response."""
 
-    def __init__(self, body: ResponsesBody, completion: Completion) -> None:
+    def __init__(self, body: ResponseRequest, completion: Completion) -> None:
         self._body, self._completion = body, completion
         self._num_sent = 0
-        self._items: list[Item] = []
-        self._endings: list[Ending] = []
-        self._choices = [_Choice(self) for _ in range(completion.num_choices)]
+        self._items: list[OutputItem] = []
+        self._endings: list[ChoiceEnding] = []
+        self._choices = [_ChoiceItems(self) for _ in range(completion.num_choices)]
 
-    def begin(self) -> Iterator[bytes]:
-        """What comes before the first token."""
+    def start(self) -> Iterator[bytes]:
+        """The events before the first token."""
         response = response_object(self._body, self._completion, [])
         yield self.send("response.created", response=response)
         yield self.send("response.in_progress", response=response)
 
-    def more(self, saying: Saying) -> Iterator[bytes]:
-        """What one choice adds."""
-        yield from self._choices[saying.choice].add(saying)
-        if saying.ending is not None:
-            self._endings.append(saying.ending)
+    def add(self, delta: ChoiceDelta) -> Iterator[bytes]:
+        """The events of one delta."""
+        yield from self._choices[delta.choice].add(delta)
+        if delta.ending is not None:
+            self._endings.append(delta.ending)
 
     def end(self) -> bytes:
-        """The whole response."""
+        """The last event, with the whole response."""
         response = response_object(self._body, self._completion, self._items, self._endings)
         return self.send(f"response.{response['status']}", response=response)
 
     def send(self, name: str, **fields: Any) -> bytes:
         """One event."""
         number, self._num_sent = self._num_sent, self._num_sent + 1
-        return event({"type": name, "sequence_number": number} | fields, name)
+        return server_sent_event({"type": name, "sequence_number": number} | fields, name)
 
-    def add_item(self, item: Item) -> int:
-        """The place of a new item in the output."""
+    def add_item(self, item: OutputItem) -> int:
+        """Adds an item to the output; returns its index."""
         self._items.append(item)
         return len(self._items) - 1
 
-    def finish_item(self, place: int, item: Item) -> None:
+    def finish_item(self, index: int, item: OutputItem) -> None:
         """Replaces an item by its final form."""
-        self._items[place] = item
+        self._items[index] = item
 
     def item_id(self, kind: str) -> str:
         """The id of the next item."""
         return f"{kind}_{self._completion.id}{len(self._items)}"
 
 
-class _Choice:
+class _ChoiceItems:
     """The items of one choice: its reasoning, then its message; one of them is open."""
 
-    def __init__(self, stream: _Stream) -> None:
+    def __init__(self, stream: _ResponseStream) -> None:
         self._send, self._stream = stream.send, stream
         self._open: Literal["", "reasoning", "message"] = ""
-        self._place: dict[str, Any] = {}
+        self._item: dict[str, Any] = {}
         """Id and output index of the open item."""
         self._reasoning, self._content = "", ""
         self._steps: list[StepObject] = []
 
-    def add(self, saying: Saying) -> Iterator[bytes]:
-        """The events of what it says."""
-        delta, ending = saying.delta, saying.ending
+    def add(self, choice_delta: ChoiceDelta) -> Iterator[bytes]:
+        """The events of one delta."""
+        delta, ending = choice_delta.delta, choice_delta.ending
         if not self._open:
-            yield from self._begin_reasoning()
+            yield from self._start_reasoning()
         if delta.reasoning:
-            yield from self._reason(delta.reasoning)
+            yield from self._add_reasoning(delta.reasoning)
         for step in delta.steps:
-            yield from self._sum_up(step)
+            yield from self._add_summary(step)
         if self._open == "reasoning" and (delta.content or ending):
-            cut = ending is not None and not ending.whole and not delta.content
+            cut = ending is not None and not ending.complete and not delta.content
             yield from self._end_reasoning("incomplete" if cut else "completed")
-        if delta.content or (ending and ending.whole):
-            yield from self._answer(delta.content)
+        if delta.content or (ending and ending.complete):
+            yield from self._add_content(delta.content)
         if ending and self._open == "message":
-            yield from self._end_message(status_of(ending))
+            yield from self._end_message(ending)
+        if ending:
+            self._set_final_marks(ending)
 
     # ------------------------------------------------------------------ the reasoning item
 
-    def _begin_reasoning(self) -> Iterator[bytes]:
+    def _start_reasoning(self) -> Iterator[bytes]:
         self._open = "reasoning"
-        yield self._begin_item(reasoning_item(self._stream.item_id("rs"), "in_progress", "", []))
+        yield self._start_item(reasoning_item(self._stream.item_id("rs"), "in_progress", "", []))
         yield self._part("added", reasoning_text(""))
 
-    def _reason(self, text: str) -> Iterator[bytes]:
+    def _add_reasoning(self, text: str) -> Iterator[bytes]:
         self._reasoning += text
-        yield self._send(
-            "response.reasoning_text.delta", **self._place, content_index=0, delta=text
-        )
+        yield self._send("response.reasoning_text.delta", **self._item, content_index=0, delta=text)
 
-    def _sum_up(self, step: StepObject) -> Iterator[bytes]:
-        """The summary of a step that has ended, and the step itself."""
-        place = self._place | {"summary_index": len(self._steps)}
+    def _add_summary(self, step: StepObject) -> Iterator[bytes]:
+        """The summary of a finished step, and the step itself."""
+        item = self._item | {"summary_index": len(self._steps)}
         self._steps.append(step)
         part, name = summary_text(step["summary"]), "response.reasoning_summary"
-        yield self._send(f"{name}_part.added", **place, part=summary_text(""))
-        yield self._send(f"{name}_text.delta", **place, delta=part["text"])
-        yield self._send(f"{name}_text.done", **place, text=part["text"])
-        yield self._send(f"{name}_part.done", **place, part=part, reasoning_step=step)
+        yield self._send(f"{name}_part.added", **item, part=summary_text(""))
+        yield self._send(f"{name}_text.delta", **item, delta=part["text"])
+        yield self._send(f"{name}_text.done", **item, text=part["text"])
+        yield self._send(f"{name}_part.done", **item, part=part, reasoning_step=step)
 
     def _end_reasoning(self, status: Status) -> Iterator[bytes]:
         self._open = ""
         text = self._reasoning
-        yield self._send("response.reasoning_text.done", **self._place, content_index=0, text=text)
+        yield self._send("response.reasoning_text.done", **self._item, content_index=0, text=text)
         yield self._part("done", reasoning_text(text))
-        yield self._end_item(reasoning_item(self._place["item_id"], status, text, self._steps))
+        yield self._end_item(reasoning_item(self._item["item_id"], status, text, self._steps))
 
     # ------------------------------------------------------------------ the message
 
-    def _answer(self, text: str) -> Iterator[bytes]:
+    def _add_content(self, text: str) -> Iterator[bytes]:
         if self._open != "message":
             self._open = "message"
-            yield self._begin_item(message_item(self._stream.item_id("msg"), "in_progress", ""))
+            yield self._start_item(message_item(self._stream.item_id("msg"), "in_progress", ""))
             yield self._part("added", output_text(""))
         if text:
             self._content += text
-            place = self._place | {"content_index": 0}
-            yield self._send("response.output_text.delta", **place, delta=text, logprobs=[])
+            item = self._item | {"content_index": 0}
+            yield self._send("response.output_text.delta", **item, delta=text, logprobs=[])
 
-    def _end_message(self, status: Status) -> Iterator[bytes]:
-        text, place = self._content, self._place | {"content_index": 0}
-        yield self._send("response.output_text.done", **place, text=text, logprobs=[])
-        yield self._part("done", output_text(text))
-        yield self._end_item(message_item(self._place["item_id"], status, text))
+    def _end_message(self, ending: ChoiceEnding) -> Iterator[bytes]:
+        text, item = self._content, self._item | {"content_index": 0}
+        logprobs = ending.logprobs or []
+        yield self._send("response.output_text.done", **item, text=text, logprobs=logprobs)
+        yield self._part("done", output_text(text, logprobs))
+        status = status_of(ending)
+        yield self._end_item(message_item(self._item["item_id"], status, text, logprobs))
 
-    # ------------------------------------------------------------------ either
+    def _set_final_marks(self, ending: ChoiceEnding) -> None:
+        """Replaces provisional marks in the reasoning item of the whole response."""
+        for step, mark in zip(self._steps, ending.marks, strict=False):
+            step["mark"] = mark
 
-    def _begin_item(self, item: Item) -> bytes:
+    # ------------------------------------------------------------------ both
+
+    def _start_item(self, item: OutputItem) -> bytes:
         index = self._stream.add_item(item)
-        self._place = {"item_id": item["id"], "output_index": index}
+        self._item = {"item_id": item["id"], "output_index": index}
         return self._send("response.output_item.added", output_index=index, item=item)
 
-    def _end_item(self, item: Item) -> bytes:
-        index = self._place["output_index"]
+    def _end_item(self, item: OutputItem) -> bytes:
+        index = self._item["output_index"]
         self._stream.finish_item(index, item)
         return self._send("response.output_item.done", output_index=index, item=item)
 
-    def _part(self, what: str, part: Mapping[str, Any]) -> bytes:
-        name = f"response.content_part.{what}"
-        return self._send(name, **self._place, content_index=0, part=part)
+    def _part(self, event: str, part: Mapping[str, Any]) -> bytes:
+        name = f"response.content_part.{event}"
+        return self._send(name, **self._item, content_index=0, part=part)

@@ -1,6 +1,6 @@
 """The objects of the Responses API: a response and its items.
 
-ResponsesBody, Accounts -> JSON objects
+ResponseRequest, ChoiceResults -> JSON objects
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing_extensions import TypedDict
 
 from steiner.serving.completion import Completion
 from steiner.serving.formatting import StepObject
-from steiner.serving.results import TIME_LIMIT, Ending
-from steiner.serving.schemas import ResponsesBody
+from steiner.serving.logprobs import TokenLogprob
+from steiner.serving.results import REPETITION, TIME_LIMIT, ChoiceEnding
+from steiner.serving.schemas import ResponseRequest
 from steiner.serving.usage import ResponseUsage, response_usage
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -34,7 +35,7 @@ class ReasoningText(TypedDict):
 
 
 class ReasoningItem(TypedDict):
-    """How the answer was found."""
+    """The reasoning of a choice."""
 
     type: Literal["reasoning"]
     id: str
@@ -50,7 +51,7 @@ class OutputText(TypedDict):
     type: Literal["output_text"]
     text: str
     annotations: list[None]
-    logprobs: list[None]
+    logprobs: list[TokenLogprob]
 
 
 class MessageItem(TypedDict):
@@ -63,40 +64,40 @@ class MessageItem(TypedDict):
     content: list[OutputText]
 
 
-Item = ReasoningItem | MessageItem
+OutputItem = ReasoningItem | MessageItem
 
 
-class Incomplete(TypedDict):
-    """Why a response is cut short; `detail` is "time_limit" where that was the limit."""
+class IncompleteDetails(TypedDict):
+    """Why a response is incomplete; `detail` names a limit that OpenAI's API does not have."""
 
     reason: Literal["max_output_tokens"]
     detail: str | None
 
 
-class ReasoningOptions(TypedDict):
-    """How hard the model was asked to think."""
+class ReasoningSettings(TypedDict):
+    """The effort of the request."""
 
     effort: str | None
     summary: Literal["detailed"]
 
 
 class ResponseObject(TypedDict):
-    """The whole answer."""
+    """The whole response."""
 
     id: str
     object: Literal["response"]
     created_at: int
     status: Status
     error: None
-    incomplete_details: Incomplete | None
+    incomplete_details: IncompleteDetails | None
     instructions: str | None
     max_output_tokens: int | None
     metadata: dict[str, str]
     model: str
-    output: list[Item]
+    output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: None
-    reasoning: ReasoningOptions
+    reasoning: ReasoningSettings
     store: bool
     temperature: float | None
     text: dict[str, dict[str, str]]
@@ -108,13 +109,13 @@ class ResponseObject(TypedDict):
 
 
 def response_object(
-    body: ResponsesBody,
+    body: ResponseRequest,
     completion: Completion,
-    output: Sequence[Item],
-    endings: Sequence[Ending] = (),
+    output: Sequence[OutputItem],
+    endings: Sequence[ChoiceEnding] = (),
 ) -> ResponseObject:
-    """The response; in progress while there are no endings."""
-    cut = next((ending for ending in endings if not ending.whole), None)
+    """The response; it is in progress while there are no endings."""
+    cut = next((ending for ending in endings if not ending.complete), None)
     status: Status = "incomplete" if cut else "completed" if endings else "in_progress"
     return ResponseObject(
         id=f"resp_{completion.id}",
@@ -126,11 +127,11 @@ def response_object(
         instructions=body.instructions,
         max_output_tokens=body.max_output_tokens,
         metadata=body.metadata or {},
-        model=body.model,
+        model=body.model or "",
         output=list(output),
         parallel_tool_calls=False,
         previous_response_id=None,
-        reasoning=ReasoningOptions(effort=body.effort, summary="detailed"),
+        reasoning=ReasoningSettings(effort=body.effort, summary="detailed"),
         store=False,
         temperature=body.temperature,
         text={"format": {"type": "text"}},
@@ -138,7 +139,7 @@ def response_object(
         tools=[],
         top_p=body.top_p,
         truncation="disabled",
-        usage=response_usage(endings) if endings else None,
+        usage=response_usage(completion.num_prompt_tokens, endings) if endings else None,
     )
 
 
@@ -154,24 +155,26 @@ def reasoning_item(id: str, status: Status, text: str, steps: list[StepObject]) 
     )
 
 
-def message_item(id: str, status: Status, text: str) -> MessageItem:
+def message_item(
+    id: str, status: Status, text: str, logprobs: list[TokenLogprob] | None = None
+) -> MessageItem:
     """The answer of a choice."""
     return MessageItem(
         type="message",
         id=id,
         status=status,
         role="assistant",
-        content=[] if status == "in_progress" else [output_text(text)],
+        content=[] if status == "in_progress" else [output_text(text, logprobs)],
     )
 
 
-def status_of(ending: Ending) -> Status:
+def status_of(ending: ChoiceEnding) -> Status:
     """The status of a finished choice's items."""
-    return "completed" if ending.whole else "incomplete"
+    return "completed" if ending.complete else "incomplete"
 
 
 def summary_text(text: str) -> SummaryText:
-    """A part of a reasoning item."""
+    """The summary of one step, for a reasoning item."""
     return SummaryText(type="summary_text", text=text)
 
 
@@ -180,11 +183,11 @@ def reasoning_text(text: str) -> ReasoningText:
     return ReasoningText(type="reasoning_text", text=text)
 
 
-def output_text(text: str) -> OutputText:
-    """A part of a message."""
-    return OutputText(type="output_text", text=text, annotations=[], logprobs=[])
+def output_text(text: str, logprobs: list[TokenLogprob] | None = None) -> OutputText:
+    """The text of a message."""
+    return OutputText(type="output_text", text=text, annotations=[], logprobs=logprobs or [])
 
 
-def _incomplete(ending: Ending) -> Incomplete:
-    detail = ending.stop_reason if ending.stop_reason == TIME_LIMIT else None
-    return Incomplete(reason="max_output_tokens", detail=detail)
+def _incomplete(ending: ChoiceEnding) -> IncompleteDetails:
+    detail = ending.stop_reason if ending.stop_reason in (TIME_LIMIT, REPETITION) else None
+    return IncompleteDetails(reason="max_output_tokens", detail=detail)

@@ -1,10 +1,10 @@
-"""POST /v1/responses, as OpenAI has it: reasoning with a summary of each step, then a message.
+"""POST /v1/responses: OpenAI's API; reasoning with a summary of each step, then a message.
 
-ResponsesBody -> response, or a stream of its events
+ResponseRequest -> response, or a stream of its events
 
-Nothing is stored, so a client sends the whole dialogue each time. Extra fields: `min_steps`,
-`max_steps` and `n` (as many pairs of items) in the request; `reasoning_steps` in reasoning items,
-and `reasoning_step` in the event that ends the summary of a step.
+Nothing is stored, so a client sends the whole dialogue each time. Additions to OpenAI's API:
+`min_steps`, `max_steps` and `n` (as many pairs of items) in the request; `reasoning_steps` in
+reasoning items, and `reasoning_step` in the event that ends the summary of a step.
 """
 
 from __future__ import annotations
@@ -15,67 +15,68 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from steiner.serving.completion import Completion
+from steiner.serving.completion_options import CompletionOptions
 from steiner.serving.response_events import response_events
 from steiner.serving.response_objects import (
-    Item,
+    OutputItem,
     ResponseObject,
     message_item,
     reasoning_item,
     response_object,
     status_of,
 )
-from steiner.serving.results import Account, accounts, sayings
-from steiner.serving.schemas import ResponsesBody
-from steiner.serving.service import Ask, Service
-from steiner.serving.streaming import EventStream, described
+from steiner.serving.results import ChoiceResult, OutputOptions, choice_deltas, choice_results
+from steiner.serving.schemas import ResponseRequest
+from steiner.serving.service import Service
+from steiner.serving.streaming import EventStream, openapi_responses
 
 
 def responses_router(service: Service) -> APIRouter:
-    """The path of this API."""
+    """The route of this endpoint."""
     router = APIRouter()
 
-    @router.post("/v1/responses", response_model=None, responses=described(ResponseObject))
-    async def create_response(body: ResponsesBody, request: Request) -> Response:
-        """Reasons about the last turn of a dialogue and answers it."""
-        completion = service.complete(_ask(body))
+    @router.post("/v1/responses", response_model=None, responses=openapi_responses(ResponseObject))
+    async def create_response(body: ResponseRequest, request: Request) -> Response:
+        """Answers the last message of a dialogue, reasoning first."""
+        output = OutputOptions(num_top_logprobs=body.num_top_logprobs)
+        completion = service.complete(_options(body))
+        body = body.model_copy(update={"model": service.model_name})
         if body.stream:
-            events = response_events(body, completion, sayings(completion, service.vocabulary))
+            deltas = choice_deltas(completion, service.vocabulary, output)
+            events = response_events(body, completion, deltas)
             return EventStream(events, completion, service.settings.time_limit_s)
-        told = await accounts(completion, request, service.vocabulary)
-        return JSONResponse(_whole(body, completion, told))
+        results = await choice_results(completion, request, service.vocabulary, output)
+        return JSONResponse(_response(body, completion, results))
 
     return router
 
 
-def _ask(body: ResponsesBody) -> Ask:
-    return Ask(
-        model=body.model,
-        messages=body.messages(),
-        live=bool(body.stream),
-        num_choices=body.n or 1,
+def _options(body: ResponseRequest) -> CompletionOptions:
+    return CompletionOptions.from_request(
+        body,
+        [body.messages()],
         effort=body.effort,
-        min_steps=body.min_steps,
-        max_steps=body.max_steps,
         max_tokens=body.max_output_tokens,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        seed=body.seed,
+        max_tokens_field="max_output_tokens",
+        num_top_logprobs=body.num_top_logprobs,
     )
 
 
-def _whole(body: ResponsesBody, completion: Completion, told: Sequence[Account]) -> ResponseObject:
+def _response(
+    body: ResponseRequest, completion: Completion, results: Sequence[ChoiceResult]
+) -> ResponseObject:
     items = [
         item
-        for index, account in enumerate(told)
-        for item in _items(f"{completion.id}{index}", account)
+        for index, result in enumerate(results)
+        for item in _items(f"{completion.id}{index}", result)
     ]
-    return response_object(body, completion, items, [account.ending for account in told])
+    return response_object(body, completion, items, [result.ending for result in results])
 
 
-def _items(id: str, account: Account) -> Iterator[Item]:
-    """The reasoning, and the message unless a limit came before its first word."""
-    status = status_of(account.ending)
-    reasoned = "completed" if account.content else status
-    yield reasoning_item(f"rs_{id}", reasoned, account.reasoning, account.steps)
-    if account.content or account.ending.whole:
-        yield message_item(f"msg_{id}", status, account.content)
+def _items(id: str, result: ChoiceResult) -> Iterator[OutputItem]:
+    """The reasoning, and the message unless a limit ended the choice before its first word."""
+    status = status_of(result.ending)
+    reasoning_status = "completed" if result.content else status
+    yield reasoning_item(f"rs_{id}", reasoning_status, result.reasoning, result.steps)
+    if result.content or result.ending.complete:
+        yield message_item(f"msg_{id}", status, result.content, result.ending.logprobs)

@@ -1,115 +1,156 @@
-"""What becomes of a completion, for either API: told at the end, or bit by bit.
+"""Builds API results from completions, streamed or whole.
 
-Completion -> Accounts of its choices, or Sayings as they come
+Completion -> ChoiceResults at the end, or ChoiceDeltas while decoding
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from fastapi import Request
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.answer import read_search, reasoning_tokens
+from steiner.inference.answer import Search, read_search, reasoning_tokens
 from steiner.serving.completion import Completion
 from steiner.serving.formatting import (
-    Content,
+    AnswerText,
     Delta,
-    Scribe,
+    DeltaFormatter,
     StepObject,
     reasoning_text,
     step_object,
 )
+from steiner.serving.logprobs import TokenLogprob, answer_logprobs
 from steiner.serving.streaming import all_rollouts
 from steiner.types import Rollout, StopReason
 
-TIME_LIMIT = "time_limit"
+TIME_LIMIT, REPETITION = "time_limit", "repetition"
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a choice ended, and the tokens that it took."""
+class OutputOptions:
+    """What the client wants of each choice."""
 
-    whole: bool
-    """Whether the model closed its turn, or a stop text did; else a limit did."""
+    stops: tuple[str, ...] = ()
+    """Texts that end the answer."""
+    num_top_logprobs: int | None = None
+    """Alternatives per token; None for no log-probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceEnding:
+    """How a choice ended."""
+
+    complete: bool
+    """Whether the model closed its turn or a stop text ended it; otherwise a limit did."""
     stop_reason: str | None
-    """The stop text that ended it, or "time_limit"."""
-    num_prompt: int
+    """The stop text, "time_limit" or "repetition"; None for the other ends."""
     num_written: int
+    """Tokens of reasoning and answer."""
     num_reasoning: int
+    marks: tuple[str, ...]
+    """The final Mark of each step."""
+    logprobs: list[TokenLogprob] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """All that one choice says."""
+class ChoiceResult:
+    """A whole choice."""
 
     reasoning: str
     steps: list[StepObject]
     content: str
-    ending: Ending
+    ending: ChoiceEnding
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
-    """More of one choice; the last one has its ending."""
+class ChoiceDelta:
+    """More of one choice; the last one has the ending."""
 
     choice: int
     delta: Delta
-    ending: Ending | None
+    ending: ChoiceEnding | None
 
 
-async def accounts(
-    completion: Completion, request: Request, vocabulary: Vocabulary, stops: Sequence[str] = ()
-) -> list[Account]:
-    """The account of each choice. A client that leaves ends the completion."""
+async def choice_results(
+    completion: Completion, request: Request, vocabulary: Vocabulary, options: OutputOptions
+) -> list[ChoiceResult]:
+    """The result of each choice. A client that disconnects cancels the completion."""
     rollouts = await all_rollouts(completion, request)
-    return [_account(rollout, completion, vocabulary, stops) for rollout in rollouts]
+    return [
+        _result(choice, rollout, completion, vocabulary, options)
+        for choice, rollout in enumerate(rollouts)
+    ]
 
 
-async def sayings(
-    completion: Completion, vocabulary: Vocabulary, stops: Sequence[str] = ()
-) -> AsyncIterator[Saying]:
-    """What the choices say, as they say it; a choice that comes to a stop text is ended."""
-    scribes = [Scribe(vocabulary, completion.problem, stops) for _ in range(completion.num_choices)]
-    async for choice, progress in completion.arrivals():
-        scribe = scribes[choice]
-        delta = scribe.write(progress.token_ids, last=progress.last)
-        stopped_at = scribe.content.stopped_at
-        if stopped_at is not None:
+async def choice_deltas(
+    completion: Completion, vocabulary: Vocabulary, options: OutputOptions
+) -> AsyncIterator[ChoiceDelta]:
+    """The deltas of all choices while they are decoded. A stop text ends its choice."""
+    formatters = [
+        DeltaFormatter(vocabulary, problem, options.stops) for problem in completion.problems
+    ]
+    async for choice, update in completion.updates():
+        formatter = formatters[choice]
+        delta = formatter.add(update.token_ids, last=update.last)
+        answer = formatter.answer
+        if answer.stopped_at is not None:
             completion.cancel_choice(choice)
         ending = None
-        if progress.rollout is not None:
-            ending = _ending(progress.rollout, completion, vocabulary, stopped_at)
+        if update.rollout is not None:
+            search = read_search(update.rollout, completion.problems[choice])
+            ending = _ending(update.rollout, search, completion, vocabulary, answer, options)
         if delta or ending:
-            yield Saying(choice, delta, ending)
+            yield ChoiceDelta(choice, delta, ending)
 
 
-def _account(
-    rollout: Rollout, completion: Completion, vocabulary: Vocabulary, stops: Sequence[str]
-) -> Account:
-    search = read_search(rollout, completion.problem)
-    content = Content(stops)
-    text = content.add(rollout.answer) + content.rest()
-    return Account(
+def _result(
+    choice: int,
+    rollout: Rollout,
+    completion: Completion,
+    vocabulary: Vocabulary,
+    options: OutputOptions,
+) -> ChoiceResult:
+    search = read_search(rollout, completion.problems[choice])
+    answer = AnswerText(options.stops)
+    text = answer.add(rollout.answer) + answer.rest()
+    return ChoiceResult(
         reasoning=reasoning_text(search.steps),
         steps=[
             step_object(index, step, node)
             for index, (step, node) in enumerate(zip(search.steps, search.tree.nodes, strict=True))
         ],
         content=text,
-        ending=_ending(rollout, completion, vocabulary, content.stopped_at),
+        ending=_ending(rollout, search, completion, vocabulary, answer, options),
     )
 
 
 def _ending(
-    rollout: Rollout, completion: Completion, vocabulary: Vocabulary, stopped_at: str | None
-) -> Ending:
-    expired = completion.expired and rollout.stop_reason is StopReason.CANCELLED
-    return Ending(
-        whole=rollout.stop_reason is StopReason.END or stopped_at is not None,
-        stop_reason=stopped_at or (TIME_LIMIT if expired else None),
-        num_prompt=len(rollout.prompt_ids),
+    rollout: Rollout,
+    search: Search,
+    completion: Completion,
+    vocabulary: Vocabulary,
+    answer: AnswerText,
+    options: OutputOptions,
+) -> ChoiceEnding:
+    logprobs = None
+    if options.num_top_logprobs is not None:
+        most = None if answer.stopped_at is None else answer.length
+        logprobs = answer_logprobs(rollout, vocabulary, options.num_top_logprobs, most)
+    return ChoiceEnding(
+        complete=rollout.stop_reason is StopReason.END or answer.stopped_at is not None,
+        stop_reason=answer.stopped_at or _limit(rollout, completion),
         num_written=len(rollout.token_ids),
         num_reasoning=reasoning_tokens(rollout, vocabulary),
+        marks=tuple(str(node.mark) for node in search.tree.nodes),
+        logprobs=logprobs,
     )
+
+
+def _limit(rollout: Rollout, completion: Completion) -> str | None:
+    """The name of the limit that ended a rollout, unless it is a number of tokens."""
+    if rollout.stop_reason is StopReason.REPETITION:
+        return REPETITION
+    expired = completion.expired and rollout.stop_reason is StopReason.CANCELLED
+    return TIME_LIMIT if expired else None

@@ -1,26 +1,35 @@
-"""What clients send: the request bodies of both APIs, as far as this server reads them.
+"""Request bodies of the three endpoints.
 
-JSON -> ChatBody, ResponsesBody -> Messages and wishes
+JSON -> ChatRequest, ResponseRequest, TextRequest -> Messages
 
-Fields that are not named here are ignored, as OpenAI ignores what a model does not have. A field
-that is named and cannot be honoured (an image, an earlier response) is an error, not ignored.
+field_rules.py says which fields are honoured, accepted without effect or refused; the classes here
+hold the honoured ones. Other fields of a message (a name, earlier reasoning, calls of tools) are
+not shown to the model, which never saw such fields in training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from steiner.serving.errors import InvalidRequest
+from steiner.serving.field_rules import (
+    CHAT_FIELDS,
+    RESPONSE_FIELDS,
+    TEXT_FIELDS,
+    FieldRules,
+    check_fields,
+)
 from steiner.types import Message
 
 MAX_CHOICES = 32
+MAX_TOP_LOGPROBS = 20
 
 
-def _whole(text: str) -> str:
+def _complete_characters(text: str) -> str:
     """Refuses half a character (a lone surrogate), which JSON can hold and UTF-8 cannot."""
     try:
         text.encode()
@@ -29,124 +38,249 @@ def _whole(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_whole)]
+Text = Annotated[str, AfterValidator(_complete_characters)]
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
-Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+PositiveCount = Annotated[int, Field(ge=1, le=1_000_000)]
+TopLogprobs = Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)]
 StopText = Annotated[Text, Field(min_length=1, max_length=256)]
-Effort = Literal["low", "medium", "high"]
+StopTexts = StopText | Annotated[list[StopText], Field(max_length=4)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Detail = Literal["auto", "concise", "detailed"]
 
 
-class Body(BaseModel):
-    """Strict: a number in a string is an error, as it is at OpenAI."""
+class StrictModel(BaseModel):
+    """Strict: a number in a string is an error, as in OpenAI's API."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-class TextPart(Body):
-    """A part of a turn's content; only text can be read."""
+class StrictOptions(BaseModel):
+    """An object in a request; unknown fields in it are errors."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class TextPart(StrictModel):
+    """A part of a message's content; only text can be read."""
 
     type: Literal["text", "input_text", "output_text"]
     text: Text
 
 
-class Turn(Body):
-    """One message of the dialogue. Whatever an assistant's turn carries beside its content, such
-    as earlier reasoning, is ignored: the model never saw reasoning of earlier turns."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1)] | None = None
-
-    def message(self) -> Message:
-        """The turn as the chat template takes it."""
-        if self.content is None and self.role != "assistant":
-            raise InvalidRequest(f"a {self.role} message has no content", "messages")
-        role = "system" if self.role == "developer" else self.role
-        return Message(role, text_of(self.content))
+Content = Text | Annotated[list[TextPart], Field(min_length=1)]
 
 
-def text_of(content: str | Sequence[TextPart] | None) -> str:
-    """The text of a turn's content; parts follow each other on lines of their own."""
+def content_text(content: str | Sequence[TextPart] | None) -> str:
+    """The text of a message's content; parts follow each other on separate lines."""
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(part.text for part in content)
 
 
-class CompletionBody(Body):
-    """What both APIs share."""
+_TEMPLATE_ROLES = {"developer": "system", "tool": "user", "function": "user"}
+"""Roles that chat templates lack -> the role that stands for them."""
 
-    model: Text
+
+class InputMessage(StrictModel):
+    """One message of the dialogue. The result of a tool is shown as a message of the user."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Content | None = None
+
+    def message(self) -> Message:
+        """The message for the chat template."""
+        if self.content is None and self.role != "assistant":
+            raise InvalidRequest(f"a {self.role} message has no content", "messages")
+        return Message(_TEMPLATE_ROLES.get(self.role, self.role), content_text(self.content))
+
+
+class ChatTemplateOptions(StrictOptions):
+    """Options of chat templates that switch reasoning; two names are in use."""
+
+    enable_thinking: bool | None = None
+    thinking: bool | None = None
+
+
+class CompletionRequest(StrictModel):
+    """The fields that all endpoints share."""
+
+    field_rules: ClassVar[FieldRules] = {}
+
+    model: Text | None = None
     stream: bool | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     min_steps: Count | None = None
-    max_steps: Positive | None = None
+    max_steps: PositiveCount | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    thinking_token_budget: Count | None = None
+    enable_thinking: bool | None = None
+    chat_template_kwargs: ChatTemplateOptions | None = None
 
-
-class StreamOptions(Body):
-    """What a stream of chunks has beside them."""
-
-    include_usage: bool | None = None
-
-
-class ChatBody(CompletionBody):
-    """POST /v1/chat/completions."""
-
-    messages: Annotated[list[Turn], Field(min_length=1)]
-    max_tokens: Positive | None = None
-    max_completion_tokens: Positive | None = None
-    reasoning_effort: Effort | None = None
-    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
-    stream_options: StreamOptions | None = None
+    @model_validator(mode="before")
+    @classmethod
+    def _check_fields(cls, body: Any) -> Any:
+        """Raises InvalidRequest for a field that is unknown or refused."""
+        if isinstance(body, Mapping):
+            check_fields(body, cls.field_rules)
+        return body
 
     @property
-    def stops(self) -> tuple[str, ...]:
-        """Texts at which the answer ends."""
-        stop = self.stop or ()
-        return (stop,) if isinstance(stop, str) else tuple(stop)
+    def is_thinking_off(self) -> bool:
+        """Whether the client asked for an answer without thinking."""
+        template = self.chat_template_kwargs or ChatTemplateOptions()
+        switches = (self.enable_thinking, template.enable_thinking, template.thinking)
+        return False in switches
 
 
-class Reasoning(Body):
-    """How hard to think."""
+class StreamOptions(StrictOptions):
+    """Options of a stream of chunks."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ChatRequest(CompletionRequest):
+    """POST /v1/chat/completions."""
+
+    field_rules: ClassVar[FieldRules] = CHAT_FIELDS
+
+    messages: Annotated[list[InputMessage], Field(min_length=1)]
+    max_tokens: PositiveCount | None = None
+    max_completion_tokens: PositiveCount | None = None
+    reasoning_effort: Effort | None = None
+    stop: StopTexts | None = None
+    stream_options: StreamOptions | None = None
+    logprobs: bool | None = None
+    top_logprobs: TopLogprobs | None = None
+
+    @property
+    def num_top_logprobs(self) -> int | None:
+        """Alternatives per token; None if the client wants no log-probabilities."""
+        if self.top_logprobs and not self.logprobs:
+            raise InvalidRequest("top_logprobs needs 'logprobs': true", "top_logprobs")
+        return self.top_logprobs or 0 if self.logprobs else None
+
+
+class TextRequest(CompletionRequest):
+    """POST /v1/completions."""
+
+    field_rules: ClassVar[FieldRules] = TEXT_FIELDS
+
+    prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_CHOICES)]
+    max_tokens: PositiveCount | None = None
+    reasoning_effort: Effort | None = None
+    stop: StopTexts | None = None
+    stream_options: StreamOptions | None = None
+    logprobs: TopLogprobs | None = None
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts, of which there may be only one."""
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+
+def stop_texts(stop: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The texts at which the answer ends."""
+    return (stop,) if isinstance(stop, str) else tuple(stop or ())
+
+
+class ReasoningOptions(StrictOptions):
+    """How much to reason. Summaries are always sent; the model never sees earlier reasoning."""
 
     effort: Effort | None = None
+    summary: Detail | None = None
+    generate_summary: Detail | None = None
+    context: Literal["auto", "current_turn"] | None = None
+    mode: Literal["standard"] | None = None
 
 
-class InputTurn(Turn):
-    """A message of the input."""
+class TextFormat(StrictOptions):
+    """The format of the answer."""
+
+    type: Literal["text"]
+
+
+class TextOptions(StrictOptions):
+    """The form of the answer."""
+
+    format: TextFormat | None = None
+    verbosity: Literal["medium"] | None = None
+
+
+class MessageItem(InputMessage):
+    """A message in the input of a response."""
 
     type: Literal["message"] = "message"
 
 
-class InputReasoning(Body):
-    """Reasoning of an earlier response, given back; it is ignored."""
+class ToolOutputItem(StrictModel):
+    """The result of a tool in the input of a response; the model reads it as a user's message."""
 
-    type: Literal["reasoning"]
+    type: Literal["function_call_output"]
+    output: Content
+
+    def message(self) -> Message:
+        """The message for the chat template."""
+        return Message("user", content_text(self.output))
 
 
-class ResponsesBody(CompletionBody):
+class SkippedItem(StrictModel):
+    """Earlier reasoning or a tool call, sent back by the client; the model does not see it."""
+
+    type: Literal["reasoning", "function_call"]
+
+
+InputItem = MessageItem | ToolOutputItem | SkippedItem
+
+Includable = Literal[
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+]
+
+
+class ResponseRequest(CompletionRequest):
     """POST /v1/responses."""
 
-    input: Text | Annotated[list[InputTurn | InputReasoning], Field(min_length=1)]
+    field_rules: ClassVar[FieldRules] = RESPONSE_FIELDS
+
+    input: Text | Annotated[list[InputItem], Field(min_length=1)]
     instructions: Text | None = None
-    max_output_tokens: Positive | None = None
-    reasoning: Reasoning | None = None
-    previous_response_id: None = None
-    """Nothing is stored: the client sends the whole dialogue."""
-    background: Literal[False] | None = None
+    max_output_tokens: PositiveCount | None = None
+    reasoning: ReasoningOptions | None = None
+    text: TextOptions | None = None
+    include: list[Includable] | None = None
+    top_logprobs: TopLogprobs | None = None
+    stream_options: StreamOptions | None = None
     metadata: dict[Text, Text] | None = None
 
     @property
     def effort(self) -> Effort | None:
-        """How hard to think."""
+        """How much to reason."""
         return None if self.reasoning is None else self.reasoning.effort
+
+    @property
+    def num_top_logprobs(self) -> int | None:
+        """Alternatives per token; None if the client wants no log-probabilities."""
+        wanted = "message.output_text.logprobs" in (self.include or ())
+        if self.top_logprobs and not wanted:
+            need = "top_logprobs needs 'message.output_text.logprobs' in include"
+            raise InvalidRequest(need, "top_logprobs")
+        return self.top_logprobs or 0 if wanted else None
 
     def messages(self) -> list[Message]:
         """The dialogue; the instructions are its system prompt."""
         system = [Message("system", self.instructions)] if self.instructions else []
         if isinstance(self.input, str):
             return [*system, Message("user", self.input)]
-        turns = [item for item in self.input if isinstance(item, InputTurn)]
-        return system + [turn.message() for turn in turns]
+        items = [item for item in self.input if not isinstance(item, SkippedItem)]
+        return system + [item.message() for item in items]

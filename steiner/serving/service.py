@@ -1,9 +1,9 @@
-"""A model behind an API: what is asked is checked, bounded in number and time, and passed to it.
+"""A model behind the APIs: checks requests, limits their number and time, and queues them.
 
-Ask -> Completion, which tells what comes of it
+CompletionOptions -> Completion
 
-The event loop has a tokenizer of its own: the engine's thread uses the other one, and a tokenizer
-is not safe in two threads.
+The event loop has its own tokenizer, because the engine's thread uses the other one and a
+tokenizer is not safe in two threads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,14 +21,15 @@ from jinja2 import TemplateError
 
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.answer import recognise_question
-from steiner.inference.budget import Budget, shortest_completion
+from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.questions import as_messages, samplings, step_limit
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
 from steiner.serving.completion import Completion
-from steiner.serving.engine_thread import Worker
+from steiner.serving.completion_options import CompletionOptions
+from steiner.serving.engine_thread import EngineThread
 from steiner.serving.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel
 from steiner.serving.metrics import Metrics
 from steiner.serving.settings import Settings
@@ -38,27 +39,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _GREEDY = Sampling()
-_SMALL = 30_000_000
+_SMALL_MODEL = 30_000_000
 """Parameters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a client asks for, in whichever API."""
-
-    model: str
-    messages: Sequence[Message]
-    live: bool
-    """Whether the tokens are read as they come."""
-    num_choices: int = 1
-    effort: str | None = None
-    min_steps: int | None = None
-    max_steps: int | None = None
-    max_tokens: int | None = None
-    """An upper bound; the room in the model's context is another."""
-    temperature: float | None = None
-    top_p: float | None = None
-    seed: int | None = None
 
 
 class Service:
@@ -75,81 +57,90 @@ class Service:
         self._own_sampling = own
         self.vocabulary = Vocabulary(copy.deepcopy(vocabulary.tokenizer))
         self.closing = False
-        """Whether new requests are refused since the server is to stop."""
+        """Whether new requests are refused because the server is stopping."""
         self.created_s = int(time.time())
-        self._worker = Worker(engine)
+        self._engine_thread = EngineThread(engine)
         self.metrics = Metrics(lambda: self.num_jobs, settings.max_batch)
-        # Not from the system: each call of it would wait for the engine's thread.
+        # Not from the system: each call would wait for the engine's thread.
         self._random = random.Random()
         self._longest_token = max(map(len, self.vocabulary.tokenizer.get_vocab()))
         self._recognise([Message("user", "")])  # imports the tasks before the first question
 
     @classmethod
     def load(cls, source: str, settings: Settings) -> Service:
-        """The model in a folder, or of that name on the hub. Raises UserError where it cannot."""
+        """Loads a model folder or `owner/name` from the hub. Raises UserError if it cannot."""
         model, vocabulary = load_reasoning_model(source, None)
         _leave_a_core(model)
-        most = int(getattr(model.config, "max_position_embeddings", 2048))
-        max_length = min(settings.max_length or most, most)
+        model_length = int(getattr(model.config, "max_position_embeddings", 2048))
+        max_length = min(settings.max_length or model_length, model_length)
         engine = Engine(model, vocabulary, max_batch=settings.max_batch, max_length=max_length)
         return cls(engine, vocabulary, settings, own_sampling(model))
 
     def start(self) -> None:
         """Starts the engine's thread."""
-        self._worker.start()
+        self._engine_thread.start()
 
     async def stop(self) -> None:
         """Ends the engine's thread."""
-        await self._worker.stop()
+        await self._engine_thread.stop()
 
     def close(self) -> None:
-        """Refuses new requests; those that run or wait go on."""
+        """Refuses new requests; running and waiting ones continue."""
         self.closing = True
 
     @property
+    def model_name(self) -> str:
+        """The name of the model in the APIs."""
+        return self.settings.name
+
+    @property
     def num_jobs(self) -> int:
-        """Completions that run or wait."""
-        return self._worker.num_jobs
+        """Choices that run or wait."""
+        return self._engine_thread.num_jobs
 
     @property
     def idle(self) -> bool:
-        """Whether there are none."""
+        """Whether no choice runs or waits."""
         return self.num_jobs == 0
 
     def check_alive(self) -> None:
-        """Raises Unavailable where the engine has stopped by itself."""
-        if self._worker.ended:
-            raise Unavailable("the engine has stopped; the server must be restarted")
+        """Raises Unavailable if the engine's thread has ended."""
+        if self._engine_thread.ended:
+            raise Unavailable("the engine has stopped; restart the server")
 
     def check_open(self) -> None:
-        """Raises Unavailable where no request can be taken."""
+        """Raises Unavailable if no request can be accepted."""
         self.check_alive()
         if self.closing:
-            raise Unavailable("the server is about to stop", code="closing")
+            raise Unavailable("the server is stopping", code="closing")
 
     def check_model(self, name: str) -> None:
-        """Raises UnknownModel where this is not the name of the model."""
-        if name != self.settings.name:
-            known = self.settings.name
-            raise UnknownModel(f"no model '{name}' here; ask for '{known}'", "model")
+        """Raises UnknownModel if this is not the name of the served model."""
+        if name != self.model_name:
+            raise UnknownModel(f"there is no model '{name}'; use '{self.model_name}'", "model")
 
-    def complete(self, ask: Ask) -> Completion:
-        """Queues what is asked for. Raises an ApiError or UserError where that cannot be."""
+    def complete(self, options: CompletionOptions) -> Completion:
+        """Queues a request. Raises ApiError or UserError if it cannot be served."""
         self.check_open()
-        self.check_model(ask.model)
-        messages = as_messages(ask.messages)
-        prompt = self._encode(messages)
-        steps = step_limit(ask.effort, ask.max_steps)
-        budget = Budget(ask.min_steps or 0, steps, self._token_limit(len(prompt), ask.max_tokens))
-        requests = [Request(prompt, budget, sampling) for sampling in self._samplings(ask)]
+        if options.model is not None:
+            self.check_model(options.model)
+        dialogues = [as_messages(messages) for messages in options.dialogues]
+        prompts = [self._encode(messages) for messages in dialogues]
+        requests = [request for prompt in prompts for request in self._requests(prompt, options)]
         self._check_room(len(requests))
+        problems = [
+            problem
+            for problem in map(self._recognise, dialogues)
+            for _ in range(options.num_choices)
+        ]
         id = f"{self._random.getrandbits(96):024x}"
-        completion = Completion(id, self._recognise(messages), self.metrics)
-        completion.begin(self._worker, requests, self.settings.time_limit_s, live=ask.live)
+        completion = Completion(id, problems, sum(map(len, prompts)), self.metrics)
+        limit_s = self.settings.time_limit_s
+        completion.start(self._engine_thread, requests, limit_s, live=options.live)
         return completion
 
     def _encode(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        """The prompt's ids; refuses what is too long before it costs any time."""
+        """The prompt's ids; refuses a long dialogue before encoding it, which would take time."""
         num_characters = sum(len(message.content) for message in messages)
         if num_characters > self.max_length * self._longest_token:
             raise self._too_long(f"{num_characters} characters")
@@ -166,34 +157,64 @@ class Service:
         message = f"the dialogue has {length}, and the model holds {self.max_length} tokens"
         return InvalidRequest(message, "messages", code="context_length_exceeded")
 
-    def _token_limit(self, num_prompt: int, max_tokens: int | None) -> int:
-        room = self.max_length - num_prompt
-        return room if max_tokens is None else min(room, max_tokens)
+    def _requests(self, prompt: tuple[int, ...], options: CompletionOptions) -> list[Request]:
+        """One request per choice."""
+        budget = self._budget(len(prompt), options)
+        return [
+            Request(prompt, budget, sampling, num_top_logprobs=options.num_top_logprobs)
+            for sampling in self._samplings(options)
+        ]
 
-    def _samplings(self, ask: Ask) -> list[Sampling]:
-        """How each choice is drawn; where not told, as the model asks for; without a seed,
-        differently every time."""
-        if ask.temperature == 0:
-            return [Sampling()] * ask.num_choices
-        seed = self._random.getrandbits(63) if ask.seed is None else ask.seed
-        drawn = samplings(ask.num_choices, ask.temperature, seed, self._own_sampling)
-        return drawn if ask.top_p is None else [replace(one, top_p=ask.top_p) for one in drawn]
+    def _budget(self, num_prompt: int, options: CompletionOptions) -> Budget:
+        max_tokens, shortest = options.max_tokens, shortest_completion()
+        if max_tokens is not None and max_tokens < shortest:
+            field = options.max_tokens_field
+            message = f"{field} is {max_tokens}; the format alone takes {shortest} tokens"
+            raise InvalidRequest(message, field)
+        room = self.max_length - num_prompt
+        max_reasoning = options.max_reasoning_tokens
+        return Budget(
+            options.min_steps,
+            step_limit(options.effort, options.max_steps),
+            room if max_tokens is None else min(room, max_tokens),
+            None if max_reasoning is None else max(max_reasoning, shortest_reasoning()),
+        )
+
+    def _samplings(self, options: CompletionOptions) -> list[Sampling]:
+        """The sampling of each choice: the model's own unless the client sets it.
+
+        Without a seed, each request draws differently.
+        """
+        if options.temperature == 0:
+            return [Sampling()] * options.num_choices
+        seed = self._random.getrandbits(63) if options.seed is None else options.seed
+        drawn = samplings(options.num_choices, options.temperature, seed, self._own_sampling)
+        if options.top_p is not None:
+            drawn = [replace(sampling, top_p=options.top_p) for sampling in drawn]
+        if options.min_p is not None:
+            drawn = [replace(sampling, min_p=options.min_p) for sampling in drawn]
+        return drawn
 
     def _recognise(self, messages: Sequence[Message]) -> Problem | None:
-        """The problem that is asked, to read the steps' depths by; None if it is not known."""
+        """The problem that the last turn states; None if no task recognises it."""
         return recognise_question(messages, self.settings.language)
 
     def _check_room(self, num_choices: int) -> None:
         most = self.settings.max_batch + self.settings.max_waiting
         if num_choices > most:
-            raise InvalidRequest(f"n is {num_choices}, and the queue holds {most}", "n")
+            raise InvalidRequest(
+                f"the request has {num_choices} choices; the queue holds {most}", "n"
+            )
         if self.num_jobs + num_choices > most:
-            raise Overloaded(f"{self.num_jobs} completions run or wait already")
+            raise Overloaded(f"{self.num_jobs} completions already run or wait")
 
 
 def _leave_a_core(model: PreTrainedModel) -> None:
-    """Leaves one to the event loop, where a step of a model on the CPU is short: threads that share
-    a core with it keep each other waiting at every product (docs/log.md)."""
-    small = sum(weight.numel() for weight in model.parameters()) <= _SMALL
-    if small and model.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+    """Leaves one core to the event loop if a small model runs on the CPU.
+
+    Threads that share a core with the event loop wait for each other at every matrix product
+    (docs/log.md).
+    """
+    is_small = sum(weight.numel() for weight in model.parameters()) <= _SMALL_MODEL
+    if is_small and model.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))

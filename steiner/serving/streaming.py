@@ -1,6 +1,6 @@
-"""Answers on their way to a client that may go away at any time.
+"""Streaming responses that stop decoding when the client disconnects.
 
-Completion -> JSON at once, or events as they come; its places are free as soon as nobody listens
+Completion -> all rollouts, or server-sent events while decoding
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from steiner.serving.errors import RESPONSES, api_error
 from steiner.types import Rollout
 
 _SLOW_READER_S = 30.0
-"""How much longer than its time limit a stream may take before the client is hung up on."""
+"""How much longer than the time limit a stream may take before its connection is closed."""
 
 
 async def all_rollouts(completion: Completion, request: Request) -> list[Rollout]:
-    """What the completion comes to. A client that leaves ends it."""
-    watch = asyncio.create_task(_cancel_when_gone(completion, request))
+    """The rollouts of a completion. A client that disconnects cancels it."""
+    watch = asyncio.create_task(_cancel_on_disconnect(completion, request))
     try:
         return await completion.rollouts()
     finally:
@@ -32,21 +32,24 @@ async def all_rollouts(completion: Completion, request: Request) -> list[Rollout
         completion.cancel()
 
 
-async def _cancel_when_gone(completion: Completion, request: Request) -> None:
+async def _cancel_on_disconnect(completion: Completion, request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     completion.cancel()
 
 
-def event(data: Mapping[str, Any], name: str = "") -> bytes:
-    """One server-sent event; in ASCII, since some clients end a line at U+2028 too."""
+def server_sent_event(data: Mapping[str, Any], name: str = "") -> bytes:
+    """One server-sent event; in ASCII, because some clients also end a line at U+2028."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 class EventStream(StreamingResponse):
-    """Replaces `__call__` and `stream_response`, so that the completion ends with the connection,
-    that a client that reads nothing is hung up on, and that an error is told as the last event."""
+    """A stream of events that cancels its completion when the connection ends.
+
+    Replaces `__call__`, so that a client that reads nothing is disconnected, too. An error becomes
+    the last event.
+    """
 
     media_type = "text/event-stream"
 
@@ -68,16 +71,16 @@ class EventStream(StreamingResponse):
 
 async def _with_error(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
-        async for sent in events:
-            yield sent
+        async for event in events:
+            yield event
     except Exception as error:
-        yield event(api_error(error).body())
+        yield server_sent_event(api_error(error).body())
 
 
-def described(whole: type) -> dict[int | str, dict[str, Any]]:
-    """For the OpenAPI schema: the answers of a path, `whole` or as a stream of events."""
+def openapi_responses(model: type) -> dict[int | str, dict[str, Any]]:
+    """The responses of an endpoint for the OpenAPI schema: whole, streamed, and the errors."""
     return {
-        200: {"model": whole, "content": {EventStream.media_type: {"itemSchema": _EVENT}}},
+        200: {"model": model, "content": {EventStream.media_type: {"itemSchema": _EVENT}}},
         **RESPONSES,
     }
 

@@ -1,8 +1,8 @@
 """Token usage of a request, as both APIs report it.
 
-Endings of a request's choices -> the `usage` object of a chat completion or a response
+a request's prompt tokens, the endings of its choices -> the `usage` object of an endpoint
 
-The prompt counts once, and the tokens of all choices count together. Reasoning tokens are part of
+A prompt counts once, and the tokens of all choices count together. Reasoning tokens are part of
 the completion, as in OpenAI's API.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from typing_extensions import TypedDict
 
-from steiner.serving.results import Ending
+from steiner.serving.results import ChoiceEnding
 
 
 class PromptDetails(TypedDict):
@@ -59,9 +59,9 @@ class ResponseUsage(TypedDict):
     total_tokens: int
 
 
-def chat_usage(endings: Sequence[Ending]) -> ChatUsage:
-    """Usage of a chat completion with one ending per choice."""
-    num_prompt, num_written, num_reasoning = _totals(endings)
+def chat_usage(num_prompt: int, endings: Sequence[ChoiceEnding]) -> ChatUsage:
+    """Usage of a chat or text completion with one ending per choice."""
+    num_written, num_reasoning = _totals(endings)
     return ChatUsage(
         prompt_tokens=num_prompt,
         completion_tokens=num_written,
@@ -71,9 +71,9 @@ def chat_usage(endings: Sequence[Ending]) -> ChatUsage:
     )
 
 
-def response_usage(endings: Sequence[Ending]) -> ResponseUsage:
+def response_usage(num_prompt: int, endings: Sequence[ChoiceEnding]) -> ResponseUsage:
     """Usage of a response with one ending per choice."""
-    num_prompt, num_written, num_reasoning = _totals(endings)
+    num_written, num_reasoning = _totals(endings)
     return ResponseUsage(
         input_tokens=num_prompt,
         input_tokens_details=InputDetails(cached_tokens=0),
@@ -83,10 +83,9 @@ def response_usage(endings: Sequence[Ending]) -> ResponseUsage:
     )
 
 
-def _totals(endings: Sequence[Ending]) -> tuple[int, int, int]:
-    """Tokens of the prompt, of all choices, and of their reasoning."""
+def _totals(endings: Sequence[ChoiceEnding]) -> tuple[int, int]:
+    """Tokens of all choices, and of their reasoning."""
     return (
-        endings[0].num_prompt,
         sum(ending.num_written for ending in endings),
         sum(ending.num_reasoning for ending in endings),
     )

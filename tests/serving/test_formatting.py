@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steiner.format.codec import Codec
-from steiner.serving.formatting import Content, Scribe, reasoning_text
+from steiner.serving.formatting import AnswerText, DeltaFormatter, reasoning_text
 from steiner.types import Decision, Problem, SearchPath, Step, StepTexts, StopReason
 
 TEXTS = st.text(st.sampled_from("ab 12\n.,é"), max_size=8)
@@ -38,10 +38,10 @@ def _completion(vocabulary, steps, answer):
 def test_pieces_add_up(vocabulary, steps, answer, cuts):
     ids = _completion(vocabulary, steps, answer)
     rollout = Codec(vocabulary).decode((), ids, [0.0] * len(ids), StopReason.END)
-    scribe = Scribe(vocabulary, None)
+    formatter = DeltaFormatter(vocabulary, None)
     edges = [0, *sorted(cut for cut in cuts if cut < len(ids)), len(ids)]
     deltas = [
-        scribe.write(ids[start:stop], last=stop == len(ids)) for start, stop in pairwise(edges)
+        formatter.add(ids[start:stop], last=stop == len(ids)) for start, stop in pairwise(edges)
     ]
     assert "".join(delta.content for delta in deltas) == rollout.answer
     assert "".join(delta.reasoning for delta in deltas) == reasoning_text(rollout.steps)
@@ -76,7 +76,7 @@ def test_reasoning_reads_like_this():
 )
 def test_stop_texts(stops, told, stopped_at):
     for size in range(1, 14):
-        content, text = Content(stops), " one two three\n"
+        content, text = AnswerText(stops), " one two three\n"
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
         said = "".join(map(content.add, pieces)) + content.rest()
         assert (said, content.stopped_at) == (told.rstrip(), stopped_at)

@@ -158,7 +158,7 @@ def test_closed_doors_let_what_runs_end(serve, endless):
 
 def test_failing_engine_is_a_503_and_the_next_request_is_served(serve, monkeypatch):
     with serve(Settings()) as running:
-        engine = running.service._worker._engine
+        engine = running.service._engine_thread._engine
         with monkeypatch.context() as broken:
             broken.setattr(engine, "_step", _fail)
             failed = running.chat()
@@ -177,7 +177,7 @@ def _fail():
 
 def test_dead_engine_is_told(serve, monkeypatch):
     with serve(Settings()) as running:
-        engine = running.service._worker._engine
+        engine = running.service._engine_thread._engine
         monkeypatch.setattr(engine, "_step", _fail)
         monkeypatch.setattr(engine, "cancel", lambda ticket: _fail())
         assert running.chat().status_code == 503
@@ -200,4 +200,4 @@ def test_many_come_and_go(serve):
         for thread in threads:
             thread.join()
         running.wait_until_idle()
-        assert running.service._worker._engine.num_unfinished == 0
+        assert running.service._engine_thread._engine.num_unfinished == 0

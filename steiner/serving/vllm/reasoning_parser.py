@@ -22,7 +22,7 @@ from vllm.entrypoints.generate.base.protocol import DeltaMessage
 from vllm.reasoning import ReasoningParser, ReasoningParserManager
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.serving.formatting import Delta, Scribe
+from steiner.serving.formatting import Delta, DeltaFormatter
 from steiner.serving.vllm.token_recovery import num_reasoning, reasoning_ended, token_ids
 
 
@@ -38,7 +38,7 @@ class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
     def __init__(self, tokenizer: Any, *args: Any, **options: Any) -> None:
         super().__init__(tokenizer, *args, **options)
         self._vocabulary = _vocabulary_of(tokenizer)
-        self._scribe = Scribe(self._vocabulary, None)
+        self._formatter = DeltaFormatter(self._vocabulary, None)
 
     def adjust_request(self, request: Any) -> Any:
         """Keeps the special tokens in the text."""
@@ -48,7 +48,7 @@ class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
     def extract_reasoning(self, model_output: str, request: Any) -> tuple[str | None, str | None]:
         """The reasoning and the answer of a whole completion."""
         ids = token_ids(model_output, self._vocabulary)
-        delta = Scribe(self._vocabulary, None).write(ids, last=True)
+        delta = DeltaFormatter(self._vocabulary, None).add(ids, last=True)
         return delta.reasoning or None, delta.content or None
 
     def extract_reasoning_streaming(
@@ -60,12 +60,21 @@ class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
         current_token_ids: Sequence[int],
         delta_token_ids: Sequence[int],
     ) -> Any:
+<<<<<<< HEAD
         """The reasoning and answer text of the next tokens; None if there is none."""
         return _message(self._scribe.write(delta_token_ids))
 
     def finish_streaming(self) -> Any:
         """The rest of the text, which was held back in case more followed."""
         return _message(self._scribe.write((), last=True))
+=======
+        """What the next tokens add to either; None where that is nothing."""
+        return _message(self._formatter.add(delta_token_ids))
+
+    def finish_streaming(self) -> Any:
+        """What was held back because more could have followed."""
+        return _message(self._formatter.add((), last=True))
+>>>>>>> 49d8758 (Serving: every field is honoured, accepted without effect or refused; text completions, logprobs, CORS; field terms)
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
         """True if the reasoning of the last turn has ended; it has not begun in a prompt."""
