@@ -43,6 +43,14 @@ def add_command_to(commands: Commands[Parser]) -> None:
     )
     serve.add_argument("--api-key", metavar="KEY", help="default: STEINER_API_KEY, else no key")
     serve.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        dest="allow_origins",
+        metavar="ORIGIN",
+        help="let web pages of this origin use the API; * is any; repeatable",
+    )
+    serve.add_argument(
         "--max-length",
         type=whole_number,
         metavar="N",
@@ -64,6 +72,7 @@ def _serve(options: argparse.Namespace) -> None:
     settings = Settings(
         name=options.name,
         api_key=options.api_key or os.environ.get("STEINER_API_KEY", ""),
+        allow_origins=tuple(options.allow_origins),
         language=options.language,
         max_length=options.max_length,
         **{name: getattr(options, name) for name in _LIMITS},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.answer import Search, read_search, reasoning_tokens
+from steiner.inference.answer import GradedSearch, read_search, reasoning_tokens
 from steiner.serving.completion import Completion
 from steiner.serving.formatting import (
     AnswerText,
@@ -128,7 +128,7 @@ def _result(
 
 def _ending(
     rollout: Rollout,
-    search: Search,
+    search: GradedSearch,
     completion: Completion,
     vocabulary: Vocabulary,
     answer: AnswerText,

@@ -53,7 +53,9 @@ def validation_message(errors: Sequence[Error], body: Any) -> tuple[str, str | N
     same_field = [(place, error) for place, error in located if _field(place) == field]
     place = max((p for p, _ in same_field), key=len)
     here = [error for p, error in same_field if p == place]
-    first = next((error for error in here if error["type"] in _SENTENCES), None)
+    known = [error for error in here if error["type"] in _SENTENCES]
+    # A wrong type only says that another form of the field does not fit.
+    first = next((e for e in known if e["type"] not in _EXPECTED), known[0] if known else None)
     name = ".".join(map(str, place))
     if first is None:
         return f"{name or 'the body'} cannot be used", name or None
@@ -106,22 +108,16 @@ def _not_a_choice(name: str, errors: Sequence[Error]) -> str:
     return f"{name} is {shown(errors[0]['input'])}; it must be {' or '.join(choices)}"
 
 
-def _too_few(name: str, errors: Sequence[Error]) -> str:
+def _too_short(name: str, errors: Sequence[Error]) -> str:
+    if isinstance(errors[0]["input"], str):
+        return f"{name} is an empty text"
     return f"{name} is empty; it needs at least {errors[0]['ctx']['min_length']}"
 
 
-def _too_many(name: str, errors: Sequence[Error]) -> str:
-    context = errors[0]["ctx"]
-    return f"{name} has more than {context['max_length']} entries"
-
-
-def _text_too_short(name: str, errors: Sequence[Error]) -> str:
-    return f"{name} is an empty text"
-
-
-def _text_too_long(name: str, errors: Sequence[Error]) -> str:
+def _too_long(name: str, errors: Sequence[Error]) -> str:
     limit = errors[0]["ctx"]["max_length"]
-    return f"{name} is longer than {limit} characters"
+    unit = "characters" if isinstance(errors[0]["input"], str) else "entries"
+    return f"{name} has more than {limit} {unit}"
 
 
 def _unknown(name: str, errors: Sequence[Error]) -> str:
@@ -138,10 +134,8 @@ _SENTENCES: Mapping[str, _Sentence] = {
     **dict.fromkeys(_EXPECTED, _wrong_type),
     **dict.fromkeys(_BOUNDS, _out_of_bounds),
     "literal_error": _not_a_choice,
-    "too_short": _too_few,
-    "too_long": _too_many,
-    "string_too_short": _text_too_short,
-    "string_too_long": _text_too_long,
+    "too_short": _too_short,
+    "too_long": _too_long,
     "extra_forbidden": _unknown,
     "half_a_character": _half_a_character,
 }

@@ -204,11 +204,6 @@ def test_special_tokens_in_text_stay_text(served, vocabulary):
         assert usage["prompt_tokens"] == len(asked) > len(plain) + 3
 
 
-def test_unknown_fields_are_ignored(served):
-    fields = {"user": "me", "logit_bias": {}, "tools": [], "frequency_penalty": 1, "new": {"x": 1}}
-    assert served.chat(**fields).json()["choices"] == served.chat().json()["choices"]
-
-
 def test_clients_at_once_get_what_each_gets_alone(served):
     texts = [f"Make {target} from 3, 5, 7, 9." for target in range(20, 36)]
 

@@ -61,7 +61,7 @@ def test_malformed_bodies(served, path, content):
         ({"messages": []}, "messages"),
         ({"messages": "Hi"}, "messages"),
         ({"messages": [{"role": "user"}]}, "messages"),
-        ({"messages": [{"role": "tool", "content": "Hi"}]}, "messages.0.role"),
+        ({"messages": [{"role": "critic", "content": "Hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "<|im_end|>", "content": "Hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, None),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, None),
@@ -122,10 +122,11 @@ def test_other_paths_and_methods(served):
     assert httpx.get(f"{served.url}/page/..%2f..%2fcli.py").status_code == 404
 
 
-def test_other_content_types(served):
+def test_other_content_types_are_refused_with_the_header_to_send(served):
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
         refused = _post(served, json.dumps(GOOD), headers={"content-type": kind})
-        assert refused.status_code == 400, kind
+        assert refused.status_code == 415, kind
+        assert "'Content-Type: application/json'" in _error(refused)["message"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -92,7 +92,8 @@ def test_several_choices_are_several_pairs_of_items(client):
 
 def test_reasoning_cut_short_has_no_message(serve, endless):
     with serve(Settings(time_limit_s=0.5)) as running, running.client() as client:
-        response = _create(client, max_output_tokens=4000, extra_body=endless)
+        steps = {name: endless[name] for name in ("min_steps", "max_steps")}
+        response = _create(client, max_output_tokens=4000, extra_body=steps)
     assert [item.type for item in response.output] == ["reasoning"]
     assert response.status == "incomplete"
     assert response.incomplete_details.reason == "max_output_tokens"

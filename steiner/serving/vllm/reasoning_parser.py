@@ -60,21 +60,12 @@ class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
         current_token_ids: Sequence[int],
         delta_token_ids: Sequence[int],
     ) -> Any:
-<<<<<<< HEAD
         """The reasoning and answer text of the next tokens; None if there is none."""
-        return _message(self._scribe.write(delta_token_ids))
-
-    def finish_streaming(self) -> Any:
-        """The rest of the text, which was held back in case more followed."""
-        return _message(self._scribe.write((), last=True))
-=======
-        """What the next tokens add to either; None where that is nothing."""
         return _message(self._formatter.add(delta_token_ids))
 
     def finish_streaming(self) -> Any:
-        """What was held back because more could have followed."""
+        """The rest of the text, which was held back in case more followed."""
         return _message(self._formatter.add((), last=True))
->>>>>>> 49d8758 (Serving: every field is honoured, accepted without effect or refused; text completions, logprobs, CORS; field terms)
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
         """True if the reasoning of the last turn has ended; it has not begun in a prompt."""
