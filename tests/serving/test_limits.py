@@ -106,9 +106,11 @@ def test_body_limit(serve):
 
 
 def _chunked(url, body):
-    """The status of a body whose length is not told beforehand."""
+    """The status of a body sent in chunks, without a length."""
     pieces = (body[start : start + 1000] for start in range(0, len(body), 1000))
-    return httpx.post(f"{url}/v1/chat/completions", content=pieces).status_code
+    headers = {"Content-Type": "application/json"}
+    endpoint = f"{url}/v1/chat/completions"
+    return httpx.post(endpoint, content=pieces, headers=headers).status_code
 
 
 def test_body_that_never_comes_is_given_up(serve):
