@@ -148,7 +148,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _program() -> str:
-    """How to call this program from here: by name if it is on the PATH, else by its path."""
+    """The command that starts this program: its name if it is on the PATH, else its path."""
     if shutil.which("steiner"):
         return "steiner"
     program = Path(sys.executable).with_name("steiner")

@@ -34,7 +34,7 @@ def require_solvable(question: str, language: str) -> None:
 
 
 def _is_unsolvable(problem: Problem) -> bool:
-    """Whether no legal moves lead to a goal. Searches depth first, because goals are deep."""
+    """True if no legal moves lead to a goal. Searches depth first, because goals are deep."""
     space = task(problem.family).state_space
     if space is None:
         return False
