@@ -34,7 +34,7 @@ NUM_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Tokens per second, and how many times those of `generate` the engine makes."""
+    """Tokens per second, and their ratio to those of `generate`."""
 
     engine: float
     generate: dict[str, float]

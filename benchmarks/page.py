@@ -23,7 +23,7 @@ class Line:
     target: str
     figure: str
     values: tuple[str, ...] = ()
-    """Names of the values shown; all of the figure where none is named."""
+    """Names of the values shown; all values of the figure if none is named."""
 
 
 TABLE = (

@@ -93,7 +93,7 @@ class Record:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached; None where there is none."""
+        """True if the target is reached; None if there is none."""
         clauses = list(_clauses(self.target))
         return all(holds(self) for holds in clauses) if clauses else None
 
@@ -130,7 +130,7 @@ def read_results(file: Path = RESULTS) -> list[Record]:
 
 
 def merge_results(figure: str, records: Iterable[Record], file: Path = RESULTS) -> list[Record]:
-    """Puts `records` in the place of those of `figure`; all Records that now stand in the file."""
+    """Puts `records` in the place of those of `figure`; all Records that the file now has."""
     kept = [row for row in read_results(file) if row.figure != figure]
     merged = [*kept, *records]
     write_json(file, [asdict(row) for row in merged])

@@ -1,9 +1,9 @@
-"""How much of the engine's throughput the server passes on, and how soon the first token comes.
+"""The server's throughput relative to the engine's, and the time to the first token.
 
 model folder -> Measured
 
 Engine and server write the same: so many tokens for each of the same prompts, by the same seeds.
-Their rounds alternate, so that a busy machine slows both alike. The clients run beside the server,
+Their rounds alternate, so that a busy machine slows both alike. The clients run on the same machine,
 on the same cores.
 """
 
@@ -71,7 +71,7 @@ def load(model: Path, repeats: int = 3) -> Iterator[Measured]:
 def against_vllm(model: Path, repeats: int = 3) -> Iterator[Measured]:
     """Tokens a second over those of vLLM's server, with the same 64 clients, weights and lengths.
 
-    vLLM has neither grammar nor step budget to apply here; it is told to go on past the end.
+    vLLM has neither grammar nor step budget to apply here; it is stated to go on past the end.
     """
     install()
     bodies = _bodies(NUM_REQUESTS)

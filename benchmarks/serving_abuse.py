@@ -1,4 +1,4 @@
-"""What a server makes of clients that send anything, or go away: no 5xx but 503, nothing leaked.
+"""A server under clients that send anything or disconnect: no 5xx but 503, nothing leaked.
 
 model folder -> Measured
 
@@ -115,7 +115,7 @@ def _resident_mb(server: Served) -> float:
 
 
 def _fuzzed(server: Served, num_cases: int) -> tuple[Counter[int], list[str]]:
-    """Statuses of all cases, and what each that failed a check of schemathesis' told."""
+    """Statuses of all cases, and what each that failed a check of schemathesis' stated."""
     import schemathesis
     from schemathesis import GenerationMode
 

@@ -63,7 +63,7 @@ def served(model: Path, *options: str) -> Iterator[Served]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one request."""
+    """The result of one request."""
 
     num_tokens: int
     first_s: float
@@ -97,13 +97,13 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body:
     headers = await reader.readuntil(b"\r\n\r\n")
     assert headers.startswith(b"HTTP/1.1 200"), headers
     if length := re.search(rb"(?i)content-length: (\d+)", headers):
-        told = await reader.readexactly(int(length[1]))
-        return Answer(_num_tokens(told), time.perf_counter() - begun)
+        stated = await reader.readexactly(int(length[1]))
+        return Answer(_num_tokens(stated), time.perf_counter() - begun)
     first = await _chunk(reader)
-    first_s, told = time.perf_counter() - begun, first
+    first_s, stated = time.perf_counter() - begun, first
     while chunk := await _chunk(reader):
-        told = told[-1000:] + chunk
-    return Answer(_num_tokens(told), first_s)
+        stated = stated[-1000:] + chunk
+    return Answer(_num_tokens(stated), first_s)
 
 
 async def _chunk(reader: asyncio.StreamReader) -> bytes:
@@ -112,7 +112,7 @@ async def _chunk(reader: asyncio.StreamReader) -> bytes:
     return (await reader.readexactly(size + 2))[:size]
 
 
-def _num_tokens(told: bytes) -> int:
-    found = re.search(rb'"completion_tokens": ?(\d+)', told)
-    assert found, told
+def _num_tokens(stated: bytes) -> int:
+    found = re.search(rb'"completion_tokens": ?(\d+)', stated)
+    assert found, stated
     return int(found[1])

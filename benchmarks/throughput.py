@@ -1,4 +1,4 @@
-"""How much of the machine's matrix-product rate training uses.
+"""The share of the machine's matrix-product rate that training uses.
 
 Setting -> 6 × parameters × real tokens a second, over the rate in bf16, and over the faster one
 

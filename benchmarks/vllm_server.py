@@ -68,5 +68,5 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
                 return
         except httpx.TransportError:
             time.sleep(1)
-    told = log.read_text(encoding="utf-8", errors="replace")[-5000:]
-    raise RunError(f"vLLM does not serve; the end of what it said:\n{told}")
+    stated = log.read_text(encoding="utf-8", errors="replace")[-5000:]
+    raise RunError(f"vLLM does not serve; the end of what it said:\n{stated}")

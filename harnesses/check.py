@@ -1,4 +1,4 @@
-"""Whether both harnesses say of a served model what we say of it, problem by problem.
+"""Checks that both harnesses grade a served model as we do, problem by problem.
 
 model folder -> a table;  exit code 1 where a verdict differs
 
@@ -81,7 +81,7 @@ def _served(model: Path | None, records: Sequence[Record], scratch: Path) -> Ite
 def _verdicts(
     programs: Path, url: str, records: Sequence[Record], scratch: Path
 ) -> dict[str, Right]:
-    """What each judge says; all ask at the same time."""
+    """The grades of each judge; all ask at the same time."""
     with ThreadPoolExecutor() as threads:
         jobs = {
             "steiner": threads.submit(_own, url, records),
@@ -129,7 +129,7 @@ def _problem(record: Record) -> Problem:
 
 
 def _agree(records: Sequence[Record], found: Mapping[str, Right]) -> bool:
-    """Prints who says what; whether all say the same of every problem."""
+    """Prints all grades; True if the judges agree on every problem."""
     agreed = True
     print(f"{'family':16}{'key':18}" + "".join(f"{name:>9}" for name in found))
     for record in records:

@@ -14,7 +14,7 @@ from steiner.tasks import Grade, grade, make_problem
 
 
 def is_right(record: Mapping[str, str], answer: str) -> bool:
-    """Whether `answer` solves the line's problem, and nothing else stands in it."""
+    """True if `answer` solves the record's problem and contains nothing else."""
     problem = make_problem(
         record["family"], json.loads(record["spec"]), language=record["language"]
     )
@@ -22,6 +22,6 @@ def is_right(record: Mapping[str, str], answer: str) -> bool:
 
 
 def process_results(doc: Mapping[str, str], results: Sequence[str]) -> dict[str, float]:
-    """What lm-evaluation-harness averages: over all problems, and over the family's own."""
+    """The values that lm-evaluation-harness averages: over all problems, and over the family's."""
     right = float(is_right(doc, results[0]))
     return {"accuracy": right, doc["family"]: right}

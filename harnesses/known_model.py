@@ -97,10 +97,10 @@ def _learn_by_heart(
         output.loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    raise RunError(f"the problems were not learnt by heart: loss {output.loss.item():.3f}")
+    raise RunError(f"the problems were not memorised: loss {output.loss.item():.3f}")
 
 
 def _is_greedy(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> bool:
-    """Whether the likeliest next token is the right one everywhere."""
+    """True if the most likely next token is right everywhere."""
     right = logits_BTV[:, :-1].argmax(-1) == labels_BT[:, 1:]
     return bool((right | (labels_BT[:, 1:] == _UNSCORED)).all())

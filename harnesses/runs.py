@@ -86,6 +86,6 @@ def _only(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _check_mean(name: str, right: Right, told: float) -> None:
+def _check_mean(name: str, right: Right, stated: float) -> None:
     mean = sum(right.values()) / len(right)
-    assert abs(mean - told) < 1e-9, f"{name} tells {told}, and its log {mean}"
+    assert abs(mean - stated) < 1e-9, f"{name} reports {stated}, and its log {mean}"

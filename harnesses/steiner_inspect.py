@@ -27,7 +27,7 @@ from inspect_ai.scorer import (
     stderr,
 )
 from inspect_ai.solver import TaskState, generate
-from judge import is_right  # a file beside this one: Inspect looks in a task's own folder
+from judge import is_right  # Inspect imports from the task's own folder
 
 _FILE = Path(__file__).with_name("held_out.jsonl")
 

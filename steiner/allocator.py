@@ -44,7 +44,7 @@ def release_freed_memory() -> None:
 
 
 def reset_peak_memory() -> None:
-    """Start `peak_memory_mb` anew. Only Linux can; elsewhere the peak is the process's."""
+    """Resets `peak_memory_mb`. Works on Linux only; elsewhere the peak covers the process."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

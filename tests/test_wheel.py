@@ -1,4 +1,4 @@
-"""The wheel: every file that the package reads is in it, and it says what it is."""
+"""The wheel has every file of the package, and metadata."""
 
 from __future__ import annotations
 

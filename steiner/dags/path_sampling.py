@@ -22,15 +22,7 @@ from steiner.types import Decision, Edge, ReasoningDag, SearchPath, State, Statu
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """How a walker behaves.
-
-    explore: chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it.
-    turn_back: chance of leaving a dead branch at each of its nodes before it is exhausted.
-    back_jump: chance, where the parent is dead too, of jumping back past it to a live node.
-    cut: share of paths that are cut short at a random step and answered there.
-    in_order: whether, at a node that was left for another try, the move is tried that follows the
-        last one in the family's order; else anything untried.
-    """
+    """Settings of a walk."""
 
     explore: float = 0.3
     turn_back: float = 0.5
@@ -140,7 +132,7 @@ class _Walker:
         return right, [e for e in fresh if self.dag.nodes[e.target].status is Status.DEAD]
 
     def _depth_after(self, branch: list[Edge], visited: set[int]) -> int:
-        """How much of the branch is kept: all of it to proceed, less to backtrack."""
+        """Number of edges of the branch that are kept: all to proceed, fewer to backtrack."""
         nodes = [0, *(edge.target for edge in branch)]
         if self.dag.nodes[nodes[-1]].status is not Status.DEAD:
             return len(branch)

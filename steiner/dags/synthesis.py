@@ -2,9 +2,9 @@
 
 recipe -> dags.parquet, paths.parquet, manifest.json
 
-DAGs are spread evenly over the families, as far as each has so many problems; paths are spread
-evenly in any case, so that a family with few problems has more paths of each. All problems are of
-the training split. Workers take blocks of problems with random streams named by the block, so that
+DAGs are divided evenly among the tasks, as long as each has enough problems. Paths are always
+divided evenly, so a task with few problems has more paths of each. All problems are of the
+training split. Workers take blocks of problems with random streams named by the block, so that
 the data do not depend on how many there are.
 """
 
@@ -43,7 +43,7 @@ _ABOUT_A_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """What one worker is to make."""
+    """The work of one process."""
 
     problems: tuple[Problem, ...]
     num_paths: tuple[int, ...]
@@ -53,7 +53,7 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What it made."""
+    """The result of one block."""
 
     dags: pa.Table
     paths: pa.Table

@@ -2,9 +2,8 @@
 
 (ReasoningDag, Steps) -> Trace
 
-Each step is read back by the family that words it. A step of depth d starts from the state that
-the branch had at depth d - 1, so the walk is followed through every backtrack without any state
-beside the text.
+Each step is read back by the family that words it. A step of depth d starts from the state of
+the branch at depth d - 1, so the text alone is enough to follow the walk through every backtrack.
 """
 
 from __future__ import annotations
@@ -18,16 +17,22 @@ from steiner.types import Decision, ReasoningDag, Status, Step, StepTexts, Verdi
 
 @dataclass(frozen=True, slots=True)
 class TracedStep:
-    """What a step did.
+    """A step's effect on the DAG.
 
-    legal: a legal move from the state at its depth, at a depth that the decision before allows.
-    sound: legal, and all that it tells is true: the state that it starts from, what it understands
-        of it, its summary and the facts in its verification.
-    node: index of the node that it reached; None unless it is legal and its summary is right.
-    parent: index of the node that it started from; None where that is off the DAG.
-    repeated: it reached a node that the walk had been at before.
-    verdict_true: the verification says what can be seen of the state reached.
-    starts: (depth, node) of all places where a step could begin here; none once off the DAG.
+    legal: a legal move from the state at its depth, at a depth that the previous decision allows.
+
+    sound: legal, and everything it states is true: its start state, its understanding, its summary
+    and the facts in its verification.
+
+    node: index of the node it reached; None unless it is legal and its summary is right.
+
+    parent: index of the node it started from; None if that is not in the DAG.
+
+    repeated: it reached a node that the walk had visited.
+
+    verdict_true: the verification agrees with the visible status of the state reached.
+
+    starts: (depth, node) of each place where a step could start here; empty outside the DAG.
     """
 
     depth: int | None
@@ -51,7 +56,7 @@ class Trace:
 
 
 def trace(dag: ReasoningDag, steps: Sequence[Step]) -> Trace:
-    """Maps each step onto the DAG."""
+    """Maps each step to the DAG."""
     return Tracer(dag).trace(steps)
 
 
@@ -130,7 +135,7 @@ class Tracer:
         return next((move for move in moves if move.action == reading.action), None)
 
     def _knows(self, parent: int | None, reading: StepReading) -> bool:
-        """Whether the step tells the state that it starts from."""
+        """True if the step names the state that it starts from."""
         return parent is not None and reading.before == self.dag.nodes[parent].state
 
     def _verdict(self, node: int) -> Verdict:

@@ -111,7 +111,7 @@ def budget_note(results: Results) -> str:
 
 
 def _decoding(results: Results) -> str:
-    """How a single completion is decoded."""
+    """The decoding settings of a single completion."""
     temperature = results.temperature[results.final]
     return f"sampled at temperature {temperature:g}" if temperature else "greedy"
 
@@ -128,7 +128,7 @@ def perplexity(history: History) -> str:
 
 
 def method(results: Results, history: History) -> TemplateData:
-    """How the values were measured, what the run cost, and what is missing."""
+    """The methods of measurement, the cost of the run, and what is missing."""
     limits = results.recipe["eval"]
     paragraphs = [
         _SPLITS + _leaks(results),

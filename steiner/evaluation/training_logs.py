@@ -30,7 +30,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How the models of a run were trained."""
+    """The training history of a run's models."""
 
     curves: Sequence[Curve]
     perplexity: Mapping[str, float]

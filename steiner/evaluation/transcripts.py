@@ -82,7 +82,7 @@ def _step(step: Step, traced: TracedStep, parent: int | None) -> dict[str, Any]:
 
 
 def step_kind(step: Step, traced: TracedStep) -> str:
-    """How the step is drawn: goal, end, dead, backtrack or proceed.
+    """The step's style: goal, end, dead, backtrack or proceed.
 
     dead: the step verified a dead end and backtracked. backtrack: it backtracked for another
     reason. end: it ended without a goal.

@@ -37,7 +37,7 @@ def fastest_dtype(device_type: str = "cpu") -> torch.dtype:
 
 
 def wants_bf16(precision: str) -> bool:
-    """Whether training computes in bf16: bf16, fp32, or auto for the faster of the two.
+    """True if training computes in bf16: bf16, fp32, or auto for the faster of the two.
 
     Raises UserError for another word.
     """

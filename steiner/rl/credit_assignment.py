@@ -1,12 +1,12 @@
-"""Which tokens of a rollout get what its steps are worth.
+"""Credit assignment: spreads step rewards over the tokens that caused them.
 
-(Rollout, Trace) -> places of its steps;  places, StepAdvantages -> advantage of each token
+(Rollout, Trace) -> StepTokens;  StepTokens, StepAdvantages -> advantage of each token
 
-A step is mostly copying and arithmetic, which follow from what was chosen. So what a choice is
-worth lands on the tokens that name the next step, and what a fault costs on the one token where
-the step leaves every right step that could stand there: all of them can be written out, since the
-DAG knows each move and the family words it. Their sum is what an even spread over the step would
-give, so that a step weighs as much as it is long, as it does in the outcome's part.
+Most of a step is copying and arithmetic that follow from its choice. So the choice's advantage goes
+to the tokens that name the next step. A fault's cost goes to the first token at which the step
+differs from every right step that could stand there; all of them can be written out, because the
+DAG has each move and the task words it. The sum over a step equals that of an even spread, so a
+step's weight grows with its length, as in the outcome's part.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def _step_tokens(
 def _right_tokens(
     codec: Codec, tracer: Tracer, step: TracedStep, token_ids: Sequence[int]
 ) -> int | None:
-    """How many tokens the step has in common with the right one that it goes along with longest;
-    None where no right step could begin."""
+    """Number of leading tokens that the step shares with the right step that it matches longest;
+    None if no right step could start there."""
     return max(
         (_common(token_ids, codec.encode_step(texts)) for texts in tracer.right_steps(step)),
         default=None,

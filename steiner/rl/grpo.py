@@ -1,15 +1,15 @@
 """Reinforcement learning: GRPO with an advantage for each token, from the outcome and each step.
 
-sft/ -> rl/ (model folder; logs/trainer_state.json has the history of all metrics)
+sft/ -> rl/ (model folder), logs/rl/trainer_state.json with the history of all metrics
 
-TRL's GRPOTrainer does the optimising, on our rollouts (rl/rollout_groups.py). Three of its methods
-are replaced: `_generate_and_score_completions`, to add the step advantage of each token to GRPO's
-one advantage a rollout (rl/rewards.py); `_get_per_token_logps_and_entropies`, to score tokens
-by the policy that they were sampled from (rl/policy_logprobs.py); and `_prepare_inputs`, to put
-rollouts of like length into one batch. Tokens that grammar or budget forced were not chosen and
-carry no loss. At `step_reward_weight = 0` the advantages are those of Dr. GRPO.
+TRL's GRPOTrainer optimises on our rollouts (rl/rollout_groups.py). Three of its methods are
+replaced: `_generate_and_score_completions` adds the step advantage of each token to GRPO's
+advantage of the rollout (rl/rewards.py); `_get_per_token_logps_and_entropies` computes
+log-probabilities under the grammar that tokens are sampled with (rl/policy_logprobs.py);
+`_prepare_inputs` puts rollouts of similar length into one batch. Tokens that grammar or budget
+forced carry no loss. With `step_reward_weight = 0`, the advantages are those of Dr. GRPO.
 
-Command: steiner train rl --recipe tiny
+    steiner train rl --recipe tiny
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _AT_LEAST = {
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
-    """Reinforces `run_dir/sft` into `out_dir`; goes on from its last checkpoint if killed."""
+    """Trains `run_dir/sft` by RL into `out_dir`; resumes from its last checkpoint."""
     model, tokenizer = load_model(run_dir / "sft")
     trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
     trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
@@ -113,10 +113,10 @@ def build_trainer(
 
 
 class StepGRPOTrainer(GRPOTrainer):
-    """GRPOTrainer with advantages (B, T); the module's docstring says what it replaces and why."""
+    """GRPOTrainer with advantages (B, T); the module's docstring explains what it replaces."""
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        """As TRL's; then a token's advantage is its rollout's plus its own step's."""
+        """As TRL's; then each token's advantage is its rollout's plus its step's."""
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         step_BT = torch.zeros(output["completion_ids"].shape, device=output["advantages"].device)
         for row, given in enumerate(inputs):
@@ -153,7 +153,7 @@ class StepGRPOTrainer(GRPOTrainer):
         return torch.cat(logprobs), torch.cat(entropies), None
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
-        """As TRL's; then the rows are dealt out anew by length, with hardly any padding."""
+        """As TRL's; then the rows are regrouped by length, with little padding."""
         before = self._buffered_inputs
         inputs: dict[str, Any] = super()._prepare_inputs(generation_batch)
         if self._buffered_inputs is before or self._buffered_inputs is None:
@@ -167,10 +167,10 @@ class StepGRPOTrainer(GRPOTrainer):
 def by_length(
     batches: Sequence[Mapping[str, torch.Tensor]], num_updates: int
 ) -> list[dict[str, torch.Tensor]]:
-    """The same rows in as many batches of as many rows, padding cut off.
+    """The same rows in as many batches of as many rows, without common padding.
 
-    Each optimiser step gets short and long rollouts alike, each of its batches those of like
-    length. The order follows from the rollouts alone, so that a resumed run repeats it.
+    Each optimiser step gets short and long rollouts; each of its batches has rows of similar
+    length. The order depends on the rollouts only, so a resumed run repeats it.
     """
     whole = {
         name: torch.cat([batch[name] for batch in batches]) if value.dim() else value

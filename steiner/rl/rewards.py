@@ -1,4 +1,4 @@
-"""What a rollout's outcome and each of its steps are worth.
+"""Rewards of a rollout: its outcome and each of its steps.
 
 (Rollout, Trace, ReasoningDag) -> Score;  Scores of one problem -> StepAdvantages of G rollouts
 
@@ -62,8 +62,8 @@ _POTENTIAL = ("closeness", "detour", "landmark", "dead_end", "lure")
 
 @dataclass(frozen=True, slots=True)
 class StepReward:
-    """What a step earned, by term, weights applied: for what it chose to do, for what is wrong in
-    it, and for its decision."""
+    """A step's rewards by term, with weights applied: for its choice, its faults and its
+    decision."""
 
     choice_terms: Mapping[str, float]
     fault_terms: Mapping[str, float]
@@ -71,12 +71,12 @@ class StepReward:
 
     @property
     def choice(self) -> float:
-        """Reward of going where it goes."""
+        """Reward of the move it takes."""
         return sum(self.choice_terms.values())
 
     @property
     def fault(self) -> float:
-        """Reward of how it is written: 0 where all is right, else below."""
+        """Reward of how it is written: 0 if everything is right, else negative."""
         return sum(self.fault_terms.values())
 
     @property
@@ -86,13 +86,13 @@ class StepReward:
 
     @property
     def total(self) -> float:
-        """All that the step earned."""
+        """Sum of all its rewards."""
         return self.choice + self.fault + self.decision
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a rollout is worth."""
+    """The outcome and step rewards of a rollout."""
 
     outcome: float
     right: bool
@@ -100,11 +100,11 @@ class Score:
 
     @property
     def step_total(self) -> float:
-        """Sum of its step rewards; never above `best_step_total`."""
+        """Sum of its step rewards; at most `best_step_total`."""
         return sum(step.total for step in self.steps)
 
     def term_totals(self) -> dict[str, float]:
-        """Sum of each step term over the rollout; 0 where it never came up."""
+        """Sum of each step term over the rollout; 0 if it never occurred."""
         totals = {term: 0.0 for term in TERMS if term != "brevity"}
         for step in self.steps:
             for terms in (step.choice_terms, step.fault_terms, step.decision_terms):
@@ -187,7 +187,7 @@ def step_rewards(
 
 
 def best_step_total(weights: Mapping[str, float]) -> float:
-    """What no walk's step rewards exceed, however long: Phi of a goal less Phi of the question."""
+    """Upper bound of any walk's step rewards: Phi of a goal minus Phi of the question."""
     return weights["closeness"] + weights["landmark"]
 
 

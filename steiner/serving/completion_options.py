@@ -1,4 +1,4 @@
-"""The settings of one request, whichever endpoint it came to.
+"""The settings of one request, the same for all endpoints.
 
 CompletionRequest -> CompletionOptions
 """

@@ -40,7 +40,7 @@ class JobUpdate:
 
     @property
     def last(self) -> bool:
-        """Whether this is the last update."""
+        """True for the last update."""
         return self.rollout is not None or self.error is not None
 
 

@@ -19,7 +19,7 @@ from steiner.serving.errors import InvalidRequest
 
 
 class Treatment(StrEnum):
-    """How a field is treated."""
+    """The treatment of a field."""
 
     HONOURED = "honoured"
     NO_EFFECT = "no effect"

@@ -1,4 +1,4 @@
-"""What a server counts and times, in Prometheus' text format.
+"""Counters and timings of a server, in Prometheus' text format.
 
 requests, jobs, rollouts -> /metrics
 """

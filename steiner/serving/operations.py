@@ -87,13 +87,13 @@ def operations_router(service: Service) -> APIRouter:
     @router.get("/health", response_model=None, responses=statuses)
     @router.get("/healthz", response_model=None, responses=statuses)
     async def health() -> JSONResponse:
-        """Whether the engine runs; if not, the server must be restarted."""
+        """True if the engine runs; if not, the server must be restarted."""
         service.check_alive()
         return JSONResponse(ServerStatus(status="ok"))
 
     @router.get("/readyz", response_model=None, responses=statuses)
     async def readiness() -> JSONResponse:
-        """Whether new requests are accepted; not while the server stops."""
+        """True if new requests are accepted; False while the server stops."""
         service.check_open()
         return JSONResponse(ServerStatus(status="ok"))
 

@@ -130,7 +130,7 @@ class CompletionRequest(StrictModel):
 
     @property
     def is_thinking_off(self) -> bool:
-        """Whether the client asked for an answer without thinking."""
+        """True if the client asked for an answer without thinking."""
         template = self.chat_template_kwargs or ChatTemplateOptions()
         switches = (self.enable_thinking, template.enable_thinking, template.thinking)
         return False in switches
@@ -189,7 +189,7 @@ def stop_texts(stop: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 class ReasoningOptions(StrictOptions):
-    """How much to reason. Summaries are always sent; the model never sees earlier reasoning."""
+    """The amount of reasoning. Summaries are always sent; the model never sees earlier reasoning."""
 
     effort: Effort | None = None
     summary: Detail | None = None
@@ -265,7 +265,7 @@ class ResponseRequest(CompletionRequest):
 
     @property
     def effort(self) -> Effort | None:
-        """How much to reason."""
+        """The amount of reasoning."""
         return None if self.reasoning is None else self.reasoning.effort
 
     @property

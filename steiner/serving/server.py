@@ -1,4 +1,4 @@
-"""`steiner serve`: the app on a socket, until it is told to stop.
+"""`steiner serve`: runs the app on a socket until it is stopped.
 
 model folder, Settings, address -> a running server
 
@@ -92,5 +92,5 @@ def _announce(model: str, listener: socket.socket, settings: Settings) -> None:
     shown = f"[{host}]" if ":" in host else host
     print(f"{model} at http://{shown}:{port} (page), http://{shown}:{port}/v1 (API)", flush=True)
     if not settings.api_key and not ipaddress.ip_address(host).is_loopback:
-        print("warning: whoever reaches this port may use the model", file=sys.stderr)
+        print("warning: everyone who can reach this port can use the model", file=sys.stderr)
         print("hint: set a key with --api-key or STEINER_API_KEY", file=sys.stderr)

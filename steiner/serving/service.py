@@ -100,7 +100,7 @@ class Service:
 
     @property
     def idle(self) -> bool:
-        """Whether no choice runs or waits."""
+        """True if no choice runs or waits."""
         return self.num_jobs == 0
 
     def check_alive(self) -> None:

@@ -244,10 +244,10 @@ def test_of_steps_that_all_follow_the_one_told_last_is_taken(dags_of: DagsOf) ->
         for before, now, *link in zip(
             path.steps, path.steps[1:], nodes[1:], nodes[2:], strict=False
         ):
-            told = re.findall(r"so (\w+ is a kn\w+)", before.texts.verification)
+            stated = re.findall(r"so (\w+ is a kn\w+)", before.texts.verification)
             follows = edges[link[0], link[1]].certain
-            assert follows == bool(told)
-            assert not told or now.texts.next_step.endswith(f": so {told[-1]}")
+            assert follows == bool(stated)
+            assert not stated or now.texts.next_step.endswith(f": so {stated[-1]}")
             taken.add(follows)
     assert taken == {False, True}
 

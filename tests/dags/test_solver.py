@@ -113,7 +113,7 @@ def test_states_are_shared_by_several_routes(name: str, dags_of: DagsOf) -> None
 
 
 def _countdown_leads_on(spec: Spec) -> Callable[[State], bool]:
-    """Whether the target can be made, by all the arithmetic there is."""
+    """True if the target can be made, by all the arithmetic there is."""
 
     @cache
     def leads_on(numbers: State) -> bool:
@@ -131,7 +131,7 @@ def _countdown_leads_on(spec: Spec) -> Callable[[State], bool]:
 
 
 def _jugs_leads_on(spec: Spec) -> Callable[[State], bool]:
-    """Whether some jug holds the target within the moves left, whatever is done."""
+    """True if some jug holds the target within the moves left, whatever is done."""
     sizes = spec["capacities"]
 
     @cache
@@ -159,7 +159,7 @@ CLAIMS: dict[str, Callable[[bool, bool], bool]] = {
 
 
 def _knights_leads_on(spec: Spec) -> Callable[[State], bool]:
-    """Whether some assignment that fits all claims has the roles known so far."""
+    """True if some assignment that fits all claims has the roles known so far."""
     fitting = [
         roles
         for roles in product((0, 1), repeat=len(spec["names"]))
@@ -173,7 +173,7 @@ def _knights_leads_on(spec: Spec) -> Callable[[State], bool]:
 
 
 def _sudoku_leads_on(spec: Spec) -> Callable[[State], bool]:
-    """Whether what is filled in belongs to a solution."""
+    """True if what is filled in belongs to a solution."""
     return lambda grid: any(True for _ in _solutions(list(grid)))
 
 
@@ -190,7 +190,7 @@ def _solutions(grid: list[int]):  # type: ignore[no-untyped-def]
 
 
 def _seen_twice(grid: list[int], cell: int) -> bool:
-    """Whether the cell's digit stands in another cell of its row, column or box."""
+    """True if the cell's digit stands in another cell of its row, column or box."""
 
     def units(cell: int) -> tuple[int, int, tuple[int, int]]:
         row, column = divmod(cell, 4)

@@ -91,22 +91,22 @@ def test_dag_rows_hold_the_whole_dag(dags: list[ReasoningDag]) -> None:
     for dag, row in zip(dags, dag_table(dags).to_pylist(), strict=True):
         assert row["key"] == dag.problem.key
         assert json.loads(row["spec"]) == dag.problem.spec
-        for node, told in zip(dag.nodes, row["nodes"], strict=True):
-            assert state_from_json(told["state"]) == node.state
+        for node, stated in zip(dag.nodes, row["nodes"], strict=True):
+            assert state_from_json(stated["state"]) == node.state
             for name in ("status", "in_degree", "out_degree", "distance_start", "distance_end"):
-                assert told[name] == getattr(node, name)
-        for edge, told in zip(dag.edges, row["edges"], strict=True):
-            assert (told["source"], told["target"]) == (edge.source, edge.target)
-            assert state_from_json(told["action"]) == edge.action
+                assert stated[name] == getattr(node, name)
+        for edge, stated in zip(dag.edges, row["edges"], strict=True):
+            assert (stated["source"], stated["target"]) == (edge.source, edge.target)
+            assert state_from_json(stated["action"]) == edge.action
 
 
 def test_a_node_has_the_texts_of_a_step_to_it(dags: list[ReasoningDag]) -> None:
     for dag, row in zip(dags, dag_table(dags).to_pylist(), strict=True):
         chosen = puzzle(dag.problem.family)
-        texts = [tuple(told[part] for part in StepTexts.__slots__) for told in row["nodes"]]
+        texts = [tuple(stated[part] for part in StepTexts.__slots__) for stated in row["nodes"]]
         assert texts[0] == (None, None, None, None)  # no step leads to the start
-        for node, told in zip(dag.nodes[1:], texts[1:], strict=True):
-            reading = chosen.read_step(dag.problem, StepTexts(*told))
+        for node, stated in zip(dag.nodes[1:], texts[1:], strict=True):
+            reading = chosen.read_step(dag.problem, StepTexts(*stated))
             assert (reading.after, reading.sound) == (node.state, True)
             assert reading.depth == node.distance_start
 

@@ -1,4 +1,4 @@
-"""What sampled walks say is traced back to their own nodes, and what is false is found."""
+"""Sampled walks are traced back to their own nodes, and false statements are found."""
 
 from __future__ import annotations
 
@@ -102,18 +102,18 @@ def test_a_step_from_another_state_than_it_tells_is_unsound(name: str, dags_of: 
     first = _long_walk(dag).steps[0]
     start = dag.nodes[0].state
     move = next(m for m in chosen.moves(spec, start) if m.state == dag.nodes[first.node].state)
-    told = set()
+    stated = set()
     for node in dag.nodes[1:]:
         if not node.out_degree:
             continue  # no step starts there
         texts = chosen.step_texts(dag.problem, 1, node.state, move)
         if texts.next_step == first.texts.next_step:
             continue  # a sudoku's row may be as it was
-        told.add(texts.next_step)
+        stated.add(texts.next_step)
         reworded = _reworded(first, next_step=texts.next_step, understanding=texts.understanding)
         (found,) = trace(dag, [reworded]).steps
         assert (found.legal, found.sound, found.node) == (True, False, first.node)
-    assert told
+    assert stated
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,7 +130,7 @@ def test_depth_must_be_what_the_decision_before_allows(name: str, dags_of: DagsO
     dag = dags_of(name)[0]
     path = _long_walk(dag)
     first, second = path.steps[0], next(step for step in path.steps if step.depth == 2)
-    assert not trace(dag, [second]).steps[0].legal  # nothing yet to go on from
+    assert not trace(dag, [second]).steps[0].legal  # there is no earlier step
     stays = [replace(first, decision=Decision.PROCEED), first]
     assert [step.legal for step in trace(dag, stays).steps] == [True, False]
     skips = [replace(first, decision=Decision.BACKTRACK), second]

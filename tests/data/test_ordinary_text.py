@@ -83,8 +83,8 @@ def test_documents_tell_and_reply_in_turns() -> None:
         assert all(document.parts[1::2])
         assert len(document.parts) % 2 == 0 or not document.is_dialogue
     sums = islice(documents("test", kinds={"arithmetic": 1.0}), 200)
-    told = [pair for d in sums for pair in zip(d.parts[::2], d.parts[1::2], strict=False)]
-    asked = [(found, reply) for text, reply in told if (found := SUM.search(text))]
+    stated = [pair for d in sums for pair in zip(d.parts[::2], d.parts[1::2], strict=False)]
+    asked = [(found, reply) for text, reply in stated if (found := SUM.search(text))]
     assert len(asked) > 20
     assert all(int(sum_[1]) + int(sum_[2]) == int(reply) for sum_, reply in asked)
 
@@ -150,8 +150,8 @@ def test_claims_are_judged_truly() -> None:
     )
     found = [m for text in texts("knights_knaves facts", 1000) for m in re.findall(pattern, text)]
     assert len(found) > 50
-    for _, first, _, second, words, told in found:
-        assert judged[words](first, second) == (told.lower() == "true")
+    for _, first, _, second, words, stated in found:
+        assert judged[words](first, second) == (stated.lower() == "true")
 
 
 def test_grid_verdicts_are_sound() -> None:
@@ -162,8 +162,8 @@ def test_grid_verdicts_are_sound() -> None:
     found = [m for text in texts("mini_sudoku facts") for m in re.findall(pattern, text)]
     assert len(found) > 100
     for summary, verification in found:
-        told = StepTexts("", "", summary, verification)
-        reading = sudoku.read_step(problem, told)
+        stated = StepTexts("", "", summary, verification)
+        reading = sudoku.read_step(problem, stated)
         assert reading.sound
         assert reading.verdict is not None
 
@@ -173,11 +173,11 @@ def test_alternatives_are_legal_moves_of_one_state_and_none_comes_twice(name: st
     rng, checked = random_stream("alternatives", name), 0
     for _ in range(30):
         problem = train_problem(rng, name)
-        told = [(text.removesuffix("."), reply) for text, reply in alternatives(rng, problem)]
-        assert len({text for text, _ in told}) == len(told)
-        depth, state = named_by(problem, told[0][0])
-        assert set(told) <= legal_steps(problem, depth, state)
-        checked += len(told)
+        stated = [(text.removesuffix("."), reply) for text, reply in alternatives(rng, problem)]
+        assert len({text for text, _ in stated}) == len(stated)
+        depth, state = named_by(problem, stated[0][0])
+        assert set(stated) <= legal_steps(problem, depth, state)
+        checked += len(stated)
     assert checked > 50
 
 

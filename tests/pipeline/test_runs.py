@@ -33,8 +33,8 @@ def _model(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """ "Trains" line by line, going on from the checkpoint it finds."""
     _log(run_dir, "sft")
     checkpoint = out_dir / "checkpoint"
-    learnt = int(checkpoint.read_text()) if checkpoint.exists() else 0
-    for line in range(learnt, len((run_dir / "synth" / "paths.txt").read_text().splitlines())):
+    done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    for line in range(done, len((run_dir / "synth" / "paths.txt").read_text().splitlines())):
         _log(run_dir, f"sft line {line}")
         checkpoint.write_text(str(line + 1))
         if os.environ.get("KILL_AT_LINE") == str(line):

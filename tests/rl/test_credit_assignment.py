@@ -1,4 +1,4 @@
-"""What a step is worth lands on the tokens that earned it."""
+"""A step's reward goes to the tokens that caused it."""
 
 from __future__ import annotations
 
@@ -135,10 +135,10 @@ sizes = st.floats(-STEP_LIMIT / 2, STEP_LIMIT / 2)
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.booleans(), sizes, sizes, sizes), max_size=6))
 def test_however_it_is_placed_no_token_gets_more_than_the_limit_on_average(
-    told: list[tuple[int, bool, float, float, float]],
+    stated: list[tuple[int, bool, float, float, float]],
 ) -> None:
     found, steps, end = [], [], 1
-    for named, faulty, *values in told:  # start of the step, its name, one more token, decision
+    for named, faulty, *values in stated:  # start of the step, its name, one more token, decision
         fault = end + named + 1 if faulty else None
         decision = end + named + 2
         found.append(StepTokens(range(end + 1, end + 1 + named), fault, decision, named + 2))

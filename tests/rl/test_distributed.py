@@ -1,4 +1,4 @@
-"""RL on two processes, and RL on a task that has nothing but a generator and a grader."""
+"""RL on two processes, and RL on a task that has only a generator and a grader."""
 
 from __future__ import annotations
 

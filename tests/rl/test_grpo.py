@@ -134,7 +134,7 @@ def rollouts_of(trainer: rl.StepGRPOTrainer) -> rl.Rollouts:
 
 
 def first_batches(trainer: rl.StepGRPOTrainer) -> Iterator[dict[str, Any]]:
-    """What the first optimiser step is given."""
+    """The batches of the first optimiser step."""
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
     loader = iter(trainer.get_train_dataloader())

@@ -182,7 +182,7 @@ def test_no_detour_earns_anything(cheat: tuple[str, tuple[TracedStep, ...]]) -> 
         "calls an open node a goal": (step(START, NEAR, END, verdict_true=False),),
         "steps without saying where to": (step(START, None, PROCEED),) * 30,
         "states a false sum": (step(START, NEAR, PROCEED, sound=False), STRAIGHT[1]),
-        "goes on behind the goal": (
+        "continues after the goal": (
             STRAIGHT[0],
             step(NEAR, GOAL, PROCEED),
             step(GOAL, None, END),

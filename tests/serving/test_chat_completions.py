@@ -154,11 +154,11 @@ def test_answer_ends_at_a_stop_text(served, streamed):
     if streamed:
         with served.stream(**fields) as response:
             chunks = _chunks(response)
-        told, last = _joined(chunks, "content"), chunks[-1]["choices"][0]
+        stated, last = _joined(chunks, "content"), chunks[-1]["choices"][0]
     else:
         last = served.chat(**fields).json()["choices"][0]
-        told = last["message"]["content"]
-    assert told == content[: content.index(stop)]
+        stated = last["message"]["content"]
+    assert stated == content[: content.index(stop)]
     assert (last["finish_reason"], last["stop_reason"]) == ("stop", stop)
 
 

@@ -88,8 +88,8 @@ def test_malformed_bodies(served, path, content):
 def test_wrong_fields_are_named(served, fields, param):
     response = _post(served, json.dumps(GOOD | fields))
     assert response.status_code == 400
-    told = _error(response)["param"]
-    assert param is None or told == param
+    stated = _error(response)["param"]
+    assert param is None or stated == param
 
 
 def test_nulls_are_as_good_as_nothing(served):

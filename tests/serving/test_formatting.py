@@ -1,4 +1,4 @@
-"""A completion told in pieces says what it says as a whole."""
+"""A completion stated in pieces says what it says as a whole."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_reasoning_reads_like_this():
 
 
 @pytest.mark.parametrize(
-    ("stops", "told", "stopped_at"),
+    ("stops", "stated", "stopped_at"),
     [
         ((), "one two three", None),
         (("two",), "one ", "two"),
@@ -74,9 +74,9 @@ def test_reasoning_reads_like_this():
         (("ee",), "one two thr", "ee"),
     ],
 )
-def test_stop_texts(stops, told, stopped_at):
+def test_stop_texts(stops, stated, stopped_at):
     for size in range(1, 14):
         content, text = AnswerText(stops), " one two three\n"
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
         said = "".join(map(content.add, pieces)) + content.rest()
-        assert (said, content.stopped_at) == (told.rstrip(), stopped_at)
+        assert (said, content.stopped_at) == (stated.rstrip(), stopped_at)

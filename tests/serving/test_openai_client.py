@@ -50,13 +50,13 @@ def test_chat_helper_adds_up_a_stream(client, chat):
     whole = client.chat.completions.create(**wishes).choices[0]
     with client.chat.completions.stream(**wishes, **WITH_USAGE) as stream:
         contents = [event.delta for event in stream if event.type == "content.delta"]
-        told = stream.get_final_completion()
-    message = told.choices[0].message
+        stated = stream.get_final_completion()
+    message = stated.choices[0].message
     assert message.content == "".join(contents) == whole.message.content == content[:5].rstrip()
     assert _extra(message) == _extra(whole.message)
     assert [step["index"] for step in message.model_extra["reasoning_steps"]] == [0, 1, 2]
-    assert told.choices[0].finish_reason == whole.finish_reason == "stop"
-    assert told.usage.prompt_tokens == chat.usage.prompt_tokens
+    assert stated.choices[0].finish_reason == whole.finish_reason == "stop"
+    assert stated.usage.prompt_tokens == chat.usage.prompt_tokens
 
 
 def test_reasoning_is_streamed_before_the_answer(client, chat):

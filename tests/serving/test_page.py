@@ -49,7 +49,7 @@ class PacedEngine(Engine):
         self._lock, self._halt_at, self._running = threading.Condition(), None, True
 
     def run(self, halt_at=None):
-        """Goes on until some row has written a token of this class."""
+        """Continues until some row has written a token of this class."""
         with self._lock:
             self._halt_at, self._running = halt_at, True
             self._lock.notify()
@@ -280,10 +280,10 @@ def test_a_screen_reader_is_told_little(page, question, known_path):
     )
     _ask(page, question)
     _ended(page)
-    told = page.evaluate("news")
-    assert told[0] == "Thinking."
-    assert told[-1] == f"Answer: {known_path.answer}. 3 steps, 2 dead ends."
-    assert len(told) <= 4
+    stated = page.evaluate("news")
+    assert stated[0] == "Thinking."
+    assert stated[-1] == f"Answer: {known_path.answer}. 3 steps, 2 dead ends."
+    assert len(stated) <= 4
     assert page.locator("[aria-live], [role=status], [role=alert], [role=log]").count() == 1
     assert page.get_by_role("tree", name="Search tree, 3 steps").is_visible()
 

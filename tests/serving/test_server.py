@@ -86,11 +86,11 @@ def test_a_port_in_use_and_a_folder_without_model(model_folder, tmp_path):
             (model_folder, ("--max-batch", "0"), "max_batch is 0"),
         ):
             with _start(folder, *options) as process:
-                told = process.stderr.read()
+                stated = process.stderr.read()
             assert process.returncode == 2
-            assert told.startswith("error: ")
-            assert said in told
-            assert "hint: " in told
+            assert stated.startswith("error: ")
+            assert said in stated
+            assert "hint: " in stated
 
 
 def test_answers_do_not_wait_for_acknowledgements():
@@ -104,7 +104,7 @@ def test_answers_do_not_wait_for_acknowledgements():
 
 def test_open_to_the_network_without_a_key_is_warned_about(model_folder):
     with _serving(model_folder, "--host", "0.0.0.0") as (process, _):
-        assert "warning: whoever reaches this port" in process.stderr.readline()
+        assert "warning: everyone who can reach this port" in process.stderr.readline()
 
 
 def test_models_and_page(client, served):

@@ -75,7 +75,7 @@ def ordinary_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def learnt_from(monkeypatch: pytest.MonkeyPatch) -> list[list[TokenSequence]]:
-    """What each training was given."""
+    """The arguments of each training."""
     given: list[list[TokenSequence]] = []
 
     def spy(stage: Any) -> None:
@@ -100,9 +100,9 @@ def test_base_to_cpt_to_sft(
     model, tokenizer = load_model(run_dir / "cpt")
     assert len(tokenizer) == len(base_tokenizer) + 14
     assert model.get_input_embeddings().weight.shape[0] == len(tokenizer)
-    told = json.loads((run_dir / "cpt" / "logs" / "perplexity.json").read_text())
-    assert told["before"] == pytest.approx(perplexity(base, HELD_OUT), rel=1e-6)
-    assert told["after"] == pytest.approx(perplexity(model, HELD_OUT), rel=1e-6)
+    stated = json.loads((run_dir / "cpt" / "logs" / "perplexity.json").read_text())
+    assert stated["before"] == pytest.approx(perplexity(base, HELD_OUT), rel=1e-6)
+    assert stated["after"] == pytest.approx(perplexity(model, HELD_OUT), rel=1e-6)
     _check_cpt(learnt_from[0], recipe, len(base_tokenizer))
 
     sft.train(recipe, run_dir, run_dir / "sft")

@@ -81,7 +81,7 @@ def _by_hand(model: Qwen2ForCausalLM, sequence: TokenSequence) -> list[tuple[flo
 def test_token_losses_by_hand(make_model: MakeModel) -> None:
     model = make_model()
     rows = [
-        _sequence(3, 1, 4, 1, 5, weights=(1.0, 0.0, 0.5, 1.0, 0.0)),  # the first is never told
+        _sequence(3, 1, 4, 1, 5, weights=(1.0, 0.0, 0.5, 1.0, 0.0)),  # the first is never stated
         _sequence(9, 2, weights=(0.0, 2.0)),
     ]
     batch = collate(rows, pad_id=0)
@@ -218,7 +218,7 @@ def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) is None
 
 
-# ---------------------------------------------------------------------- what is left
+# ---------------------------------------------------------------------- the saved folder
 
 
 def test_it_leaves_an_ordinary_model_folder_and_the_log(
