@@ -3,8 +3,7 @@
 model folder -> Measured
 
 Engine and server write the same: so many tokens for each of the same prompts, by the same seeds.
-Their rounds alternate, so that a busy machine slows both alike. The clients run on the same machine,
-on the same cores.
+Their rounds alternate, so that a busy machine slows both alike. The clients run on the same cores.
 """
 
 from __future__ import annotations

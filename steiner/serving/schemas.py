@@ -189,7 +189,7 @@ def stop_texts(stop: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 class ReasoningOptions(StrictOptions):
-    """The amount of reasoning. Summaries are always sent; the model never sees earlier reasoning."""
+    """The amount of reasoning. Summaries are always sent; earlier reasoning is dropped."""
 
     effort: Effort | None = None
     summary: Detail | None = None
