@@ -117,7 +117,7 @@ _PREAMBLE = """\
 Written by `make bench` from `benchmarks/results.json`, not by hand. In brackets: 95 % intervals
 over held-out problems, or the least and greatest of repeated timings."""
 _DIGITS = {"%": 1, "points": 1, "min": 1, "s": 1, "GB": 2, "times": 2, "GFLOP/s": 0, "steps": 0}
-_VERDICT = {None: "", True: "**met**", False: "**not met**"}
+_VERDICT = {None: "–", True: "**met**", False: "**not met**"}
 _HEAD = "| figure | target | measured | met | command | commit |\n|---|---|---|---|---|---|"
 
 
@@ -177,7 +177,7 @@ def _line(line: Line, records: Sequence[Record]) -> str:
     rows = _rows(line, records)
     if not rows:
         command = f"`make bench FIGURE={line.figure}`"
-        return f"| {line.title} | {line.target} | not measured | | {command} | |"
+        return f"| {line.title} | {line.target} | not measured | – | {command} | – |"
     single = len(rows) == 1
     measured = "<br>".join(_measured(row, named=not single) for row in rows)
     origin = " | ".join(_distinct(rows, field) for field in ("command", "commit"))
@@ -215,8 +215,8 @@ def _number(value: float, unit: str) -> str:
 
 def _further(records: Sequence[Record]) -> str:
     lines = [
-        f"| {row.name} | {row.target} | {_measured(row, named=False)} | {_VERDICT[row.met]} "
-        f"| `{row.command}` | `{row.commit}` |"
+        f"| {row.name} | {row.target or 'none'} | {_measured(row, named=False)} "
+        f"| {_VERDICT[row.met]} | `{row.command}` | `{row.commit}` |"
         for row in records
     ]
     return "\n".join([_HEAD, *lines])
