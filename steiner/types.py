@@ -208,12 +208,10 @@ class SearchPath:
 
 @dataclass(frozen=True, slots=True)
 class TokenSequence:
-    """A tokenised SearchPath; all three fields have length T."""
+    """A tokenised SearchPath; both fields have length T."""
 
     token_ids: tuple[int, ...]
     loss_weights: tuple[float, ...]
-    step_index: tuple[int, ...]
-    """Index of each token's step, decision tokens included; -1 outside steps."""
 
 
 class StopReason(StrEnum):

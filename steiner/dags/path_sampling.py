@@ -16,19 +16,22 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from steiner.recipe import SynthRecipe
 from steiner.tasks import Move, task
 from steiner.types import Decision, Edge, ReasoningDag, SearchPath, State, Status, Step, UserError
+
+_DEFAULTS = SynthRecipe()
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Settings of a walk."""
 
-    explore: float = 0.3
-    turn_back: float = 0.5
-    back_jump: float = 0.5
-    cut: float = 0.1
-    max_steps: int = 32
+    explore: float = _DEFAULTS.explore
+    turn_back: float = _DEFAULTS.turn_back
+    back_jump: float = _DEFAULTS.back_jump
+    cut: float = _DEFAULTS.cut
+    max_steps: int = _DEFAULTS.max_steps
     in_order: bool = False
 
     def __post_init__(self) -> None:

@@ -21,7 +21,6 @@ class PackedRows(Sequence[TokenSequence]):
 
     def __init__(self, ids_NT: np.ndarray, weights_NT: np.ndarray) -> None:
         self.ids_NT, self.weights_NT = ids_NT, weights_NT
-        self._steps = (-1,) * ids_NT.shape[1]
 
     @classmethod
     def joined(cls, parts: Iterable[PackedRows]) -> PackedRows:
@@ -49,7 +48,7 @@ class PackedRows(Sequence[TokenSequence]):
         ids, weights = self.ids_NT[index], self.weights_NT[index]
         if isinstance(index, slice):
             return PackedRows(ids, weights)
-        return TokenSequence(tuple(ids.tolist()), tuple(weights.tolist()), self._steps)
+        return TokenSequence(tuple(ids.tolist()), tuple(weights.tolist()))
 
 
 def lengths_of(sequences: Sequence[TokenSequence]) -> list[int]:

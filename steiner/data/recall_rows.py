@@ -81,8 +81,7 @@ def _row(rng: random.Random, vocab_size: int, easy: bool) -> TokenSequence:
         if easy or len(keys) < 2 or rng.random() < 0.5:
             keys = rng.sample(pool, rng.randint(2, _MOST_KEYS))
         _state_and_ask(rng, keys, pool, easy, ids, weights)
-    steps = (-1,) * _ROW_TOKENS
-    return TokenSequence(tuple(ids[:_ROW_TOKENS]), tuple(weights[:_ROW_TOKENS]), steps)
+    return TokenSequence(tuple(ids[:_ROW_TOKENS]), tuple(weights[:_ROW_TOKENS]))
 
 
 def _state_and_ask(

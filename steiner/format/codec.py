@@ -55,23 +55,22 @@ class Codec:
         a wrong turn; `answer_loss` for the answer; 1 for the rest of the reasoning.
         """
         tokens = list(self.vocabulary.encode_prompt(path.problem.messages))
-        weights, steps = [0.0] * len(tokens), [-1] * len(tokens)
+        weights = [0.0] * len(tokens)
 
-        def add(ids: Sequence[int], weight: float, step: int) -> None:
+        def add(ids: Sequence[int], weight: float) -> None:
             tokens.extend(ids)
             weights.extend([weight] * len(ids))
-            steps.extend([step] * len(ids))
 
-        add([self._special[grammar.START]], 1.0, -1)
+        add([self._special[grammar.START]], 1.0)
         for index, step in enumerate(path.steps):
             choice = wrong_turn_loss if step.wrong_turn else choice_loss
             for name, ids in self._step(step.texts):
-                add(ids, choice if name == "name" else 1.0, index)
+                add(ids, choice if name == "name" else 1.0)
             forced = path.truncated and index == len(path.steps) - 1
             decision = self._special[_DECISION_TOKENS[step.decision]]
-            add([decision], 0.0 if forced else 1.0, index)
-        add([*self._text(path.answer), self.vocabulary.close_id], answer_loss, -1)
-        return TokenSequence(tuple(tokens), tuple(weights), tuple(steps))
+            add([decision], 0.0 if forced else 1.0)
+        add([*self._text(path.answer), self.vocabulary.close_id], answer_loss)
+        return TokenSequence(tuple(tokens), tuple(weights))
 
     def encode_step(self, texts: StepTexts) -> tuple[int, ...]:
         """The tokens of a step from its start to its end, without the decision."""
@@ -92,7 +91,7 @@ class Codec:
         prompt = self.vocabulary.encode_prompt(messages)
         completion = [*self._text(answer), self.vocabulary.close_id]
         weights = [0.0] * len(prompt) + [1.0] * len(completion)
-        return TokenSequence((*prompt, *completion), tuple(weights), (-1,) * len(weights))
+        return TokenSequence((*prompt, *completion), tuple(weights))
 
     def decode(
         self,

@@ -45,4 +45,4 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
 
 def _whole(sequence: TokenSequence) -> TokenSequence:
     """The same tokens with loss on all of them, the question included."""
-    return TokenSequence(sequence.token_ids, (1.0,) * len(sequence.token_ids), sequence.step_index)
+    return TokenSequence(sequence.token_ids, (1.0,) * len(sequence.token_ids))

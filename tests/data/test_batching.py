@@ -64,8 +64,8 @@ def test_later_windows_hold_other_sequences_than_earlier_ones() -> None:
 
 def test_collate_pads_on_the_right_without_loss() -> None:
     rows = [
-        TokenSequence((5, 6, 7), (0.0, 1.0, 0.5), (-1, 0, 0)),
-        TokenSequence((8,), (1.0,), (-1,)),
+        TokenSequence((5, 6, 7), (0.0, 1.0, 0.5)),
+        TokenSequence((8,), (1.0,)),
     ]
     batch = collate(rows, pad_id=9)
     padding = LENGTH_STEP - 3

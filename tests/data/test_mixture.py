@@ -109,7 +109,6 @@ def test_rows_are_sequences() -> None:
     assert rows[1].token_ids == (4, 5, 6, 7)
     assert rows[-1].token_ids == (8, 9, 10, 11)
     assert rows[-1].loss_weights == (0.5, 0.5625, 0.625, 0.6875)
-    assert rows[0].step_index == (-1,) * 4
     assert [row.token_ids for row in rows[1:]] == [(4, 5, 6, 7), (8, 9, 10, 11)]
     assert [len(rows), len(rows[:2]), len(list(rows))] == [3, 2, 3]
     with pytest.raises(IndexError):

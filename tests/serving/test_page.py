@@ -131,6 +131,14 @@ def question(known_path):
     return known_path.problem.question
 
 
+def test_enter_in_the_empty_box_asks_nothing_and_complains_of_nothing(page):
+    box = page.get_by_label("Question", exact=True)
+    box.fill("")
+    box.press("Enter")
+    assert page.evaluate("document.querySelector('#composer').checkValidity()")
+    assert page.locator(".turn").count() == 0
+
+
 def _ask(page, text):
     page.get_by_label("Question", exact=True).fill(text)
     page.keyboard.press("Enter")

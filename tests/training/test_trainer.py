@@ -53,7 +53,7 @@ SCHEDULE = Schedule(
 
 
 def _sequence(*ids: int, weights: tuple[float, ...] | None = None) -> TokenSequence:
-    return TokenSequence(ids, weights or (1.0,) * len(ids), (-1,) * len(ids))
+    return TokenSequence(ids, weights or (1.0,) * len(ids))
 
 
 def _sequences(count: int = 16) -> list[TokenSequence]:
