@@ -12,7 +12,8 @@ const SearchLayout = (() => {
   const TALLEST_GAP = 1.6; // how much farther apart levels may stand to fill their place
   const KIND_WORDS = {
     proceed: "proceeds", backtrack: "turns back", dead: "dead end, turns back",
-    goal: "goal", end: "stops short of a goal",
+    goal: "goal, answer verified", unverified: "ends, answer not checked",
+    rejected: "ends, answer wrong", end: "stops short of a goal",
   };
   const SHAPES = {
     question: "M-15-11h30a4 4 0 0 1 4 4v14a4 4 0 0 1-4 4h-30a4 4 0 0 1-4-4v-14a4 4 0 0 1 4-4z",
@@ -20,6 +21,8 @@ const SearchLayout = (() => {
     backtrack: "M0-17.5L17.5 0L0 17.5L-17.5 0z",
     dead: "M-12.5-12.5h25v25h-25z",
     goal: star(8, 20, 15.2),
+    unverified: "M-9-16h18l9 16l-9 16h-18l-9-16z",
+    rejected: "M0-8l8-8l8 8l-8 8l8 8l-8 8l-8-8l-8 8l-8-8l8-8l-8-8l8-8z",
     end: "M-18-13h36l-18 32z",
   };
 

@@ -181,7 +181,7 @@ def test_steps_arrive_while_the_model_thinks(page, engine, question, known_path)
             assert text.text_content() == getattr(step.texts, name)
     assert page.locator(".step .decided").all_text_contents() == [
         *["Backtrack"] * 2,
-        "End, goal reached",
+        "End, answer verified",
     ]
 
 
@@ -270,7 +270,7 @@ def test_the_keyboard_is_enough(page, question, known_path):
     assert page.locator("output[for=budget]").text_content() == "25"
     tab_to("[role=treeitem]", "Shift+Tab")
     focused = page.locator(":focus")
-    assert focused.get_attribute("aria-label").startswith("Step 3, goal: ")
+    assert focused.get_attribute("aria-label").startswith("Step 3, goal, answer verified: ")
     page.keyboard.press("ArrowUp")
     _expect(page.locator(".step").nth(1)).to_contain_class("kind-dead is-active")
     page.keyboard.press("Home")
@@ -312,7 +312,7 @@ def test_shapes_differ_not_only_colours(page, question):
     _ended(page)
     legend = page.get_by_role("list", name="Legend").get_by_role("listitem")
     shapes = [entry.locator("path").get_attribute("d") for entry in legend.all()]
-    assert len(shapes) == len(set(shapes)) == 5
+    assert len(shapes) == len(set(shapes)) == 7
 
 
 def test_examples_are_one_solvable_problem_of_each_family(page):

@@ -7,12 +7,14 @@ import { COMPONENTS } from "./search.js";
 
 const DECIDED = {
   proceed: "Proceed", backtrack: "Proceed, left later", dead: "Backtrack",
-  goal: "End, goal reached", end: "End, short of a goal",
+  goal: "End, answer verified", unverified: "End, answer not checked",
+  rejected: "End, answer wrong", end: "End, short of a goal",
 };
 const BECAME = { backtrack: "proceeds, left later" };
 const LEGEND = [
   ["proceed", "proceeds"], ["backtrack", "backtracked: left later"], ["dead", "dead end"],
-  ["goal", "goal"], ["end", "stopped short"],
+  ["goal", "goal: answer verified"], ["unverified", "answer not checked"],
+  ["rejected", "answer wrong"], ["end", "stopped"],
 ];
 
 function decided({ kind, decision, draft }) {

@@ -10,8 +10,8 @@ export const COMPONENTS = [
 ];
 
 const KINDS = {
-  proceed: "proceed", dead_end: "dead", goal: "goal", unverified: "goal", rejected: "end",
-  stopped: "end",
+  proceed: "proceed", backtracked: "backtrack", dead_end: "dead", goal: "goal",
+  unverified: "unverified", rejected: "rejected", stopped: "end",
 };
 
 export class Search {
@@ -32,9 +32,13 @@ export class Search {
     this.answer += content;
   }
 
-  /* `whole` says that the model closed its turn, and that no limit did. */
-  end(whole, stopReason = null) {
+  /* `whole` says that the model closed its turn and no limit did; `finalMarks` replace the marks
+     of the stream, which are provisional until the answer is graded. */
+  end(whole, stopReason = null, finalMarks = []) {
     this.ended = true;
+    finalMarks.forEach((mark, index) => {
+      if (this.#done[index]) this.#done[index] = { ...this.#done[index], mark };
+    });
     this.whole = whole;
     this.stopReason = stopReason;
   }

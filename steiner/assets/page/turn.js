@@ -48,9 +48,10 @@ export class Turn {
 
   add({ choices, usage }) {
     this.#usage = usage ?? this.#usage;
-    for (const { index, delta, finish_reason: reason, stop_reason: stopped } of choices) {
+    for (const { index, delta, finish_reason: reason, ...more } of choices) {
       this.#searches[index].add(delta);
-      if (reason) this.#searches[index].end(reason === "stop", stopped);
+      if (!reason) continue;
+      this.#searches[index].end(reason === "stop", more.stop_reason, more.reasoning_marks);
     }
     this.#frame ||= requestAnimationFrame(() => this.#render());
   }
@@ -127,6 +128,7 @@ export class Turn {
   #shortfall() {
     const reasons = this.#searches.map(({ stopReason }) => stopReason);
     if (reasons.includes("time_limit")) return "The server’s time limit ended this.";
+    if (reasons.includes("repetition")) return "The search repeated itself and was stopped.";
     return this.#searches.some(({ whole }) => whole)
       ? "The search ended without an answer."
       : `The model’s context is full: ${this.answer ? "its answer is cut short" : "it came to no answer"}.`;
