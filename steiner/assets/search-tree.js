@@ -1,7 +1,7 @@
 /* Draws a search as a tree that can grow: the report and the page of `steiner serve` share it.
 
    new SearchTree.Tree(box, options).update(steps): a step is { kind, parent, label }, and may have
-   { back, doomed, faults, draft, became }. `kind` is proceed, backtrack, dead, goal or end, and
+   { back, doomed, faults, draft, became }. `kind` is a key of SearchLayout.SHAPES, and
    `became` says it in other words; `parent` is the index of the step that it goes on from, null for
    the question; `back` the same for where a step that turned back returned to. Needs
    search-layout.js.
@@ -12,7 +12,7 @@
 
 const SearchTree = (() => {
   const { SHAPES, LINE_PX, SMALLEST, LABELS_NEED, LARGEST, svg } = SearchLayout;
-  const GLIDE_MS = 320;
+  const GLIDE_MS = 320, ARRIVED_PX = 6;
 
   const mixed = (a, b, t) => a + (b - a) * t;
 
@@ -67,6 +67,8 @@ const SearchTree = (() => {
           svg("text", { class: "number", dy: "0.35em" }, "?"), svg("title", {}, "The question"));
         return part;
       }
+      // A new node starts at its parent, whose label its own would cover.
+      part.group.classList.add("is-arriving");
       part.edge = svg("path", { class: "edge" });
       this.edges.append(part.edge);
       this.#listen(part.group, Number(place.id));
@@ -146,6 +148,8 @@ const SearchTree = (() => {
       for (const part of this.#parts.values()) {
         part.at = { x: mixed(part.from.x, part.to.x, t), y: mixed(part.from.y, part.to.y, t) };
         part.group.setAttribute("transform", `translate(${part.at.x} ${part.at.y})`);
+        const distance = Math.hypot(part.at.x - part.to.x, part.at.y - part.to.y);
+        if (distance < ARRIVED_PX) part.group.classList.remove("is-arriving");
       }
       for (const part of this.#parts.values()) {
         const parent = this.#parts.get(part.to.parent);

@@ -355,6 +355,44 @@ def test_a_models_text_stays_text_and_a_broken_stream_is_told(page):
     assert kinds == ["kind-backtrack", "kind-dead", "kind-proceed"]
 
 
+@pytest.mark.parametrize(
+    ("mark", "kind"),
+    [
+        ("goal", "goal"),
+        ("unverified", "unverified"),
+        ("rejected", "rejected"),
+        ("stopped", "end"),
+    ],
+)
+def test_only_a_verified_answer_is_the_goal(page, mark, kind):
+    steps = [_step(), _step(parent=0, decision="end", mark="unverified")]
+    choice = {
+        "index": 0,
+        "delta": {},
+        "finish_reason": "stop",
+        "reasoning_marks": ["proceed", mark],
+    }
+    end = f"data: {json.dumps({'choices': [choice]})}\n\ndata: [DONE]\n\n"
+    body = _streamed({"reasoning_steps": steps}, {"content": "5"}, end=end)
+    page.route(CHAT, lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    _ask(page, "Which number?")
+    _ended(page)
+    _expect(page.get_by_role("treeitem").nth(1)).to_contain_class(f"kind-{kind}")
+    assert page.locator(".node.kind-goal").count() == (mark == "goal")
+
+
+def test_enter_in_the_empty_box_does_nothing(page, engine, question):
+    engine.run(halt_at=BACKTRACK)
+    _ask(page, question)
+    _expect(_whole(page)).to_have_count(1)
+    page.get_by_label("Question", exact=True).focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelectorAll('form :invalid').length") == 0
+    assert page.get_by_role("article").count() == 1
+    engine.run()
+    _ended(page)
+
+
 def test_too_long_a_dialogue_is_told_in_plain_words(page):
     _ask(page, "Make 24 from 3, 5, 7, 9. " * 500)
     _expect(page.locator(".trouble")).to_contain_text("longer than the model can hold")
