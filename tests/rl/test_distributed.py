@@ -57,7 +57,9 @@ def _train_apart(run_dir: Path, num_processes: int) -> list[dict[str, float]]:
     """The log of RL in processes of their own, over gloo."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={num_processes}", str(Path(__file__)), str(run_dir)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    root = str(Path(__file__).parents[2])  # the process imports tests.*
+    paths = os.pathsep.join([root, *sys.path])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     subprocess.run(command, env=environment, check=True, capture_output=True)
     return _log_of(run_dir)
 
