@@ -114,6 +114,8 @@ def suite_rows(results: Results) -> list[TemplateData]:
 def _difference(suite: str, one: Comparison | None) -> TemplateData:
     if one is not None:
         return {"value": points(one.value), "note": signed_range(one.low, one.high)}
+    if suites()[suite].is_paired:
+        return {"value": "", "note": "not measured"}
     return {"value": "", "note": "reference" if suite == MAIN else "other problems, not paired"}
 
 
@@ -174,19 +176,26 @@ def _steps_cell(results: Results, stage: str) -> TemplateData:
     return {"text": f"{record.value:.1f}", "range": f"{record.low:.1f} to {record.high:.1f}"}
 
 
+_FAMILY_COUNTS = ("problems drawn", "distinct problems", "paths")
+"""Counts that the data table shows for each family; the manifest names them `paths: jugs`."""
+
+
 def data(history: History) -> TemplateData | None:
     """Counts of the synthetic data, in total and by family; None if there are none."""
-    totals = {name: n for name, n in history.counts.items() if ": " not in name}
     by_family: dict[str, dict[str, int]] = {}
+    totals: dict[str, int] = {}
     for name, count in history.counts.items():
         what, _, family = name.partition(": ")
-        if family:
+        if family and what in _FAMILY_COUNTS:
             by_family.setdefault(family, {})[what] = count
+        else:
+            totals[name] = count
     if not totals:
         return None
-    columns = list(dict.fromkeys(what for counts in by_family.values() for what in counts))
+    order = [*(name for name in _FAMILY_COUNTS if name in totals), *totals]
+    columns = [name for name in _FAMILY_COUNTS if any(name in own for own in by_family.values())]
     return {
-        "totals": [(_count_title(name), f"{count:,}") for name, count in totals.items()],
+        "totals": [(_count_title(name), f"{totals[name]:,}") for name in dict.fromkeys(order)],
         "columns": [_count_title(what) for what in columns],
         "rows": [
             (family_title(family), [f"{counts.get(what, 0):,}" for what in columns])

@@ -160,7 +160,8 @@ def _leaks(results: Results) -> str:
     if results.leaked is None:
         return " Whether training saw one of these problems was not checked."
     total = sum(sum(sizes.values()) for sizes in results.suites.values())
-    return f" Of the {total:,} evaluated problems, {sum(results.leaked.values())} are in it."
+    leaked = sum(results.leaked.values())
+    return f" {leaked:,} of the {total:,} questions of this evaluation are in the training data."
 
 
 def _compute(results: Results) -> str:

@@ -1,12 +1,12 @@
-"""Shares and differences with 95 % intervals, for outcomes that cluster by problem.
+"""Shares and differences with 95 % intervals, for observations that cluster by problem.
 
-outcomes of P problems -> Estimate
+answers to P problems -> Estimate
 
-All intervals but the bootstrap are closed forms that stay honest near 0 and 1 and in small samples,
+All intervals but the bootstrap are closed forms. They stay valid near 0 and 1 and in small samples,
 where the usual normal and bootstrap intervals shrink to a point: Wilson's for one share (Wilson
-1927), with an effective sample size where several observations share a problem (Korn and Graubard
+1927), with an effective sample size if several observations share a problem (Korn and Graubard
 1998), Newcombe's method 10 for two shares of the same problems (Newcombe 1998, Stat. Med. 17:2635),
-and squared-and-added limits for means over families (Zou and Donner 2008).
+and square-and-add limits for means over families (Zou and Donner 2008).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Z = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value, its 95 % interval, and how many observations it rests on."""
+    """A value, its 95 % interval, and the number of observations."""
 
     value: float
     low: float
@@ -42,11 +42,11 @@ def proportion(right_P: Sequence[bool]) -> Estimate:
 
 
 def rate(hits_P: Sequence[int], totals_P: Sequence[int]) -> Estimate | None:
-    """Hits over totals, where a problem's observations are alike; None where there are none.
+    """Hits over totals, if observations of one problem are correlated; None if there are none.
 
-    Wilson's interval at the effective sample size: as many independent observations as would have
-    the variance that the ratio has between problems. Where all hit or none did, no variance can be
-    seen, and each problem counts as one observation.
+    Wilson's interval at the effective sample size: the number of independent observations with the
+    variance that the ratio has between problems. If all or none are hits, the variance cannot be
+    estimated, and each problem counts as one observation.
     """
     hits, totals = np.asarray(hits_P, float), np.asarray(totals_P, float)
     total = totals.sum()
@@ -71,7 +71,7 @@ def average(values_P: Sequence[float]) -> Estimate:
 
 
 def mean_of(parts: Sequence[Estimate]) -> Estimate:
-    """The plain mean of independent estimates (one a family), each counting the same."""
+    """The mean of independent estimates (one per family), each with the same weight."""
     share = 1 / len(parts)
     value = share * sum(part.value for part in parts)
     below = share * math.hypot(*(part.value - part.low for part in parts))
@@ -80,9 +80,9 @@ def mean_of(parts: Sequence[Estimate]) -> Estimate:
 
 
 def difference(first_P: Sequence[bool], second_P: Sequence[bool]) -> Estimate:
-    """The share of `first_P` less that of `second_P`, on the same problems: Newcombe's method 10.
+    """The share of `first_P` less that of `second_P` on the same problems, by Newcombe's method 10.
 
-    The correlation of the pairs narrows the interval, as McNemar's test does for the p-value.
+    The correlation of the pairs narrows the interval, as it lowers the p-value of McNemar's test.
     """
     first, second = proportion(first_P), proportion(second_P)
     pairs = list(zip(first_P, second_P, strict=True))
@@ -108,10 +108,10 @@ def mcnemar(first_P: Sequence[bool], second_P: Sequence[bool]) -> float:
 def bootstrap_difference(
     first_P: Sequence[float], second_P: Sequence[float], *names: object, resamples: int = 10_000
 ) -> Estimate:
-    """The mean of `first_P` less that of `second_P` on the same problems, whatever their scale.
+    """The mean of `first_P` less that of `second_P` on the same problems, for any scale.
 
     Percentiles of `resamples` paired resamples of problems, from a random stream named `names`.
-    For scores that are means themselves, over samples or seeds.
+    Use it for scores that are themselves means over samples or seeds.
     """
     gains = np.asarray(first_P, float) - np.asarray(second_P, float)
     digest = hashlib.sha256("/".join(map(str, ("bootstrap", *names))).encode()).digest()
@@ -126,12 +126,12 @@ def _wilson(value: float, n: float) -> tuple[float, float]:
     reach = Z * math.sqrt(value * (1 - value) / n + Z**2 / (4 * n**2))
     scale = 1 + Z**2 / n
     low, high = (centre - reach) / scale, (centre + reach) / scale
-    # Rounding must leave neither the value outside its own interval, nor a bound outside 0 to 1.
+    # Rounding must not put the value outside its interval or a bound outside 0 to 1.
     return max(0.0, min(value, low)), min(1.0, max(value, high))
 
 
 def _correlation(both: int, first: int, second: int, neither: int) -> float:
-    """Correlation of pairs, drawn towards 0 where it is positive, as method 10 has it."""
+    """Correlation of pairs, with the continuity correction of method 10 if it is positive."""
     margins = (both + first) * (second + neither) * (both + second) * (first + neither)
     product = float(both * neither - first * second)
     if product > 0:
