@@ -7,7 +7,7 @@
 # make docs   the documentation as a site in site/
 # make base   pre-train the embedded base model anew (ten minutes on an accelerator, many hours without)
 # make test-vllm      vLLM with our plugins against the embedded engine, on the CPU
-# make test-harness   lm-evaluation-harness and Inspect against a served model: MODEL=runs/tiny/rl
+# make test-harness   evaluation harnesses and API clients against a served model: MODEL=runs/tiny/rl
 #
 # Each installs what it needs into .venv first; each is safe to repeat. A Python other than python3:
 # make run PYTHON=python3.12. Another recipe: make run ARGS="--recipe smoke".
@@ -81,7 +81,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 # The harnesses want none of what steiner is built on, and their judge needs steiner's problems only.
 $(HARNESS)/.installed: constraints-harness.txt
 	test -x $(HARNESS)/bin/pip || $(PYTHON) -m venv --clear $(HARNESS)
-	$(HARNESS)/bin/pip install -q -c constraints-harness.txt 'lm-eval[api]' inspect-ai openai
+	$(HARNESS)/bin/pip install -q -c constraints-harness.txt 'lm-eval[api]' inspect-ai openai \
+	    langchain-openai litellm openai-agents 'pydantic-ai-slim[openai]'
 	$(HARNESS)/bin/pip install -q --no-deps -e .
 	@touch $@
 

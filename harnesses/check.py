@@ -1,12 +1,12 @@
-"""Checks that both harnesses grade a served model as we do, problem by problem.
+"""Checks that both harnesses grade a served model as we do, and that other clients work with it.
 
-model folder -> a table;  exit code 1 where a verdict differs
+model folder -> a table; exit code 1 if a verdict or the answer of a client differs
 
     make test-harness                           # a tiny model that knows the answers by heart
     make test-harness MODEL=runs/tiny/rl ARGS="--limit 200"
 
-Ours is the judge of the main suite, on what OpenAI's client was answered, and takes each problem
-from its question; the harnesses take it from the file's spec.
+Our verdicts come from the judge of the main suite on the answers that OpenAI's client got. It reads
+each problem from its question; the harnesses read it from the file's spec.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import openai
 
 from harnesses.held_out import read_held_out
-from harnesses.runs import MAX_TOKENS, Right, run_inspect, run_lm_eval
+from harnesses.runs import MAX_TOKENS, Right, run_clients, run_inspect, run_lm_eval
 from steiner.evaluation.suites import EvalItem, suites
 from steiner.tasks import Grade, held_out_wording_index, recognise
 from steiner.types import Problem, RunError, Split, SteinerError
@@ -38,7 +38,7 @@ _STOP_S = 60
 
 
 def main() -> None:
-    """Serve, ask three times, compare."""
+    """Serves the model, asks it through each program and compares."""
     parser = argparse.ArgumentParser("python -m harnesses.check", description=__doc__)
     parser.add_argument("--model", type=Path, metavar="DIR", help="default: one made for this")
     parser.add_argument("--limit", type=int, default=8, metavar="N", help="problems (%(default)s)")
@@ -50,6 +50,7 @@ def main() -> None:
     try:
         with TemporaryDirectory() as scratch, _served(options.model, records, Path(scratch)) as url:
             found = _verdicts(options.programs.absolute(), url, records, Path(scratch))
+            _check_clients(options.programs.absolute(), url, records[0]["question"])
     except SteinerError as error:
         sys.exit(f"error: {error}")
     if not _agree(records, found):
@@ -91,6 +92,16 @@ def _verdicts(
             ),
         }
         return {name: job.result() for name, job in jobs.items()}
+
+
+def _check_clients(programs: Path, url: str, question: str) -> None:
+    """Raises RunError if another client gets another answer than OpenAI's."""
+    with openai.OpenAI(base_url=url, api_key="none") as client:
+        expected = _ask(client, question).message.content
+    for name, answers in run_clients(programs, url, question).items():
+        if any(answer != expected for answer in answers):
+            raise RunError(f"{name} got {answers}, and OpenAI's client '{expected}'")
+        print(f"{name}: the same answer as OpenAI's client")
 
 
 def _own(url: str, records: Sequence[Record]) -> Right:

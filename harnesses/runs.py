@@ -69,6 +69,16 @@ def run_inspect(programs: Path, url: str, limit: int, out_dir: Path) -> Right:
     return right
 
 
+def run_clients(programs: Path, url: str, question: str) -> dict[str, list[str]]:
+    """The answers to one question of each client in clients.py."""
+    command = [programs / "python", "harnesses/clients.py", url, question]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
+    if done.returncode:
+        raise RunError(f"clients.py ended with exit code {done.returncode}")
+    answers: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
 def _run(
     command: Sequence[str | Path], arguments: Mapping[str, Any], variables: Mapping[str, str]
 ) -> None:
