@@ -1,4 +1,4 @@
-"""Accuracy on questions other than those of training: reasoning-gym's, and perturbed ones.
+"""Accuracy on questions that differ from training: reasoning-gym's, and perturbed ones.
 
 Setting -> Measured, in per cent and points, with 95 % intervals
 

@@ -23,7 +23,7 @@ class Line:
     target: str
     figure: str
     values: tuple[str, ...] = ()
-    """Names of the values shown; all values of the figure if none is named."""
+    """Names of the values shown; all values of the figure if it is empty."""
 
 
 TABLE = (

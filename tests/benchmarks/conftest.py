@@ -1,4 +1,4 @@
-"""Lets tests import `benchmarks`, which is no part of the installed package."""
+"""Lets tests import `benchmarks`, which is not part of the installed package."""
 
 import sys
 from pathlib import Path

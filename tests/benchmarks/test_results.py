@@ -1,4 +1,4 @@
-"""Results merge by figure, are judged by their targets, and are rendered as the issue's table."""
+"""Results merge by figure, are compared with their targets, and are rendered as a table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_figure_measured_again_replaces_its_own_rows_only(tmp_path: Path) -> N
     assert rows["rl/over sft"].commit == "def5678"
 
 
-def test_the_file_has_what_the_issue_names(tmp_path: Path) -> None:
+def test_the_file_has_the_documented_fields(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     merge_results("large", [_record("large/gain", 1.5, "above 0", note="half the FLOPs")], file)
     assert json.loads(file.read_text()) == [
@@ -54,7 +54,7 @@ def test_the_file_has_what_the_issue_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[{", '{"name": 1}', '[{"name": "rl/x"}]'])
-def test_a_damaged_file_is_one_clear_error(text: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error(text: str, tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     file.write_text(text)
     with pytest.raises(RunError, match="cannot read"):
@@ -79,12 +79,12 @@ def test_targets_are_judged(value: float, target: str, met: bool | None) -> None
     assert _record("rl/over sft", value, target).met is met
 
 
-def test_a_target_that_none_can_judge_is_refused() -> None:
+def test_an_unreadable_target_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be judged"):
         _record("rl/over sft", 1.0, "as good as can be")
 
 
-def test_shares_become_per_cent_and_timings_have_their_ends() -> None:
+def test_shares_are_per_cent_and_timings_have_a_range() -> None:
     share = Measured.of("mean", Estimate(0.5, 0.25, 0.75, 8), "%")
     assert (share.value, share.low, share.high) == (50.0, 25.0, 75.0)
     timing = Measured.repeated("time", [3.0, 1.0, 2.0], "s", note="quiet")
@@ -92,7 +92,7 @@ def test_shares_become_per_cent_and_timings_have_their_ends() -> None:
     assert timing.note == "quiet; measured 3 times, least to greatest"
 
 
-def test_the_page_says_plainly_what_is_met(tmp_path: Path) -> None:
+def test_the_page_says_which_targets_are_met(tmp_path: Path) -> None:
     records = [
         _record("shortest/gain", 14.0, "at least 15", note="1.01 times the time"),
         _record("shortest/accuracy of the rival", 60.0),
@@ -114,7 +114,7 @@ def test_the_page_says_plainly_what_is_met(tmp_path: Path) -> None:
     assert "- shortest/gain: 1.01 times the time." in lines
 
 
-def test_what_another_machine_measured_is_noted() -> None:
+def test_values_of_another_machine_have_a_note() -> None:
     records = [
         _record("synth/time", 30.0, machine="a fast one", note="once"),
         _record("rl/over sft", 4.0),
@@ -126,7 +126,7 @@ def test_what_another_machine_measured_is_noted() -> None:
     assert notes == ["- synth/time: once; measured on another machine: a fast one."]
 
 
-def test_every_line_of_the_table_stands_there_in_order_and_names_a_figure() -> None:
+def test_every_line_of_the_table_is_shown_in_order_and_names_a_figure() -> None:
     text = page([])
     places = [text.index(f"| {line.title} | {line.target} | not measured |") for line in TABLE]
     assert places == sorted(places)

@@ -1,4 +1,4 @@
-"""The report of a real evaluation: self-contained, and alive in a real browser."""
+"""The report of a real evaluation: self-contained, and interactive in a real browser."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def page(report):
 
 
 class _Tags(HTMLParser):
-    """Open tags, to see that each is closed."""
+    """Collects open tags, ids and links."""
 
     def __init__(self):
         super().__init__()
@@ -80,7 +80,7 @@ class _Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_it_is_whole_html_that_links_to_nothing_outside(report):
+def test_html_is_complete_and_has_no_outside_links(report):
     text = report[0].read_text()
     tags = _Tags()
     tags.feed(text)
@@ -95,20 +95,21 @@ def test_it_shows_the_results(report, evaluated):
     mean = evaluated.results.find("accuracy", stage="rl", family="all")[0]
     assert f"{100 * mean.value:.0f} %" in text
     assert "1,234" in text
+    assert re.search(r"Countdown</th><td class=\"num\">1,300</td><td class=\"num\">1,200", text)
     assert "+1.0 %" in text
     assert "Missing files, whose values are not shown: manifest.json." in text
 
 
-def test_a_models_text_stays_text(report):
+def test_text_of_the_model_is_escaped(report):
     assert "<script>alert" not in report[0].read_text()
 
 
-def test_it_renders_without_a_complaint_or_a_request(page, report):
+def test_page_has_no_console_output_and_no_requests(page, report):
     assert page.said == []
     assert page.asked == [report[0].as_uri()]
 
 
-def test_every_step_is_a_node_of_its_kind(page, report):
+def test_every_step_has_a_node_of_its_kind(page, report):
     _, drawn = report
     nodes = page.locator("svg.tree [role=treeitem]")
     assert nodes.count() == len(drawn["steps"])
@@ -117,7 +118,7 @@ def test_every_step_is_a_node_of_its_kind(page, report):
     assert page.locator("svg.tree .edge").count() == len(drawn["steps"])
 
 
-def test_the_keyboard_walks_the_search_and_the_cards_follow(page, report):
+def test_arrow_keys_select_steps_in_the_tree_and_the_list(page, report):
     _, drawn = report
     nodes = page.locator("svg.tree [role=treeitem]")
     nodes.nth(0).focus()
@@ -131,7 +132,7 @@ def test_the_keyboard_walks_the_search_and_the_cards_follow(page, report):
     assert active.get_attribute("data-label") == drawn["steps"][-1]["next_step"]
 
 
-def test_the_slider_hides_what_comes_later(page, report):
+def test_the_slider_hides_later_steps(page, report):
     _, drawn = report
     slider = page.get_by_label("Steps shown")
     slider.fill("2")
@@ -148,13 +149,13 @@ def test_it_fits_a_phone(page, scheme):
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
-def test_without_results_it_says_what_to_do(tmp_path):
+def test_missing_results_are_an_error_with_a_hint(tmp_path):
     with pytest.raises(UserError, match="no results") as caught:
         write_report(tmp_path, tmp_path)
     assert "steiner eval" in caught.value.hint
 
 
-def test_results_cut_short_are_an_error_of_one_line(evaluated, tmp_path):
+def test_incomplete_results_are_a_one_line_error(evaluated, tmp_path):
     whole = (evaluated.run_dir / "evaluate" / "results.json").read_text()
     (tmp_path / "evaluate").mkdir()
     (tmp_path / "evaluate" / "results.json").write_text(whole[: len(whole) // 2])

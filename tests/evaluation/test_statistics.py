@@ -23,7 +23,7 @@ def pairs(both, first, second, neither):
     return one, other
 
 
-def test_wilson_is_newcombes_example():
+def test_wilson_equals_the_example_of_newcombe():
     # Newcombe 1998, Stat. Med. 17:857, table I: 81 of 263 gives 0.2553 to 0.3662.
     found = proportion([True] * 81 + [False] * 182)
     assert (found.low, found.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
@@ -39,13 +39,13 @@ def test_difference_is_newcombes_method_10():
     assert (found.low, found.high) == pytest.approx((0.0569, 0.3404), abs=5e-5)
 
 
-def test_mcnemar_is_a_sign_test_of_the_changes():
+def test_mcnemar_is_the_sign_test_of_changed_answers():
     # 12 gained and 2 lost: 2 * (C(14,0) + C(14,1) + C(14,2)) / 2**14 = 2 * 106 / 16384.
     assert mcnemar(*pairs(36, 12, 2, 0)) == pytest.approx(212 / 16384)
     assert mcnemar(*pairs(5, 0, 0, 5)) == 1.0
 
 
-def test_steps_of_one_problem_count_as_few():
+def test_correlated_steps_widen_the_interval():
     # Each problem's four steps agree: two problems of four hits, two of none, are four
     # observations, not sixteen. Variance of the ratio: 4 * 2**2 * (4/3) / 16**2 = 1/12, so
     # the effective size is 0.25 * 12 = 3.
@@ -58,7 +58,7 @@ def test_steps_of_one_problem_count_as_few():
     assert rate([0, 0], [0, 0]) is None
 
 
-def test_a_rate_of_nothing_has_as_many_observations_as_problems():
+def test_a_rate_of_zero_counts_each_problem_once():
     found = rate([0] * 20, [5] * 20)
     assert found is not None
     assert (found.low, found.high) == pytest.approx((0.0, 0.1611), abs=5e-5)
@@ -72,7 +72,7 @@ def test_mean_over_families_adds_squared_limits():
     )
 
 
-def test_bootstrap_repeats_and_covers():
+def test_bootstrap_is_reproducible_and_near_the_normal_interval():
     first, second = [0.5, 0.75, 1.0, 0.25] * 25, [0.25, 0.5, 1.0, 0.5] * 25
     found = bootstrap_difference(first, second, "test")
     assert found == bootstrap_difference(first, second, "test")
@@ -80,12 +80,12 @@ def test_bootstrap_repeats_and_covers():
     assert (found.value, found.low, found.high) == pytest.approx((0.0625, 0.022, 0.103), abs=3e-3)
 
 
-def test_average_of_a_single_value_knows_nothing_of_its_error():
+def test_average_of_a_single_value_has_an_infinite_interval():
     assert average([3.0]).high == float("inf")
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
-def test_intervals_hold_their_value_and_mirror(outcomes):
+def test_intervals_contain_their_value_and_are_symmetric(outcomes):
     first, second = zip(*outcomes, strict=True)
     gain, loss = difference(first, second), difference(second, first)
     assert -1 - 1e-9 <= gain.low <= gain.value <= gain.high <= 1 + 1e-9

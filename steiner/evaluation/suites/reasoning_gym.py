@@ -2,7 +2,7 @@
 
 reasoning-gym item -> EvalItem;  answer in reasoning-gym's notation -> its score -> Grade
 
-This checks our own problems and graders against those of others. The question is in our wording,
+This checks our own problems and graders against other authors' work. The question is in our wording,
 made from the item's metadata. Items that training may have seen, and items that our task cannot
 state, are skipped.
 """
