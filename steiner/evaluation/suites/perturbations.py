@@ -2,8 +2,8 @@
 
 Problem -> the same problem, with another question or dialogue
 
-One suite for each perturbation. It has problems of the main suite, so the report compares accuracies
-problem by problem. The task's own grader grades the answers. Perturbations of the case
+One suite for each perturbation. It has problems of the main suite, so the report compares
+accuracies problem by problem. The task's own grader grades the answers. Perturbations of the case
 accept names and labels in either case, since the model can only repeat what it reads.
 """
 

@@ -2,9 +2,9 @@
 
 reasoning-gym item -> EvalItem;  answer in reasoning-gym's notation -> its score -> Grade
 
-This checks our own problems and graders against other authors' work. The question is in our wording,
-made from the item's metadata. Items that training may have seen, and items that our task cannot
-state, are skipped.
+This checks our own problems and graders against other authors' work. The question is in our
+wording, made from the item's metadata. Items that training may have seen, and items that our task
+cannot state, are skipped.
 """
 
 from __future__ import annotations
