@@ -21,7 +21,7 @@ SHORTEST_EFFORT = "none"
 
 @dataclass(frozen=True, slots=True)
 class CompletionOptions:
-    """What to complete, and within which limits."""
+    """The dialogues to complete, and the limits."""
 
     model: str | None
     """None for the served model."""

@@ -30,7 +30,7 @@ TIME_LIMIT, REPETITION = "time_limit", "repetition"
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What the client wants of each choice."""
+    """Stop texts and log-probabilities that the client asked for."""
 
     stops: tuple[str, ...] = ()
     """Texts that end the answer."""
@@ -40,7 +40,7 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceEnding:
-    """How a choice ended."""
+    """The end of a choice: its cause, token counts, final marks and log-probabilities."""
 
     complete: bool
     """Whether the model closed its turn or a stop text ended it; otherwise a limit did."""

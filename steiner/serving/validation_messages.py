@@ -2,7 +2,7 @@
 
 validation errors, request body -> (sentence, name of the field)
 
-The validator's sentences ("Input should be ...") name its own concepts, so none is passed on.
+The validator's sentences ("Input should be ...") use its own terms, so clients never see them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def _chunks(response):
 
 
 def _joined(chunks, field, choice=0):
-    """What all deltas of a choice say in one field."""
+    """One field of all deltas of a choice, joined."""
     parts = [part for chunk in chunks for part in chunk["choices"] if part["index"] == choice]
     said = [part["delta"][field] for part in parts if field in part["delta"]]
     return list(chain(*said)) if field == "reasoning_steps" else "".join(said)

@@ -1,4 +1,4 @@
-"""A completion stated in pieces says what it says as a whole."""
+"""Deltas of a completion add up to its whole result."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-/* The server's OpenAI-compatible API, as far as the page needs it.
+/* The server's OpenAI-compatible API, with the calls that the page needs.
 
-   { messages, maxSteps, samples, key } -> chunks of a chat completion, as they come */
+   { messages, maxSteps, samples, key } -> chunks of a chat completion, while they arrive */
 
-/* What is wrong, in words for whoever asked. */
+/* An error with a message for the user. */
 export class Trouble extends Error {
   constructor(message, { wantsKey = false } = {}) {
     super(message);

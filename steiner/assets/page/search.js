@@ -1,4 +1,4 @@
-/* One search as it comes in: the steps that are whole, the one being written, and the answer.
+/* One search while it arrives: the finished steps, the step being written, and the answer.
 
    deltas of a choice -> steps { number, texts, kind, parent, back, decided, draft } */
 
@@ -45,13 +45,13 @@ export class Search {
 
   /* All steps, the last one perhaps a draft. */
   steps() {
-    const steps = this.#done.map((step, index) => this.#told(step, index));
+    const steps = this.#done.map((step, index) => this.#stepView(step, index));
     const draft = this.#draft();
     if (draft) steps.push(draft);
     return marked(steps);
   }
 
-  #told(step, index) {
+  #stepView(step, index) {
     const last = index === this.#done.length - 1;
     const cut = this.ended && !this.whole && last && step.mark === "unverified";
     const kind = cut ? "end" : KINDS[step.mark] ?? "proceed";

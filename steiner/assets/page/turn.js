@@ -1,4 +1,4 @@
-/* One turn of the dialogue: the question, how it is searched for, and the answer.
+/* One turn of the dialogue: the question, the search, and the answer.
 
    chunks of a chat completion -> an article on the page */
 
@@ -6,7 +6,7 @@ import { counted, isCalm, make } from "./elements.js";
 import { SearchView } from "./search-view.js";
 import { Search, tally } from "./search.js";
 
-const NEWS_EVERY_MS = 10_000; // so that a screen reader is told of progress, and not of every step
+const NEWS_EVERY_MS = 10_000; // screen readers announce progress, but not every step
 const LONG_QUESTION = 110;
 
 export class Turn {
@@ -16,7 +16,7 @@ export class Turn {
   #usage = null;
   #frame = 0;
   #begun = performance.now();
-  #told = 0;
+  #announcedAt = 0;
   #announce;
 
   constructor(number, question, samples, announce) {
@@ -56,7 +56,7 @@ export class Turn {
     this.#frame ||= requestAnimationFrame(() => this.#render());
   }
 
-  /* All has come. */
+  /* The stream is complete. */
   finish() {
     this.#votes = this.#searches.length > 1 ? tally(this.#searches) : [];
     if (this.#votes.length && !this.#pickedByHand) this.#choose(this.#votes[0].sample);
@@ -103,8 +103,8 @@ export class Turn {
     this.#tabs.forEach((tab, index) => this.#showTab(tab, this.#searches[index]));
     const thinking = this.element.classList.contains("is-thinking");
     this.facts.textContent = `${thinking ? "Thinking · " : ""}${this.#progress()}${this.#cost()}`;
-    if (thinking && this.#numSteps() && performance.now() - this.#told > NEWS_EVERY_MS) {
-      this.#told = performance.now();
+    if (thinking && this.#numSteps() && performance.now() - this.#announcedAt > NEWS_EVERY_MS) {
+      this.#announcedAt = performance.now();
       this.#announce(`${this.#progress()} so far.`);
     }
   }
