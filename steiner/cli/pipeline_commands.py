@@ -142,7 +142,7 @@ def _run(options: argparse.Namespace) -> None:
     recipe = _load_recipe(options)
     run_dir = _run_dir(options, recipe)
     runs.run(recipe, run_dir, force=options.force)
-    model = run_dir / "rl"
+    model = run_dir / training_stages()[-1]
     print(f"model   {model}\nreport  {run_dir / 'report' / 'report.html'}")
     print(f'next    {_program()} solve "Make 21 from 9, 6, 3." --model {model}')
 

@@ -7,7 +7,7 @@ Recipe, run folder -> one output folder per stage
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +103,15 @@ def model_digest(model: str) -> str:
 _PROBLEMS = ("seed", "language", "problems")
 _TRAINED = ("seed", "sampling")
 
-STAGES = (
-    Stage(
-        "synth",
-        "problems, their reasoning DAGs and search paths",
-        keys=(*_PROBLEMS, "synth"),
-        inputs=(),
-        work=_synth,
-    ),
+SYNTH = Stage(
+    "synth",
+    "problems, their reasoning DAGs and search paths",
+    keys=(*_PROBLEMS, "synth"),
+    inputs=(),
+    work=_synth,
+)
+
+TRAINING = (
     Stage(
         "cpt",
         "continual pre-training on paths and ordinary text",
@@ -136,22 +137,33 @@ STAGES = (
         work=_rl,
         makes_model=True,
     ),
-    Stage(
+)
+"""The stages that `steiner train NAME` makes. A stage added here is also run, evaluated and
+reported."""
+
+
+def stages_of_run(training: Sequence[Stage]) -> tuple[Stage, ...]:
+    """All stages in the order of a run: synthesis, the training stages, evaluation, report."""
+    models = tuple(stage.name for stage in training)
+    evaluate = Stage(
         "evaluate",
         "accuracy on held-out problems at each step budget",
         keys=(*_PROBLEMS, "eval"),
-        inputs=("synth", "cpt", "sft", "rl"),
+        inputs=("synth", *models),
         work=_evaluate,
         fingerprint=base_fingerprint,
-    ),
-    Stage(
+    )
+    report = Stage(
         "report",
         "one HTML page",
         keys=(),
-        inputs=("synth", "cpt", "sft", "rl", "evaluate"),
+        inputs=("synth", *models, "evaluate"),
         work=_report,
-    ),
-)
+    )
+    return (SYNTH, *training, evaluate, report)
+
+
+STAGES = stages_of_run(TRAINING)
 """In the order of a run."""
 
 PRETRAIN = Stage(

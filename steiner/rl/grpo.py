@@ -117,7 +117,10 @@ class StepGRPOTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's; then each token's advantage is its rollout's plus its step's."""
-        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        with warnings.catch_warnings():
+            # TRL reads this deprecated property of transformers; there is no setting to avoid it.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         step_BT = torch.zeros(output["completion_ids"].shape, device=output["advantages"].device)
         for row, given in enumerate(inputs):
             step_T = torch.tensor(given["step_advantage"])
@@ -308,7 +311,7 @@ def _arguments(recipe: Recipe, out_dir: Path) -> GRPOConfig:
         warmup_steps=int(rl.warmup_fraction * rl.steps),
         max_grad_norm=1.0,
         bf16=wants_bf16(rl.precision),
-        gradient_checkpointing=False,
+        activation_checkpointing=False,  # TRL's default is True, by the deprecated name
         seed=recipe.seed,
         logging_steps=1,  # a family's accuracy is read from the log at the next step
         save_steps=rl.save_every_steps,

@@ -26,9 +26,6 @@ from steiner.tasks.phrases import load_phrases, worded_tasks
 from steiner.training.losses import perplexity
 from steiner.training.trainer import last_checkpoint, schedule_of, train_sequences
 
-EMBEDDED = Path(__file__).parent.parent / "assets" / "base"
-"""The base model that comes with the package."""
-
 _TOKENIZER_DOCUMENTS = 40_000
 _WORDING_REPEATS = 2_000
 _RECALL_BATCH_TOKENS = 2048

@@ -11,12 +11,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from steiner.cli.pipeline_commands import training_stages
 from steiner.pipeline import runs as pipeline
+from steiner.pipeline import stages
 from steiner.pipeline.stage import Stage, read_stamp
 from steiner.pipeline.stages import STAGES as REAL_STAGES
+from steiner.pipeline.stages import TRAINING, stages_of_run
 from steiner.progress import duration
 from steiner.recipe import Recipe, SftRecipe, SynthRecipe
 from steiner.types import RunError, UserError
@@ -188,6 +192,32 @@ def test_the_real_stages_name_real_keys_and_earlier_inputs() -> None:
     for place, stage in enumerate(REAL_STAGES):
         assert RECIPE.digest(*stage.keys)
         assert set(stage.inputs) <= {earlier.name for earlier in REAL_STAGES[:place]}
+
+
+def test_a_training_stage_is_one_declaration(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is run, offered by the command line, evaluated, and an input of evaluation and report."""
+    distil = Stage(
+        "distil", "a smaller model", ("seed",), ("synth", "rl"), _paths, makes_model=True
+    )
+    every = stages_of_run((*TRAINING, distil))
+    monkeypatch.setattr(stages, "STAGES", every)
+    assert [stage.name for stage in every][-3:] == ["distil", "evaluate", "report"]
+    assert all("distil" in stage.inputs for stage in every[-2:])
+    assert training_stages() == ["cpt", "sft", "rl", "distil"]
+
+    evaluated: dict[str, str] = {}
+
+    def evaluate(
+        recipe: Recipe, models: dict[str, str], *_: object, **__: object
+    ) -> SimpleNamespace:
+        evaluated.update(models)
+        return SimpleNamespace(headline="")
+
+    monkeypatch.setattr("steiner.evaluation.evaluate.evaluate", evaluate)
+    every[-2].work(RECIPE, tmp_path, tmp_path / "evaluate")
+    assert evaluated["distil"] == str(tmp_path / "distil")
 
 
 @pytest.mark.parametrize(

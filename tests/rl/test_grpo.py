@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -331,6 +332,13 @@ def scored(outcomes: Sequence[float], name: str = "jugs") -> RolloutGroup:
     scores = tuple(Score(outcome, outcome > 0, ()) for outcome in outcomes)
     empty = Rollout((1,), (2,), (-1.0,), StopReason.END, well_formed=True)
     return RolloutGroup(problem, (empty,) * len(scores), scores, ((),) * len(scores))
+
+
+def test_training_warns_of_nothing(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    """Deprecations that a library commits count too: users read them in the output of a run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer_of(replace(RECIPE, rl=replace(RECIPE.rl, steps=1)), vocabulary, tmp_path).train()
 
 
 def test_groups_that_teach_most_are_kept() -> None:
