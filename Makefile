@@ -1,3 +1,4 @@
+# make install  steiner in .venv, with a small trained model
 # make run    everything from problems to a trained, evaluated model and its report
 # make chat   a dialogue with the newest trained model in the terminal: MODEL=folder for another
 # make serve  the newest trained model at http://127.0.0.1:8000: an OpenAI-compatible API and a page
@@ -5,6 +6,7 @@
 # make check  ruff, formatting, mypy --strict
 # make bench  all figures of docs/results.md, or one of them: make bench FIGURE=name
 # make docs   the documentation as a site in site/
+# make base-text  download free English text for the base into .base-text/
 # make base   pre-train the embedded base model anew (ten minutes on an accelerator, many hours without)
 # make test-vllm      vLLM with our plugins against the embedded engine, on the CPU
 # make test-harness   evaluation harnesses and API clients against a served model: MODEL=runs/tiny/rl
@@ -22,7 +24,9 @@ HARNESS := .venv-harness
 VLLM := .venv-vllm
 
 .DEFAULT_GOAL := run
-.PHONY: run chat serve test check bench docs base test-vllm test-harness clean
+.PHONY: install run chat serve test check bench docs base base-text test-vllm test-harness clean
+
+install: $(INSTALLED)
 
 run: $(INSTALLED)
 	$(VENV)/bin/steiner run $(ARGS)
@@ -50,8 +54,11 @@ docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
+base-text: $(INSTALLED)
+	$(VENV)/bin/python -m steiner.data.ordinary_text.sources .base-text
+
 base: $(INSTALLED)
-	$(VENV)/bin/steiner pretrain --out steiner/assets $(ARGS)
+	STEINER_BASE_TEXT=.base-text $(VENV)/bin/steiner pretrain --recipe reasoner --out steiner/assets $(ARGS)
 
 test-vllm: $(INSTALLED) $(VLLM)/.installed
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -q -m vllm $(ARGS)

@@ -6,7 +6,7 @@ fresh training problems -> shortest SearchPaths -> TokenSequences -> model folde
 - shortest: writes the same steps, but only those of a shortest path, without wrong turns.
 - large: direct, with several times the parameters; the same base, grown to that size.
 
-All train on fresh problems in training wordings, which is more data than the search model gets. The
+All train on fresh problems in training voices, which is more data than the search model gets. The
 caller matches their time or FLOPs (benchmarks/compute.py).
 """
 
@@ -58,11 +58,7 @@ def train_shortest(recipe: Recipe, out_dir: Path, tokens: int) -> None:
     model, tokenizer = load_model(recipe.base.source)
     add_reasoning_vocabulary(model, tokenizer)
     set_generation_config(model, recipe.sampling)
-
-    def encode(codec: Codec, path: SearchPath) -> TokenSequence:
-        return encoder(codec, recipe.sft)(path)
-
-    _train_answers(recipe, model, tokenizer, out_dir, tokens, encode)
+    _train_answers(recipe, model, tokenizer, out_dir, tokens, encoder(recipe.sft))
 
 
 def encode_direct(codec: Codec, path: SearchPath) -> TokenSequence:

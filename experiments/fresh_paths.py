@@ -2,8 +2,8 @@
 
 Recipe, stream name -> SearchPaths
 
-Problems are of the training split, in training wordings, in equal numbers for each task. A task
-with few distinct problems repeats them in other wordings and with other shortest paths.
+Problems are of the training split, in training voices, in equal numbers for each task. A task
+with few distinct problems repeats them in other words and with other shortest paths.
 """
 
 from __future__ import annotations

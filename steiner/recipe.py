@@ -19,6 +19,9 @@ from typing import Any, Literal
 EMBEDDED_BASE = Path(__file__).parent / "assets" / "base"
 """The model folder that base.model = "embedded" means; made by `make base`."""
 
+SHIPPED_REASONER = Path(__file__).parent / "assets" / "reasoner"
+"""The trained model in the package (recipe `reasoner`); it answers where no other is named."""
+
 Precision = Literal["auto", "bf16", "fp32"]
 """auto: bf16 where the machine computes in it natively, else fp32."""
 
@@ -52,6 +55,12 @@ class SynthRecipe:
     paths: int = 50_000
     easier: float = fraction(0.0)
     """Share of problems from levels below the recipe's."""
+    unanswerable: float = fraction(0.06)
+    """Share of questions without an answer: no solution, or a missing given."""
+    dialogues: float = fraction(0.15)
+    """Share of questions that come after earlier turns."""
+    system_prompts: float = fraction(0.05)
+    """Share of dialogues that begin with a system prompt."""
     explore: float = fraction(0.4)
     """Chance of a wrong turn at a live node; each path draws its own rate from 0 to twice it."""
     turn_back: float = fraction(0.0)
@@ -182,6 +191,8 @@ class RlRecipe:
     max_tokens: int = 1024
     step_reward_weight: float = fraction(0.5)
     """Weight of the step rewards; 0 trains on the outcome alone."""
+    levels: Mapping[str, int] = field(default_factory=dict)
+    """Task -> difficulty level; that of [problems.levels] if not named."""
     term_weights: Mapping[str, float] = field(default_factory=dict)
     """Reward term -> weight instead of its default; 0 disables the term."""
     kl_beta: float = 0.0
@@ -199,6 +210,8 @@ class EvalRecipe:
     """[eval]: measurements on held-out problems."""
 
     problems_per_family: int = 200
+    levels: tuple[int, ...] = ()
+    """Difficulty levels of the main problems, in equal shares; empty for [problems.levels]."""
     budgets: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     """Step budgets (max_steps)."""
     samples: int = 8

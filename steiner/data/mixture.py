@@ -1,24 +1,32 @@
 """Ordinary text as rows of tokens, and search paths encoded in equal shares.
 
-Documents -> PackedRows;  SearchPaths -> TokenSequences
+Documents -> PackedRows;  paths.parquet -> FlatSequences
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import cycle, islice
 from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from steiner.dags.store import num_path_groups, read_path_group
 from steiner.data.ordinary_text import Document, documents, held_out_documents
-from steiner.data.packed_rows import PackedRows
+from steiner.data.packed_rows import FlatSequences, PackedRows
 from steiner.format.chat_format import ChatFormat
+from steiner.format.codec import Codec
+from steiner.format.tokenizer import Vocabulary
 from steiner.progress import no_progress, progress
 from steiner.types import SearchPath, TokenSequence
 
@@ -30,6 +38,9 @@ HELD_OUT_DOCUMENTS = 400
 _ENCODE_AT_ONCE = 2_000
 _SHARD_TOKENS = 1_000_000
 """Tokens that one process generates at a time, from its own random stream."""
+_WORTH_A_POOL = 20_000_000
+"""Tokens of paths above which all cores encode."""
+_RESULTS_AHEAD = 64
 _OPEN_ROWS = 16
 """Rows filled at the same time, so that little space is wasted."""
 
@@ -167,26 +178,98 @@ def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
     return pack_documents(iter(documents), tokenizer, num_tokens, show_progress=False)
 
 
+Encode = Callable[[Codec, SearchPath], TokenSequence]
+"""The encoding of a path in one stage; picklable."""
+
+
 def encode_paths(
-    encode: Callable[[SearchPath], TokenSequence],
-    paths: Iterable[SearchPath],
+    file: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    encode: Encode,
     families: Collection[str],
     tokens: int,
     shares: Mapping[str, float] | None = None,
-) -> list[TokenSequence]:
-    """The first `paths` of each task up to its share of `tokens` tokens, by `shares` (1 if not
-    named).
+    rng: random.Random | None = None,
+) -> FlatSequences:
+    """Paths of a paths.parquet up to each task's share of `tokens` tokens, by `shares` (1 if not
+    named), in random order with `rng`.
 
-    Without shares by tokens, a task with long paths would take most of the training.
+    Without shares by tokens, a task with long paths would take most of the training. All cores
+    encode where there is much to do; the result does not depend on how many.
     """
+    groups = list(range(num_path_groups(file)))
+    if rng is not None:
+        rng.shuffle(groups)
     parts = {name: (shares or {}).get(name, 1.0) for name in families}
     whole = sum(parts.values())
     left = {name: tokens * part / whole for name, part in parts.items()}
-    chosen: list[TokenSequence] = []
-    for path in paths:
-        if left.get(path.problem.family, 0) > 0:
-            chosen.append(encode(path))
-            left[path.problem.family] -= len(chosen[-1].token_ids)
-        elif max(left.values(), default=0) <= 0:
-            break
-    return chosen
+    chosen: list[FlatSequences] = []
+    work = partial(_encode_group, file, tokenizer, encode)
+    with progress("encode", tokens, "token") as advance, _mapping(tokens) as mapped:
+        for names, sequences in mapped(work, groups):
+            before, order = sum(left.values()), list(range(len(names)))
+            if rng is not None:
+                rng.shuffle(order)
+            taken = _within_shares(order, names, sequences.lengths, left)
+            chosen.append(sequences.take(taken))
+            advance(round(before - sum(left.values())))
+            if max(left.values(), default=0) <= 0:
+                break
+    return FlatSequences.joined(chosen)
+
+
+def _within_shares(
+    order: Sequence[int], names: Sequence[str], lengths: Sequence[int], left: dict[str, float]
+) -> list[int]:
+    """The indices of `order` whose task has tokens left; `left` is updated."""
+    taken = []
+    for index in order:
+        if left.get(names[index], 0) > 0:
+            left[names[index]] -= lengths[index]
+            taken.append(index)
+    return taken
+
+
+@contextmanager
+def _mapping(tokens: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map`, or that of a process pool where there are many tokens to encode."""
+    if tokens < _WORTH_A_POOL:
+        yield map
+        return
+    with ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool:
+        yield partial(_map_in_order, pool)
+
+
+def _map_in_order(
+    pool: ProcessPoolExecutor, work: Callable[[int], Any], groups: Sequence[int]
+) -> Iterator[Any]:
+    """As `pool.map`, with a bounded number of results in memory."""
+    waiting: deque[Future[Any]] = deque()
+    for group in groups:
+        waiting.append(pool.submit(work, group))
+        if len(waiting) >= _RESULTS_AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _encode_group(
+    file: Path, tokenizer: PreTrainedTokenizerBase, encode: Encode, group: int
+) -> tuple[list[str], FlatSequences]:
+    """Task names and sequences of one row group."""
+    codec = _codec(tokenizer)
+    paths = list(read_path_group(file, group))
+    sequences = FlatSequences.of(encode(codec, path) for path in paths)
+    return [path.problem.family for path in paths], sequences
+
+
+_codecs: dict[str, Codec] = {}
+
+
+def _codec(tokenizer: PreTrainedTokenizerBase) -> Codec:
+    """One Codec a process and vocabulary: it caches the ids of repeated texts."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    key = str(sorted(tokenizer.get_vocab().items())[:50]) + str(len(tokenizer))
+    if key not in _codecs:
+        _codecs[key] = Codec(Vocabulary.require(tokenizer))
+    return _codecs[key]

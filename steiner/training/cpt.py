@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from steiner.dags.store import read_paths
 from steiner.data.mixture import encode_paths, held_out_rows, pack_documents
 from steiner.data.ordinary_text import documents
+from steiner.data.packed_rows import FlatSequences
 from steiner.files import LOGS, write_json
 from steiner.format.codec import Codec
 from steiner.models.loading import load_model
@@ -21,7 +21,7 @@ from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.training.losses import perplexity
 from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
-from steiner.types import TokenSequence
+from steiner.types import SearchPath, TokenSequence
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
@@ -29,13 +29,18 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     model, tokenizer = load_model(recipe.base.source)
     held_out = held_out_rows(tokenizer)
     before = perplexity(model, held_out)
-    codec = Codec(add_reasoning_vocabulary(model, tokenizer, recipe.seed))
+    add_reasoning_vocabulary(model, tokenizer, recipe.seed)
     ordinary_tokens = int(recipe.cpt.tokens * recipe.cpt.ordinary_fraction)
     ordinary = pack_documents(documents("cpt", recipe.seed), tokenizer, ordinary_tokens)
-    paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("cpt", recipe.seed))
-    reasoning_tokens = recipe.cpt.tokens - ordinary_tokens
-    reasoning = encode_paths(codec.encode_path, paths, recipe.problems.levels, reasoning_tokens)
-    sequences = [*map(_whole, reasoning), *ordinary]
+    reasoning = encode_paths(
+        run_dir / "synth" / "paths.parquet",
+        tokenizer,
+        _encode_whole,
+        recipe.problems.levels,
+        recipe.cpt.tokens - ordinary_tokens,
+        rng=random_stream("cpt", recipe.seed),
+    )
+    sequences = FlatSequences.joined([reasoning, FlatSequences.of(ordinary)])
     schedule = schedule_of(recipe.cpt, recipe.seed)
     set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
@@ -43,6 +48,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     write_json(out_dir / LOGS / "perplexity.json", {"before": before, "after": after})
 
 
-def _whole(sequence: TokenSequence) -> TokenSequence:
-    """The same tokens with loss on all of them, the question included."""
-    return TokenSequence(sequence.token_ids, (1.0,) * len(sequence.token_ids))
+def _encode_whole(codec: Codec, path: SearchPath) -> TokenSequence:
+    """A path with loss on all of its tokens, the question included."""
+    token_ids = codec.encode_path(path).token_ids
+    return TokenSequence(token_ids, (1.0,) * len(token_ids))

@@ -10,37 +10,39 @@ prefer to go there (compare guided Stream of Search, arXiv:2410.02992). Other ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from steiner.dags.store import read_paths
-from steiner.data.mixture import encode_paths
+from steiner.data.mixture import Encode, encode_paths
 from steiner.format.codec import Codec
-from steiner.format.tokenizer import Vocabulary
 from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SftRecipe
 from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
-from steiner.types import SearchPath, TokenSequence
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Fine-tunes `run_dir/cpt` on `run_dir/synth`; resumes from its checkpoint."""
     model, tokenizer = load_model(run_dir / "cpt")
-    codec = Codec(Vocabulary.require(tokenizer))
-    paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
-    sft, families = recipe.sft, recipe.problems.levels
-    sequences = encode_paths(encoder(codec, sft), paths, families, sft.tokens, sft.shares)
+    sft = recipe.sft
+    sequences = encode_paths(
+        run_dir / "synth" / "paths.parquet",
+        tokenizer,
+        encoder(sft),
+        recipe.problems.levels,
+        sft.tokens,
+        sft.shares,
+        random_stream("sft", recipe.seed),
+    )
     schedule = schedule_of(sft, recipe.seed)
     set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
 
 
-def encoder(codec: Codec, sft: SftRecipe) -> Callable[[SearchPath], TokenSequence]:
+def encoder(sft: SftRecipe) -> Encode:
     """The encoding of a path with SFT's loss weights."""
     return partial(
-        codec.encode_path,
+        Codec.encode_path,
         choice_loss=sft.choice_loss,
         wrong_turn_loss=sft.wrong_turn_loss,
         answer_loss=sft.answer_loss,

@@ -43,7 +43,8 @@ from steiner.training.progress_callback import show_progress
 from steiner.types import RunError, TokenSequence
 
 _WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
-"""Tokens to train on above which compilation pays; it takes up to a minute."""
+"""Tokens to train on above which compilation pays; it takes up to a minute. On an accelerator, only
+rows of one length are compiled."""
 _TENSORBOARD = "runs"
 """Where transformers' TensorBoardCallback writes, inside the output folder."""
 _LOADERS = 4
@@ -198,10 +199,11 @@ def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: S
     """Compile a model's layers if it saves time: in bf16, a small model spends much time between
     matrix products (docs/log.md). Returns whether it did."""
     pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING.get(model.device.type, math.inf)
-    if not (pays and shutil.which("g++")):
+    is_dynamic = len(set(batches.lengths)) > 1
+    if not (pays and shutil.which("g++")) or (is_dynamic and model.device.type == "cuda"):
         return False
     torch._inductor.config.compile_threads = 1  # its worker processes take memory, not time, here
-    model.get_decoder().compile(dynamic=len(set(batches.lengths)) > 1)
+    model.get_decoder().compile(dynamic=is_dynamic)
     return True
 
 

@@ -27,6 +27,7 @@ from steiner.data.ordinary_text import (
     knights,
     lists,
     prose,
+    reading,
     steps,
 )
 from steiner.data.ordinary_text.generators import CHAT_SHARE, Document, FactGroup, as_document
@@ -38,22 +39,23 @@ __all__ = ["DEFAULT_MIXTURE", "Document", "documents", "held_out_documents", "ki
 DEFAULT_MIXTURE: Mapping[str, float] = {
     "arithmetic": 0.03,
     "comparisons": 0.01,
-    "lists": 0.02,
-    "lookups": 0.03,
-    "chat": 0.01,
-    "prose": 0.02,
+    "lists": 0.03,
+    "lookups": 0.05,
+    "chat": 0.02,
+    "prose": 0.20,
+    "countdown reading": 0.06,
+    "knights_knaves reading": 0.08,
+    "mini_sudoku reading": 0.06,
+    "jugs reading": 0.06,
+    "other reading": 0.02,
     "countdown facts": 0.03,
-    "countdown questions": 0.02,
-    "countdown steps": 0.11,
-    "knights_knaves facts": 0.04,
-    "knights_knaves questions": 0.03,
-    "knights_knaves steps": 0.20,
+    "countdown steps": 0.06,
+    "knights_knaves facts": 0.03,
+    "knights_knaves steps": 0.10,
     "mini_sudoku facts": 0.02,
-    "mini_sudoku questions": 0.04,
-    "mini_sudoku steps": 0.17,
-    "jugs facts": 0.06,
-    "jugs questions": 0.02,
-    "jugs steps": 0.14,
+    "mini_sudoku steps": 0.06,
+    "jugs facts": 0.03,
+    "jugs steps": 0.05,
 }
 """Kind -> share of all tokens."""
 
@@ -66,24 +68,27 @@ _SAMPLE = 128
 _TOKEN = re.compile(r"[a-zA-Z]+|\d\d?|[^\w ]|_")
 """Approximates one token."""
 
-_GENERATORS: Mapping[str, Callable[[random.Random], Iterator[FactGroup]]] = {
-    "arithmetic": facts.arithmetic,
-    "comparisons": facts.comparisons,
-    "lists": lists.lists,
-    "lookups": lists.lookups,
-    "chat": chat.chat,
-    "countdown facts": countdown.facts,
-    "countdown questions": countdown.questions,
-    "knights_knaves facts": knights.facts,
-    "knights_knaves questions": knights.questions,
-    "mini_sudoku facts": grids.facts,
-    "mini_sudoku questions": grids.questions,
-    "jugs facts": jugs.facts,
-    "jugs questions": jugs.questions,
-} | {
-    f"{name} steps": partial(steps.steps, name=name)
-    for name in ("countdown", "knights_knaves", "mini_sudoku", "jugs")
-}
+_GENERATORS: Mapping[str, Callable[[random.Random], Iterator[FactGroup]]] = (
+    {
+        "arithmetic": facts.arithmetic,
+        "comparisons": facts.comparisons,
+        "lists": lists.lists,
+        "lookups": lists.lookups,
+        "chat": chat.chat,
+        "countdown facts": countdown.facts,
+        "knights_knaves facts": knights.facts,
+        "mini_sudoku facts": grids.facts,
+        "jugs facts": jugs.facts,
+    }
+    | {
+        f"{name} steps": partial(steps.steps, name=name)
+        for name in ("countdown", "knights_knaves", "mini_sudoku", "jugs")
+    }
+    | {
+        f"{name} reading": partial(reading.reading, name=name)
+        for name in ("countdown", "knights_knaves", "mini_sudoku", "jugs", "other")
+    }
+)
 
 
 def documents(*names: object, kinds: Mapping[str, float] | None = None) -> Iterator[Document]:

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 
 from steiner.data.ordinary_text.facts import numbers, triple
 from steiner.data.ordinary_text.generators import Fact, FactGroup, drills, join
-from steiner.data.ordinary_text.train_problems import train_problem
 from steiner.tasks import load_phrases
 from steiner.tasks.countdown import verification
-from steiner.types import Problem
 
 LIMIT = 99
 
@@ -21,14 +19,6 @@ LIMIT = 99
 def facts(rng: random.Random) -> Iterator[FactGroup]:
     """FactGroups about two numbers and about single replacements in a list."""
     return drills(rng, {_give: 3.0, _never: 2, _can: 2, _goal: 1, _combine: 3, _left: 0.7})
-
-
-def questions(rng: random.Random) -> Iterator[FactGroup]:
-    """A question and what it states."""
-    while True:
-        problem = train_problem(rng, "countdown")
-        asked = rng.sample(_reading(problem), rng.randint(2, 4))
-        yield FactGroup(tuple(asked), problem.question)
 
 
 def results(left: int, right: int) -> list[int]:
@@ -105,17 +95,3 @@ def _left(rng: random.Random) -> Fact:
         return f"We hold {join(held)}. How many numbers are left?", f"{len(held)} numbers left"
     gone = rng.choice(held)
     return f"We hold {join(held)}. Is {gone} one of them?", "Yes"
-
-
-def _reading(problem: Problem) -> list[Fact]:
-    listed, target = list(problem.spec["numbers"]), problem.spec["target"]
-    return [
-        ("The target is", str(target)),
-        ("What is the target?", str(target)),
-        ("The numbers are", join(listed)),
-        ("What do we hold?", join(listed)),
-        ("How many numbers are given?", str(len(listed))),
-        ("The largest number is", str(listed[0])),
-        ("The smallest number is", str(listed[-1])),
-        (f"Is {target} one of the numbers?", "Yes" if target in listed else "No"),
-    ]

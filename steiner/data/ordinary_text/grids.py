@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from steiner.data.ordinary_text.generators import Fact, FactGroup, contextual, drills, join
-from steiner.data.ordinary_text.train_problems import is_train, train_problem
+from steiner.data.ordinary_text.train_problems import is_train
 from steiner.tasks import load_phrases
 from steiner.tasks.mini_sudoku import render_grid, render_row, verification
-from steiner.types import Problem
 
 _FAMILY = "mini_sudoku"
 _PHRASES = load_phrases(_FAMILY)
@@ -34,13 +33,6 @@ def facts(rng: random.Random) -> Iterator[FactGroup]:
     views = contextual(rng, {_views: 1.0})
     while True:
         yield next(rng.choice((rows, rows, grids, grids, views)))
-
-
-def questions(rng: random.Random) -> Iterator[FactGroup]:
-    """A question and the cells of its grid."""
-    while True:
-        problem = train_problem(rng, _FAMILY)
-        yield FactGroup(tuple(_reading(rng, problem)), problem.question)
 
 
 def row_of(grid: Cells, letter: str) -> Cells:
@@ -198,17 +190,3 @@ def _view(rng: random.Random, grid: Cells) -> Fact:
         digit = _repeated(cells)
         return f"Has {name[0].lower()}{name[1:]} a digit twice?", f"Yes, {digit}" if digit else "No"
     return f"{name} is", render_row(cells)
-
-
-def _reading(rng: random.Random, problem: Problem) -> Iterator[Fact]:
-    grid = problem.spec["grid"]
-    for _ in range(rng.randint(2, 4)):
-        style, letter = rng.randrange(6), rng.choice(_LETTERS)
-        if style <= 1:
-            yield "The grid is", render_grid(_PHRASES, grid)
-        elif style == 2:
-            yield "Open rows", join(_open_rows(grid))
-        elif style == 3:
-            yield f"Row {letter} was", render_row(row_of(grid, letter))
-        else:
-            yield _view(rng, grid)

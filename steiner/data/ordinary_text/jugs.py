@@ -10,11 +10,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from steiner.data.ordinary_text.generators import Fact, FactGroup, contextual, drills, join
-from steiner.data.ordinary_text.train_problems import train_problem
+from steiner.data.ordinary_text.generators import Fact, FactGroup, contextual, drills
 from steiner.tasks import load_phrases
 from steiner.tasks.jugs import numbered_moves, verification
-from steiner.types import Problem
 
 _FAMILY = "jugs"
 _NAMES = "ABC"
@@ -28,14 +26,6 @@ def facts(rng: random.Random) -> Iterator[FactGroup]:
     moves = contextual(rng, {_moves: 1.0, _kept: 2})
     while True:
         yield next(rng.choice((single, moves)))
-
-
-def questions(rng: random.Random) -> Iterator[FactGroup]:
-    """A question and what it states."""
-    while True:
-        problem = train_problem(rng, _FAMILY)
-        asked = rng.sample(_reading(problem), rng.randint(2, 4))
-        yield FactGroup(tuple(asked), problem.question)
 
 
 def render_jugs(amounts: list[int], last: str = ", ") -> str:
@@ -137,21 +127,3 @@ def _moves_left(rng: random.Random) -> Fact:
     made = rng.randint(0, most)
     prompt = rng.choice(("At most {} moves, step {} is done.", "{} moves allowed, {} made."))
     return prompt.format(most, made), f"moves left: {most - made}"
-
-
-def _reading(problem: Problem) -> list[Fact]:
-    capacities, target = problem.spec["capacities"], problem.spec["target"]
-    jugs = [
-        (f"How much does jug {jug} take?", str(most))
-        for jug, most in zip(_NAMES, capacities, strict=False)
-    ]
-    return [
-        *jugs,
-        ("The jugs take", render_jugs(capacities)),
-        ("The target is", str(target)),
-        ("What is the target?", f"{target} liters"),
-        ("How many moves at most?", str(problem.spec["max_moves"])),
-        ("How many jugs are there?", str(len(capacities))),
-        ("At first, jugs are", render_jugs([0] * len(capacities))),
-        ("The sizes are", join(capacities)),
-    ]

@@ -9,12 +9,9 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from steiner.data.ordinary_text.generators import Fact, FactGroup, Weights, drills, join
-from steiner.data.ordinary_text.train_problems import train_problem
-from steiner.data.ordinary_text.words import NAMES
 from steiner.tasks import load_phrases
-from steiner.tasks.knights_knaves import render_state, restate_claim
+from steiner.tasks.knights_knaves import LETTERS, render_state, restate_claim
 from steiner.tasks.knights_knaves_logic import ALONE, KINDS, UNKNOWN
-from steiner.types import Problem
 
 _FAMILY = "knights_knaves"
 
@@ -42,14 +39,6 @@ def facts(rng: random.Random) -> Iterator[FactGroup]:
     return drills(rng, makers | {_unknown: 1, _decide: 2})
 
 
-def questions(rng: random.Random) -> Iterator[FactGroup]:
-    """A question and the speakers of its claims."""
-    while True:
-        problem = train_problem(rng, _FAMILY)
-        asked = rng.sample(_reading(problem), rng.randint(2, 4))
-        yield FactGroup(tuple(asked), problem.question)
-
-
 def _claim(kind: str, speaker: str, first: str, second: str) -> str:
     phrases = load_phrases(_FAMILY)
     return phrases.render(f"says_{kind}", speaker=speaker, first=first, second=second)
@@ -75,7 +64,7 @@ def _coins(rng: random.Random, count: int) -> list[bool]:
 
 def _scene(rng: random.Random) -> tuple[str, str, list[tuple[str, bool]], bool]:
     """A speaker, a claim, the roles of the persons in it, and its truth."""
-    speaker, first, second = rng.sample(NAMES, 3)
+    speaker, first, second = rng.sample(LETTERS, 3)
     kind, (a, b) = rng.choice(_KINDS), _coins(rng, 2)
     roles = [(first, a)] if kind in ALONE else [(first, a), (second, b)]
     return speaker, _claim(kind, speaker, first, second), roles, _is_true(kind, a, b)
@@ -91,7 +80,7 @@ def _stated(kind: str, names: Sequence[str], state: Sequence[int]) -> str:
 def _truth(rng: random.Random) -> Fact:
     if rng.random() < 0.5:
         kind, coins = rng.choice(_KINDS), _coins(rng, 2)
-        stated = _stated(kind, rng.sample(NAMES, 3), (UNKNOWN, *map(int, coins))).split(": ")[1]
+        stated = _stated(kind, rng.sample(LETTERS, 3), (UNKNOWN, *map(int, coins))).split(": ")[1]
         return f"{stated},", "true" if _is_true(kind, *coins) else "false"
     _, said, roles, true = _scene(rng)
     return f"{render_roles(roles)}. {said} Is that true?", "True" if true else "False"
@@ -104,7 +93,7 @@ def _speaker(rng: random.Random) -> Fact:
 
 
 def _simple(rng: random.Random) -> Fact:
-    speaker, first = rng.sample(NAMES, 2)
+    speaker, first = rng.sample(LETTERS, 2)
     role, said = _coins(rng, 2)
     prompt = rng.choice(
         ("{} is a {} and says {} is a {}, so", "{}, a {}, says {} is a {}. Then")
@@ -114,7 +103,7 @@ def _simple(rng: random.Random) -> Fact:
 
 def _follows(rng: random.Random) -> Fact:
     """A claim and two roles that decide the third person's role or leave it open."""
-    speaker, first, second = rng.sample(NAMES, 3)
+    speaker, first, second = rng.sample(LETTERS, 3)
     kind = rng.choice([kind for kind in _KINDS if kind not in ALONE])
     role, known = _coins(rng, 2)
     fitting = [other for other in (True, False) if _is_true(kind, known, other) == role]
@@ -126,7 +115,7 @@ def _follows(rng: random.Random) -> Fact:
 
 
 def _false_means(rng: random.Random) -> Fact:
-    speaker, first, second = rng.sample(NAMES, 3)
+    speaker, first, second = rng.sample(LETTERS, 3)
     kind = rng.choice(list(_OPPOSITES))
     means = _claim(_OPPOSITES[kind], "", first, second).split("says ", 1)[1].rstrip(".")
     return f"{speaker} is a knave. {_claim(kind, speaker, first, second)} So", means
@@ -134,7 +123,7 @@ def _false_means(rng: random.Random) -> Fact:
 
 def _clash(rng: random.Random) -> Fact:
     """The task's words for a verification of one claim whose persons are all known."""
-    (speaker, first, second), kind = rng.sample(NAMES, 3), rng.choice(_KINDS)
+    (speaker, first, second), kind = rng.sample(LETTERS, 3), rng.choice(_KINDS)
     role, *coins = _coins(rng, 3)
     others = list(zip((first, second), coins, strict=True))
     known = [(speaker, role), *others[: 1 if kind in ALONE else 2]]
@@ -149,7 +138,7 @@ def _clash(rng: random.Random) -> Fact:
 
 def _people(rng: random.Random) -> tuple[list[str], list[tuple[str, bool]]]:
     """Names, and the roles of some of them in the same order."""
-    names = rng.sample(NAMES, rng.randint(3, 6))
+    names = rng.sample(LETTERS, rng.randint(3, 6))
     known = set(rng.sample(names, rng.randint(1, len(names) - 1)))
     return names, [(name, rng.random() < 0.5) for name in names if name in known]
 
@@ -175,29 +164,3 @@ def _decide(rng: random.Random) -> Fact:
 
     prompt = f"So far {state(dict(roles))}. {new} is a {_role(knight)}."
     return prompt, phrases.render("summary", state=state(dict(roles) | {new: knight}))
-
-
-def _reading(problem: Problem) -> list[Fact]:
-    names = problem.spec["names"]
-    said = {
-        name: _claim(kind, name, names[who[0]], names[who[-1]])
-        for name, (kind, *who) in zip(names, problem.spec["says"], strict=True)
-    }
-    stated = [fact for name in names for fact in _reading_of(name, said)]
-    return [
-        *stated,
-        ("The people are", join(names, ", ")),
-        ("How many people are there?", str(len(names))),
-        ("How many are unknown?", f"{len(names)} unknown"),
-    ]
-
-
-def _reading_of(name: str, said: dict[str, str]) -> list[Fact]:
-    about = [
-        who for who, claim in said.items() if who != name and name in claim.rstrip(".").split()
-    ]
-    return [
-        (f"What does {name} say?", said[name].rstrip(".")),
-        (f"{name} says", said[name].split("says ", 1)[1].rstrip(".")),
-        (f"Who speaks of {name}?", join(about, ", ") or "Nobody"),
-    ]

@@ -1,14 +1,18 @@
-"""Natural text: docstrings, help topics and comments of Python's standard library, in passages.
+"""Natural text: docstrings, help topics and comments of Python's standard library, in passages, and
+free English text where it has been fetched.
 
-.py files of the standard library, read but never imported -> passages
+.py files of the standard library, read but never imported; passages.parquet -> passages
 
-A file belongs to training or, by a hash of its path, to the 5 % held out for perplexity.
+A file of the library belongs to training or, by a hash of its path, to the 5 % held out for
+perplexity. The passages of sources.py are for training the base only; they are read from the folder
+that STEINER_BASE_TEXT names.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import random
 import re
 import sys
@@ -17,6 +21,8 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 HELD_OUT_SHARE = 0.05
 MIN_WORDS, MAX_WORDS = 80, 200
@@ -28,10 +34,21 @@ _CODE = re.compile(r"^\s*(>>>|\.\.\.|\$|#|\|)|[{}=<>\[\]]|\w\(|__")
 
 def prose(rng: random.Random, held_out: bool = False) -> Iterator[str]:
     """Endless passages; each pass over the files has a new order."""
+    fetched = () if held_out else fetched_passages(os.environ.get("STEINER_BASE_TEXT", ""))
     while True:
-        pieces = list(passages(held_out))
+        pieces = [*passages(held_out), *fetched]
         rng.shuffle(pieces)
         yield from pieces
+
+
+@cache
+def fetched_passages(folder: str) -> tuple[str, ...]:
+    """The passages of `folder/passages.parquet`, none that is held out; none without a folder."""
+    if not folder:
+        return ()
+    table = pq.read_table(Path(folder) / "passages.parquet", columns=["text"])
+    held_out = set(passages(True))
+    return tuple(text for text in table.column("text").to_pylist() if text not in held_out)
 
 
 @cache
@@ -40,7 +57,7 @@ def passages(held_out: bool) -> tuple[str, ...]:
     sides, even if two files share a text."""
     found: dict[str, None] = {}
     for path in source_files(held_out):
-        found |= dict.fromkeys(_cut(_paragraphs(path)))
+        found |= dict.fromkeys(cut(_paragraphs(path)))
     trained = set(passages(False)) if held_out else set()
     return tuple(passage for passage in found if passage not in trained)
 
@@ -69,7 +86,7 @@ def _paragraphs(path: Path) -> Iterator[str]:
     for written in _texts(path):
         for block in re.split(r"\n\s*\n", written):
             text = " ".join(block.split()).replace("``", "").replace("`", "")
-            if _is_plain(block, text):
+            if is_plain(block, text):
                 yield text
 
 
@@ -104,7 +121,7 @@ def _constants(nodes: list[ast.expr]) -> Iterator[str]:
             yield node.value
 
 
-def _is_plain(block: str, text: str) -> bool:
+def is_plain(block: str, text: str) -> bool:
     """True for at least five words, nearly all of letters, without code or special tokens."""
     words = text.split()
     if len(words) < 5 or "<|" in text or not text.isascii():
@@ -119,7 +136,7 @@ def _is_plain(block: str, text: str) -> bool:
     )
 
 
-def _cut(paragraphs: Iterator[str]) -> Iterator[str]:
+def cut(paragraphs: Iterator[str]) -> Iterator[str]:
     """Paragraphs joined into passages of MIN_WORDS to about MAX_WORDS words."""
     held: list[str] = []
     count = 0

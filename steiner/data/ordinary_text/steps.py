@@ -15,7 +15,7 @@ from steiner.data.ordinary_text.generators import Fact, FactGroup, join
 from steiner.data.ordinary_text.jugs import render_jugs
 from steiner.data.ordinary_text.train_problems import random_step, train_problem
 from steiner.tasks import Move, load_phrases, task
-from steiner.tasks.knights_knaves import render_state
+from steiner.tasks.knights_knaves import lettered, render_state
 from steiner.tasks.mini_sudoku import render_grid
 from steiner.types import Problem, State, StepTexts
 
@@ -26,7 +26,13 @@ def steps(rng: random.Random, name: str) -> Iterator[FactGroup]:
         problem = train_problem(rng, name)
         facts = _unrelated(rng, problem) if rng.random() < 0.75 else alternatives(rng, problem)
         if facts:
-            yield FactGroup(tuple(facts), problem.question)
+            yield FactGroup(tuple(facts), _context(rng, problem))
+
+
+def _context(rng: random.Random, problem: Problem) -> str:
+    """The canonical line of the question, sometimes after the question itself."""
+    restated = task(problem.family).require_reader().reading(problem).understanding
+    return f"{problem.question}\n{restated}" if rng.random() < 0.3 else restated
 
 
 def _unrelated(rng: random.Random, problem: Problem) -> list[Fact]:
@@ -66,4 +72,4 @@ def _state(problem: Problem, state: State) -> str:
             return phrases.render("summary", rows=render_grid(phrases, state))
         case "jugs":
             return phrases.render("summary", jugs=render_jugs(list(state[1:])))
-    return phrases.render("summary", state=render_state(problem.spec, phrases, state))
+    return phrases.render("summary", state=render_state(lettered(problem.spec), phrases, state))

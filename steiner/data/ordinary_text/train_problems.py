@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from steiner.tasks import Move, make_problem, problem_key_of, task
+from steiner.tasks import Move, ask, problem_key_of, task, varied
 from steiner.types import Problem, Spec, Split, State, split_of
 
 _WALKS = 20
@@ -15,15 +15,16 @@ _WALKS = 20
 
 
 def train_problem(rng: random.Random, name: str) -> Problem:
-    """A problem of any level, lower ones more often, in a training wording; problems may repeat."""
+    """A problem of any level, lower ones more often, asked by a voice of the training split;
+    problems may repeat."""
     generator = task(name).generator
-    last = generator.num_wordings("en") - 1
     levels = list(generator.levels)
     while True:
         (level,) = rng.choices(levels, [1 / level for level in levels])
         spec = generator.generate(rng, level)
         if is_train(name, spec):
-            return make_problem(name, spec, level=level, wording=rng.randrange(last))
+            problem = Problem(name, problem_key_of(name, spec), level, "en", (), spec)
+            return ask(varied(problem, rng), rng, Split.TRAIN)
 
 
 def is_train(name: str, spec: Spec) -> bool:

@@ -1,14 +1,13 @@
 """Everyday words that lists, lookups and chats are made of."""
 
+from steiner.tasks.names import known_names
+
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-NAMES = _words(
-    "Ann Bob Cid Dan Eve Fay Gus Hal Ida Joe Kim Lee Max Mia Ned Ola Pam Ray Sam Tom Una Vic Zoe "
-    "Anna Ben Carl Dora Emma Fred Grace Henry Iris Jack Kate Leo Mary Noah Olive Paul Rosa"
-)
+NAMES = known_names(held_out=False)
 COLOURS = _words("red blue green yellow black white brown grey pink orange purple gold")
 ANIMALS = _words("cat dog horse cow sheep goat hen duck bird fish mouse fox wolf bear owl")
 THINGS = _words(
