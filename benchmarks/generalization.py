@@ -17,7 +17,7 @@ from steiner.evaluation.suites.perturbations import PERTURBATIONS, PREFIX
 
 
 def reasoning_gym(setting: Setting) -> Iterator[Measured]:
-    """On reasoning-gym's instances, by its own scorer; the question is in our wording."""
+    """On reasoning-gym's instances, by its own scorer; in its own words."""
     rl = setting.stage("rl")
     found = solved(setting, rl, "reasoning_gym")[chosen_budget(setting, rl)]
     count = sum(map(len, found.values()))

@@ -24,10 +24,10 @@ from typing import Any
 
 import openai
 
-from harnesses.held_out import read_held_out
+from harnesses.held_out import problem_of, read_held_out
 from harnesses.runs import MAX_TOKENS, Right, run_clients, run_inspect, run_lm_eval
 from steiner.evaluation.suites import EvalItem, suites
-from steiner.tasks import Grade, held_out_wording_index, recognise
+from steiner.tasks import Grade
 from steiner.types import Problem, RunError, Split, SteinerError
 
 Record = Mapping[str, Any]
@@ -130,12 +130,9 @@ def _ask(client: openai.OpenAI, question: str) -> Any:
 
 
 def _problem(record: Record) -> Problem:
-    """The problem that the question poses, provided that it is the line's and held out."""
-    problem = recognise(record["question"], record["language"])
-    last = held_out_wording_index(record["family"], record["language"])
-    assert problem is not None, record
-    assert (problem.key, problem.split) == (record["key"], Split.TEST), record
-    assert record["wording"] != last, record
+    """The problem of the line, which is held out."""
+    problem = problem_of(record)
+    assert problem.split is Split.TEST, record
     return problem
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from steiner.evaluation.suites import EvalItem, suites
 from steiner.files import write_text
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
-from steiner.types import Problem, SteinerError
+from steiner.types import Message, Problem, SteinerError
 
 FILE = Path(__file__).with_name("held_out.jsonl")
 PER_FAMILY = 50
@@ -63,10 +63,23 @@ def record(problem: Problem) -> dict[str, Any]:
         "family": problem.family,
         "level": problem.level,
         "language": problem.language,
-        "wording": problem.wording,
+        "voice": problem.voice,
         "question": problem.question,
         "spec": json.dumps(problem.spec, ensure_ascii=False),
     }
+
+
+def problem_of(record: Mapping[str, Any]) -> Problem:
+    """The problem of a line of the file."""
+    return Problem(
+        family=record["family"],
+        key=record["key"],
+        level=record["level"],
+        language=record["language"],
+        messages=(Message("user", record["question"]),),
+        spec=json.loads(record["spec"]),
+        voice=record["voice"],
+    )
 
 
 def read_held_out() -> list[dict[str, Any]]:

@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from harnesses.held_out import problem_of
 from steiner.dags.path_sampling import shortest_path
 from steiner.dags.solver import build_dag
 from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.randomness import random_stream
-from steiner.tasks import load_phrases, recognise, tasks
+from steiner.tasks import load_phrases, tasks
 from steiner.types import RunError, SearchPath
 
 _ENOUGH_LOSS = 0.03
@@ -68,8 +69,7 @@ def _paths(records: Sequence[Mapping[str, Any]]) -> list[SearchPath]:
     paths: list[SearchPath] = []
     earlier: dict[str, str] = {}
     for record in records:
-        problem = recognise(record["question"], record["language"])
-        assert problem is not None, record["question"]
+        problem = problem_of(record)
         path = shortest_path(build_dag(problem), random_stream("known model", problem.key))
         if (wrong := earlier.pop(problem.family, None)) is None:
             earlier[problem.family] = path.answer

@@ -107,9 +107,10 @@ class Problem:
     key: str
     level: int
     language: str
-    wording: int
     messages: tuple[Message, ...]
     spec: Spec
+    voice: str = ""
+    """The voice in which the last turn is asked, if the task has voices."""
 
     @property
     def split(self) -> Split:
@@ -182,10 +183,11 @@ class ReasoningDag:
 class Step:
     """One step of a SearchPath or of a model's reasoning.
 
-    `depth` is 1 for a step taken from the question itself. After a backtrack, a step of depth d
-    starts from the state that the branch had at depth d - 1. `node` indexes the DAG's nodes; it is
-    None if the step reached no node of the DAG. `wrong_turn` marks a step that the walker chose
-    freely (it was not the next in order) and that led from a live node to a dead one.
+    `depth` is 0 for the step that reads the question, and 1 for a step taken from its start. After
+    a backtrack, a step of depth d starts from the state that the branch had at depth d - 1. `node`
+    indexes the DAG's nodes; it is None if the step reached no node of the DAG. `wrong_turn` marks a
+    step that the walker chose freely (it was not the next in order) and that led from a live node
+    to a dead one.
     """
 
     texts: StepTexts

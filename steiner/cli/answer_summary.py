@@ -25,6 +25,8 @@ def summary_lines(answer: Answer, style: Style) -> Iterator[str]:
         yield heading("answer", style) + style.dim("(nothing)")
     if note := STOP_NOTES.get(answer.stop_reason):
         yield from _headed("stopped", note, lambda text: style.paint(text, "yellow"), style)
+    if answer.reading:
+        yield from _headed("read as", answer.reading, str, style)
     yield from _verification(answer, style)
     yield ""
     yield from draw(
@@ -55,11 +57,11 @@ def _votes(answer: Answer, style: Style) -> Iterator[str]:
 
 
 def _verification(answer: Answer, style: Style) -> Iterator[str]:
-    """Says whether a grader accepted the answer."""
+    """Says whether a grader accepted the answer to the question as it was read."""
     marks = style.glyphs.marks
     if answer.problem is None:
         answered = "answered, not verified" if answer.text else "nothing to verify"
-        text = f"{marks[Mark.UNVERIFIED]} {answered} (the question is of no known kind)"
+        text = f"{marks[Mark.UNVERIFIED]} {answered} (no puzzle of a known kind was read)"
         yield from _headed("checked", text, lambda part: style.paint(part, "yellow"), style)
         return
     mark, word = (Mark.GOAL, "right") if answer.accepted else (Mark.REJECTED, "wrong")

@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from steiner.cli.parser import Parser
+from steiner.recipe import SHIPPED_REASONER
 from steiner.types import UserError
 
 if TYPE_CHECKING:
     from steiner.inference.reasoner import Reasoner
 
-SHIPPED_MODEL = Path(__file__).parent.parent / "assets" / "model"
-"""A trained model inside the package; not every installation has one."""
 _RUNS = Path("runs")
 _STAGE = "rl"
 """The stage of a run whose model answers."""
 
 
 def add_model_options(parser: Parser) -> None:
-    """Adds --model, --run and --language."""
+    """Adds --model and --run."""
     parser.add_argument(
         "--model",
         metavar="MODEL",
@@ -37,12 +36,6 @@ def add_model_options(parser: Parser) -> None:
         dest="run_dir",
         metavar="DIR",
         help="take the rl model of this run, such as runs/tiny",
-    )
-    parser.add_argument(
-        "--language",
-        default="en",
-        metavar="CODE",
-        help="language in which questions of known kinds are recognised (%(default)s)",
     )
 
 
@@ -65,30 +58,18 @@ def model_of_run(run_dir: Path) -> str:
 
 
 def newest_model(runs: Path = _RUNS) -> str:
-    """The trained model of the newest run, or the one in the package. Raises UserError."""
+    """The trained model of the newest run, or the one in the package."""
     configs = runs.glob(f"*/{_STAGE}/config.json")
-    newest = sorted(configs, key=lambda config: config.stat().st_mtime, reverse=True)
-    for config in (*newest, SHIPPED_MODEL / "config.json"):
-        if config.is_file():
-            return str(config.parent)
-    hint = "give a model folder with --model, or make one with 'steiner run'"
-    raise UserError(f"no trained model in {runs.absolute()}", hint)
+    newest = max(configs, key=lambda config: config.stat().st_mtime, default=None)
+    return str(SHIPPED_REASONER if newest is None else newest.parent)
 
 
-def load_reasoner(
-    model: str, *, language: str, recognise: bool = True, notices: TextIO
-) -> Reasoner:
+def load_reasoner(model: str, *, notices: TextIO) -> Reasoner:
     """Loads the model; a terminal shows a notice meanwhile."""
-    from steiner.tasks.phrases import require_language
-
-    if recognise:
-        require_language(language)
     with _notice(f"loading {model} ...", notices):
-        from steiner.inference.answer import recognise_question
         from steiner.inference.reasoner import Reasoner
 
-        recogniser = recognise_question if recognise else None
-        return Reasoner.load(model, language=language, recognise=recogniser)
+        return Reasoner.load(model)
 
 
 @contextmanager

@@ -73,7 +73,6 @@ def _serve(options: argparse.Namespace) -> None:
         name=options.name,
         api_key=options.api_key or os.environ.get("STEINER_API_KEY", ""),
         allow_origins=tuple(options.allow_origins),
-        language=options.language,
         max_length=options.max_length,
         **{name: getattr(options, name) for name in _LIMITS},
     )

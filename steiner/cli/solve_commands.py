@@ -43,7 +43,6 @@ def add_commands(commands: Commands[Parser]) -> None:
     )
     add_model_options(solve)
     add_solve_options(solve)
-    _add_check_option(solve)
     solve.add_argument("--json", action="store_true", help="print one JSON object")
     solve.add_argument(
         "--stream", action="store_true", help="with --json: print a line for each event"
@@ -60,16 +59,6 @@ def add_commands(commands: Commands[Parser]) -> None:
     )
     add_model_options(chat)
     add_solve_options(chat)
-    _add_check_option(chat)
-
-
-def _add_check_option(parser: Parser) -> None:
-    parser.add_argument(
-        "--no-check",
-        action="store_false",
-        dest="check",
-        help="ask any question: do not refuse unsolvable ones, do not verify answers",
-    )
 
 
 def _solve(options: argparse.Namespace) -> None:
@@ -96,12 +85,9 @@ def _require_one_question(options: argparse.Namespace) -> None:
 
 def _solve_question(options: argparse.Namespace) -> None:
     from steiner.cli.question_input import read_question
-    from steiner.cli.solvability import require_solvable
     from steiner.cli.solve import solve
 
     question = read_question(options.question)
-    if options.check:
-        require_solvable(question, options.language)
     output_format: OutputFormat = "text"
     if options.json:
         output_format = "json-lines" if options.stream else "json"
@@ -122,7 +108,7 @@ def _solve_file(options: argparse.Namespace) -> None:
     reasoner = _load(options)
     with _open_output(options.output) as output:
         arguments = solve_options(options)
-        solve_file(lines, arguments, reasoner, output, check=options.check)
+        solve_file(lines, arguments, reasoner, output)
 
 
 def _chat(options: argparse.Namespace) -> None:
@@ -132,12 +118,7 @@ def _chat(options: argparse.Namespace) -> None:
 
 
 def _load(options: argparse.Namespace) -> Reasoner:
-    return load_reasoner(
-        chosen_model(options),
-        language=options.language,
-        recognise=options.check,
-        notices=sys.stderr,
-    )
+    return load_reasoner(chosen_model(options), notices=sys.stderr)
 
 
 @contextmanager

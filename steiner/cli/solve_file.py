@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from steiner.cli.interrupts import noticed_interrupts
 from steiner.cli.json_output import answer_json
 from steiner.cli.question_input import BadLine, FileQuestion
-from steiner.cli.solvability import require_solvable
 from steiner.types import SteinerError, UserError
 
 if TYPE_CHECKING:
@@ -36,20 +35,17 @@ def solve_file(
     options: SolveOptions,
     reasoner: Reasoner,
     output: TextIO,
-    *,
-    check: bool = True,
 ) -> None:
-    """Answers all questions. With `check`, refuses those that are known to have no solution.
+    """Answers all questions.
 
     Raises UserError at the end if a line was bad, and KeyboardInterrupt on Ctrl-C; both say how
     many questions were answered.
     """
-    language = reasoner.language if check else None
     records: dict[int, Record] = {}
     prepared: dict[int, PreparedQuestion] = {}
     for index, line in enumerate(lines):
         try:
-            prepared[index] = _prepare(line, options, reasoner, language)
+            prepared[index] = _prepare(line, options, reasoner)
         except SteinerError as error:
             records[index] = _error_record(line, error)
     with noticed_interrupts() as interrupted, _progress(len(lines), output) as write:
@@ -57,16 +53,11 @@ def solve_file(
     _print_summary(list(records.values()))
 
 
-def _prepare(
-    line: Line, options: SolveOptions, reasoner: Reasoner, language: str | None
-) -> PreparedQuestion:
+def _prepare(line: Line, options: SolveOptions, reasoner: Reasoner) -> PreparedQuestion:
     """Checks and encodes the question of one line. Raises UserError."""
     if isinstance(line, BadLine):
         raise line.error
-    prepared = reasoner.prepare(line.messages, **options)
-    if language is not None:
-        require_solvable(line.text, language)
-    return prepared
+    return reasoner.prepare(line.messages, **options)
 
 
 def _error_record(line: Line, error: SteinerError) -> Record:

@@ -24,7 +24,8 @@ from steiner.inference.step_events import (
     StepStarted,
 )
 from steiner.inference.tree_drawing import one_line, printable, shortened
-from steiner.types import Decision
+from steiner.tasks.no_answer import is_reading
+from steiner.types import Decision, StepTexts
 
 _INDENT = 5
 """Columns before a label."""
@@ -47,6 +48,8 @@ class StepDisplay:
         self._empty = True
         """Whether the open column has no text yet but white space."""
         self._last_decision: Decision | None = None
+        self._reads = False
+        """Whether the open step reads the question."""
 
     def show(self, event: ReasoningEvent) -> None:
         """Writes one event."""
@@ -74,7 +77,9 @@ class StepDisplay:
                 if component is not self._component:
                     self._open_component(" " * _INDENT, component)
                 self._write(text, self._paint_of(component))
-            case ComponentFinished(component=component):
+            case ComponentFinished(component=component, text=text):
+                if component is Component.NEXT_STEP:
+                    self._reads = is_reading(StepTexts(text, "", "", ""))
                 self._finish_component(component)
             case StepPlaced(parent=parent):
                 self._show_origin(parent)
@@ -91,9 +96,12 @@ class StepDisplay:
 
     def _open_component(self, margin: str, component: Component) -> None:
         self._component = component
-        label = self._style.dim(f"{component.label:<{_LABEL_WIDTH}}")
+        name = component.label
+        if component is Component.UNDERSTANDING and self._reads:
+            name = "how I read it"
+        label = self._style.dim(f"{name:<{_LABEL_WIDTH}}")
         if self._style.stacks_labels:
-            label = self._style.dim(component.label)
+            label = self._style.dim(name)
             self._open(f"{margin}{label}\n{' ' * _STACKED_INDENT}", _STACKED_INDENT)
         else:
             self._open(margin + label, _INDENT + _LABEL_WIDTH)

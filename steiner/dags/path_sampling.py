@@ -13,12 +13,23 @@ model to answer under any step budget.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from steiner.recipe import SynthRecipe
 from steiner.tasks import Move, task
-from steiner.types import Decision, Edge, ReasoningDag, SearchPath, State, Status, Step, UserError
+from steiner.tasks.no_answer import sentence
+from steiner.types import (
+    Decision,
+    Edge,
+    Problem,
+    ReasoningDag,
+    SearchPath,
+    State,
+    Status,
+    Step,
+    UserError,
+)
 
 _DEFAULTS = SynthRecipe()
 
@@ -44,18 +55,33 @@ class Walk:
 
 
 def sample_paths(
-    dag: ReasoningDag, count: int, walk: Walk, rng: random.Random
+    dag: ReasoningDag, problems: Sequence[Problem], walk: Walk, rng: random.Random
 ) -> Iterator[SearchPath]:
-    """`count` paths through `dag`, each ending in the right answer."""
+    """A path through `dag` for each of `problems`, which state its problem in their own words.
+
+    Each ends in the right answer. A search without a solution that takes more than max_steps gives
+    no path.
+    """
     walker = _Walker(dag, walk, rng)
-    for _ in range(count):
-        yield walker.path()
+    for problem in problems:
+        walker.problem = problem
+        if path := walker.path():
+            yield path
+
+
+def path_without_search(problem: Problem) -> SearchPath:
+    """The only path where the question states no whole problem: it reads it and says so."""
+    texts = task(problem.family).require_reader().reading(problem)
+    step = Step(texts, Decision.END, 0)
+    return SearchPath(problem, (step,), sentence(problem.spec, problem.language))
 
 
 def shortest_path(dag: ReasoningDag, rng: random.Random) -> SearchPath:
     """A path without a wrong turn, by fewest steps; for the baseline that never backtracks."""
     straight = Walk(explore=0.0, cut=0.0, max_steps=10_000)
-    return _Walker(dag, straight, rng, shortest=True).path()
+    path = _Walker(dag, straight, rng, shortest=True).path()
+    assert path is not None
+    return path
 
 
 class _Walker:
@@ -65,29 +91,38 @@ class _Walker:
         self, dag: ReasoningDag, walk: Walk, rng: random.Random, *, shortest: bool = False
     ) -> None:
         self.dag, self.walk, self.rng, self.shortest = dag, walk, rng, shortest
+        self.problem = dag.problem
+        self.reader = task(dag.problem.family).require_reader()
         self.writer = task(dag.problem.family).require_step_writer()
         self.out: list[list[Edge]] = [[] for _ in dag.nodes]
         for edge in dag.edges:
             self.out[edge.source].append(edge)
 
-    def path(self) -> SearchPath:
-        """One path, cut or whole."""
+    def path(self) -> SearchPath | None:
+        """One path, cut or whole; None for a search without a solution that takes too long."""
         explore = self.rng.uniform(0, 2) * self.walk.explore
-        steps, branch = self._walk(explore)
+        reading = Step(self.reader.reading(self.problem), Decision.PROCEED, 0, 0)
+        found, branch = self._walk(explore)
+        steps = [reading, *found]
+        if self.dag.nodes[0].status is Status.DEAD:
+            steps[-1] = _decided(steps[-1], Decision.END)
+            answer = sentence(self.problem.spec, self.problem.language)
+            is_short = len(steps) <= self.walk.max_steps
+            return SearchPath(self.problem, tuple(steps), answer) if is_short else None
         cut = len(steps) > 1 and self.rng.random() < self.walk.cut
         limit = min(self.walk.max_steps, self.rng.randrange(1, len(steps)) if cut else len(steps))
         if limit == len(steps):
-            return SearchPath(self.dag.problem, tuple(steps), self._answer(branch))
+            return SearchPath(self.problem, tuple(steps), self._answer(branch))
         steps = steps[:limit]
         steps[-1] = _decided(steps[-1], Decision.END)
-        return SearchPath(self.dag.problem, tuple(steps), self._answer(branch), truncated=True)
+        return SearchPath(self.problem, tuple(steps), self._answer(branch), truncated=True)
 
     def _walk(self, explore: float) -> tuple[list[Step], list[Edge]]:
         """The steps of a walk up to a goal (with a margin beyond max_steps), and its branch."""
         steps: list[Step] = []
         branch: list[Edge] = []
         visited, last = {0}, dict[int, Edge]()
-        while True:
+        while self._depth_after(branch, visited) >= 0:
             here = branch[-1].target if branch else 0
             in_order = self.walk.in_order and here in last
             if in_order:
@@ -103,9 +138,14 @@ class _Walker:
             kept = self._depth_after(branch, visited)
             back = kept < len(branch)
             steps.append(_decided(step, Decision.BACKTRACK if back else Decision.PROCEED))
+            if kept < 0:
+                break
             del branch[kept:]
             if len(steps) >= self.walk.max_steps:
                 explore = 0.0  # the rest is cut off; only its answer is wanted
+                if self.dag.nodes[0].status is Status.DEAD:
+                    break
+        return steps, branch
 
     def _following(self, last: Edge, visited: set[int]) -> Edge:
         """The edge to a state not yet seen that comes next after `last`, the first after the last
@@ -135,7 +175,10 @@ class _Walker:
         return right, [e for e in fresh if self.dag.nodes[e.target].status is Status.DEAD]
 
     def _depth_after(self, branch: list[Edge], visited: set[int]) -> int:
-        """Number of edges of the branch that are kept: all to proceed, fewer to backtrack."""
+        """Number of edges of the branch that are kept: all to proceed, fewer to backtrack.
+
+        -1 if everything has been tried without a solution.
+        """
         nodes = [0, *(edge.target for edge in branch)]
         if self.dag.nodes[nodes[-1]].status is not Status.DEAD:
             return len(branch)
@@ -143,13 +186,15 @@ class _Walker:
         open_depths = [
             d for d, node in enumerate(nodes) if chosen[d] and any(self._untried(node, visited))
         ]
+        if not open_depths:
+            return -1
         depth = open_depths.pop()
         if depth == len(branch) and self.rng.random() >= self.walk.turn_back:
             return depth
-        if depth == len(branch):
+        if depth == len(branch) and open_depths:
             depth = open_depths.pop()
         live = [d for d in range(depth + 1) if self.dag.nodes[nodes[d]].status is Status.LIVE]
-        if live[-1] < depth and self.rng.random() < self.walk.back_jump:
+        if live and live[-1] < depth and self.rng.random() < self.walk.back_jump:
             return live[-1]
         return depth
 
@@ -157,7 +202,7 @@ class _Walker:
         before = self.dag.nodes[edge.source]
         after = self.dag.nodes[edge.target]
         texts = self.writer.step_texts(
-            self.dag.problem,
+            self.problem,
             depth,
             before.state,
             Move(edge.action, after.state),
@@ -171,7 +216,7 @@ class _Walker:
             (nodes[edge.source].state, Move(edge.action, nodes[edge.target].state))
             for edge in branch
         ]
-        return self.writer.answer(self.dag.problem, moves)
+        return self.writer.answer(self.problem, moves)
 
 
 def _decided(step: Step, decision: Decision) -> Step:

@@ -38,7 +38,7 @@ _PROBLEM = [
     ("key", pa.string()),
     ("level", pa.int32()),
     ("language", pa.string()),
-    ("wording", pa.int32()),
+    ("voice", pa.string()),
     ("split", pa.string()),
     ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
     ("spec", pa.string()),
@@ -108,6 +108,17 @@ def read_paths(file: Path, rng: random.Random | None = None) -> Iterator[SearchP
             yield _path(row)
 
 
+def num_path_groups(file: Path) -> int:
+    """Number of row groups of a paths.parquet. Raises RunError as `read_paths` does."""
+    return int(_opened(file, PATH_SCHEMA, "paths").num_row_groups)
+
+
+def read_path_group(file: Path, group: int) -> Iterator[SearchPath]:
+    """The Paths of one row group. Raises RunError as `read_paths` does."""
+    table = _opened(file, PATH_SCHEMA, "paths").read_row_group(group)
+    return map(_path, table.to_pylist())
+
+
 def read_dags(file: Path) -> Iterator[ReasoningDag]:
     """The DAGs of a dags.parquet in their order. Raises RunError if the file is damaged."""
     dags = DagFile(file)
@@ -173,7 +184,7 @@ def _problem_row(problem: Problem) -> dict[str, Any]:
         "key": problem.key,
         "level": problem.level,
         "language": problem.language,
-        "wording": problem.wording,
+        "voice": problem.voice,
         "split": str(problem.split),
         "messages": [{"role": m.role, "content": m.content} for m in problem.messages],
         "spec": json.dumps(problem.spec),
@@ -254,7 +265,7 @@ def _problem(row: dict[str, Any]) -> Problem:
         key=row["key"],
         level=row["level"],
         language=row["language"],
-        wording=row["wording"],
+        voice=row["voice"],
         messages=tuple(Message(m["role"], m["content"]) for m in row["messages"]),
         spec=json.loads(row["spec"]),
     )

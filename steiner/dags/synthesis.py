@@ -3,19 +3,22 @@
 recipe -> dags.parquet, paths.parquet, manifest.json
 
 DAGs are divided evenly among the tasks, as long as each has enough problems. Paths are always
-divided evenly, so a task with few problems has more paths of each. All problems are of the
-training split. Workers take blocks of problems with random streams named by the block, so that
+divided evenly, so a task with few problems has more paths of each. Each path has a question of its
+own: other words, other names, or earlier turns of a dialogue. All problems are of the training
+split. Workers take blocks of problems with random streams named by the block, so that
 the data do not depend on how many there are.
 """
 
 from __future__ import annotations
 
+import random
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from multiprocessing import get_context
@@ -25,15 +28,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.dialogues import KINDS, in_dialogue, reworded
+from steiner.dags.path_sampling import Walk, path_without_search, sample_paths
 from steiner.dags.source import SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
 from steiner.progress import progress
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SynthRecipe
-from steiner.tasks import generate_problems, task
-from steiner.types import Problem, SearchPath, Split, UserError
+from steiner.tasks import ask, generate_problems, problem_key_of, task
+from steiner.tasks.no_answer import has_search
+from steiner.tasks.question_grammar import load_grammar
+from steiner.types import Message, Problem, SearchPath, Split, UserError
 
 BLOCK = 250
 """DAGs that a worker makes at a time."""
@@ -47,7 +53,7 @@ class _Block:
 
     problems: tuple[Problem, ...]
     num_paths: tuple[int, ...]
-    synth: SynthRecipe
+    recipe: Recipe
     name: str
 
 
@@ -115,7 +121,7 @@ def _blocks(recipe: Recipe, draws: Counter[str]) -> Iterator[_Block]:
     for start in range(0, len(problems), BLOCK):
         chosen = tuple(problems[start : start + BLOCK])
         shares = tuple(next(num_paths[problem.family]) for problem in chosen)
-        yield _Block(chosen, shares, recipe.synth, f"{recipe.seed}/{start}")
+        yield _Block(chosen, shares, recipe, f"{recipe.seed}/{start}")
 
 
 def _even(total: int, parts: int) -> list[int]:
@@ -147,20 +153,20 @@ def _levels(recipe: Recipe, name: str, level: int, draws: Counter[str]) -> Itera
             seed=recipe.seed,
             split=Split.TRAIN,
             language=recipe.language,
+            unanswerable=recipe.synth.unanswerable,
+            isomorphic=True,
             draws=draws,
         )
         for each in task(name).generator.levels
         if each <= level
     }
-    seen: set[str] = set()  # levels may share problems
     while level in streams:
         below = [each for each in streams if each < level]
         chosen = rng.choice(below) if below and rng.random() < recipe.synth.easier else level
         problem = next(streams[chosen], None)
         if problem is None:
             del streams[chosen]
-        elif problem.key not in seen:
-            seen.add(problem.key)
+        else:
             yield problem
 
 
@@ -175,22 +181,55 @@ def _make(blocks: Sequence[_Block], workers: int) -> Iterator[_Made]:
 
 def _make_block(block: _Block) -> _Made:
     counts: Counter[str] = Counter()
-    synth = block.synth
+    recipe = block.recipe
     rng = random_stream("paths", block.name)
     source = SolverDagSource()
     dags, paths = [], []
     for problem, num_paths in zip(block.problems, block.num_paths, strict=True):
+        asked = [_asked(problem, recipe, rng) for _ in range(num_paths)]
+        if not has_search(problem.spec):
+            found = list(map(path_without_search, asked))
+            paths += found
+            for path in found:
+                counts.update(_path_counts(path))
+            continue
         dag = source.dag(problem)
         dags.append(dag)
         counts.update(dags=1, nodes=len(dag.nodes), edges=len(dag.edges))
         counts["shared nodes"] += sum(node.in_degree > 1 for node in dag.nodes)
-        for path in sample_paths(dag, num_paths, _walk(synth, problem.family), rng):
-            if _num_tokens(path) > synth.max_tokens:
+        for path in sample_paths(dag, asked, _walk(recipe.synth, problem.family), rng):
+            if _num_tokens(path) > recipe.synth.max_tokens:
                 counts["dropped: longer than max_tokens"] += 1
                 continue
             paths.append(path)
             counts.update(_path_counts(path))
     return _Made(dag_table(dags), path_table(paths), counts)
+
+
+def _asked(problem: Problem, recipe: Recipe, rng: random.Random) -> Problem:
+    """The problem in words of its own, by a share of dialogues after earlier turns."""
+    asked = reworded(problem, rng, Split.TRAIN)
+    if rng.random() < recipe.synth.dialogues:
+        kind = rng.choice(KINDS)
+        other_problem = partial(_other_problem, recipe, rng)
+        asked = in_dialogue(asked, kind, rng, Split.TRAIN, other_problem) or asked
+    if rng.random() < recipe.synth.system_prompts:
+        prompts = load_grammar(problem.family, problem.language).words["system"]
+        system = Message("system", rng.choice(prompts))
+        asked = replace(asked, messages=(system, *asked.messages))
+    return asked
+
+
+def _other_problem(recipe: Recipe, rng: random.Random) -> Problem:
+    """A problem of any task for an unrelated turn."""
+    name = rng.choice(list(recipe.problems.levels))
+    generator = task(name).generator
+    level = rng.randint(generator.levels.start, recipe.problems.levels[name])
+    while True:
+        spec = generator.generate(rng, level)
+        problem = Problem(name, problem_key_of(name, spec), level, recipe.language, (), spec)
+        if problem.split is Split.TRAIN:
+            return ask(problem, rng, Split.TRAIN)
 
 
 def _walk(synth: SynthRecipe, name: str) -> Walk:
@@ -216,7 +255,7 @@ def _path_counts(path: SearchPath) -> dict[str, int]:
 
 def _num_tokens(path: SearchPath) -> int:
     """About how many tokens the path has: words, numbers and signs, and 11 a step."""
-    texts = [path.problem.question, path.answer]
+    texts = [*(message.content for message in path.problem.messages), path.answer]
     for step in path.steps:
         texts += [getattr(step.texts, name) for name in step.texts.__slots__]
     words = sum(len(_ABOUT_A_TOKEN.findall(text)) for text in texts)

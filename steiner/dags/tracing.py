@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from steiner.tasks import Move, StepReading, task
-from steiner.types import Decision, ReasoningDag, Status, Step, StepTexts, Verdict
+from steiner.tasks.no_answer import is_reading
+from steiner.types import Decision, Problem, ReasoningDag, Status, Step, StepTexts, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,15 @@ class Trace:
     steps: tuple[TracedStep, ...]
 
 
+def restates(texts: StepTexts, problem: Problem) -> bool:
+    """True if the understanding of the first step is the problem's canonical line.
+
+    Letter case does not matter: names are written as they were typed.
+    """
+    expected = task(problem.family).require_reader().reading(problem).understanding
+    return texts.understanding.strip().casefold() == expected.casefold()
+
+
 def trace(dag: ReasoningDag, steps: Sequence[Step]) -> Trace:
     """Maps each step to the DAG."""
     return Tracer(dag).trace(steps)
@@ -67,6 +77,7 @@ class Tracer:
         self.dag = dag
         known = task(dag.problem.family)
         self.state_space = known.require_state_space()
+        self.reader = known.require_reader()
         self.step_writer = known.require_step_writer()
         self.step_reader = known.require_step_reader()
         self.node_of = {node.state: index for index, node in enumerate(dag.nodes)}
@@ -77,7 +88,10 @@ class Tracer:
         visited = {0}
         traced: list[TracedStep] = []
         decision: Decision | None = None
-        for step in steps:
+        if steps:
+            traced.append(self._reading(steps[0]))
+            decision = steps[0].decision
+        for step in steps[1:]:
             reading = self.step_reader.read_step(self.dag.problem, step.texts)
             found = self._follow(branch, visited, reading, step, decision)
             traced.append(found)
@@ -89,8 +103,28 @@ class Tracer:
             decision = step.decision
         return Trace(tuple(traced))
 
+    def _reading(self, step: Step) -> TracedStep:
+        """The first step: it restates the question and reaches the start."""
+        problem = self.dag.problem
+        expected = self.reader.reading(problem)
+        is_right = restates(step.texts, problem)
+        return TracedStep(
+            depth=0,
+            parent=0,
+            node=0,
+            status=self.dag.nodes[0].status,
+            legal=is_reading(step.texts, problem.language),
+            sound=is_right and step.texts.summary.strip() == expected.summary,
+            repeated=False,
+            verdict=self._verdict(0) if is_right else None,
+            verdict_true=step.texts.verification.strip() == expected.verification,
+            decision=step.decision,
+        )
+
     def right_steps(self, step: TracedStep) -> Iterator[StepTexts]:
         """Texts of all legal and true steps that could have been taken in place of `step`."""
+        if step.depth == 0:
+            yield self.reader.reading(self.dag.problem)
         spec = self.dag.problem.spec
         for depth, node in step.starts:
             before = self.dag.nodes[node].state

@@ -39,8 +39,13 @@ STEP_RATES: Mapping[str, StepRate] = {
     "verifies_rightly": StepRate("Steps with a correct verification", lambda s: s.verdict_true),
     "repeats": StepRate("Steps that repeat a state", lambda s: s.repeated),
     "illegal": StepRate("Steps that are not a legal move", lambda s: not s.legal),
+    "misreads": StepRate(
+        "First steps that misread the question", lambda s: not s.sound, lambda s: s.depth == 0
+    ),
     "miscomputes": StepRate(
-        "Steps that are legal but miscomputed", lambda s: s.legal and not s.sound
+        "Steps that are legal but miscomputed",
+        lambda s: s.legal and not s.sound,
+        lambda s: s.depth != 0,
     ),
 }
 """Metric -> rate over steps. These need exact DAGs."""

@@ -42,6 +42,7 @@ from steiner.evaluation.results import (
     compare,
     grouped,
     record,
+    restated_records,
     sampling_records,
     write_results,
 )
@@ -206,6 +207,7 @@ class _Evaluation:
         records = list(self.behaviour)
         for suite in suites():
             records += accuracy_records(accuracy_metric(suite), by_suite.get(suite, []))
+            records += restated_records(suite, by_suite.get(suite, []))
         records += accuracy_records("one_search", one_search) + sampling_records(samples)
         return Results(
             recipe=asdict(self.recipe),

@@ -12,10 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from steiner.dags.tracing import restates
 from steiner.evaluation.model_runner import Completion
 from steiner.evaluation.suites import suites
 from steiner.files import replacing
-from steiner.tasks import Grade
+from steiner.tasks import Grade, task
+from steiner.tasks.no_answer import is_reading
+from steiner.types import Problem, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class GradedAnswer:
     tokens: int
     """Completion tokens, answer and format included."""
     mean_logprob: float
+    restated: bool | None = None
+    """True if the first step restates the question rightly; None without such a step."""
 
 
 def grade_completion(stage: str, completion: Completion, budget: int | None = None) -> GradedAnswer:
@@ -60,7 +65,15 @@ def grade_completion(stage: str, completion: Completion, budget: int | None = No
         steps=len(rollout.steps),
         tokens=len(rollout.token_ids),
         mean_logprob=sum(logprobs) / max(1, len(logprobs)),
+        restated=restates_question(item.problem, rollout.steps),
     )
+
+
+def restates_question(problem: Problem, steps: Sequence[Step]) -> bool | None:
+    """True if the first step restates the problem; None without steps, or without a reader."""
+    if not steps or task(problem.family).reader is None:
+        return None
+    return is_reading(steps[0].texts) and restates(steps[0].texts, problem)
 
 
 def write_graded_answers(file: Path, answers: Sequence[GradedAnswer]) -> None:
@@ -89,5 +102,6 @@ _SCHEMA = pa.schema(
         ("steps", pa.int32()),
         ("tokens", pa.int32()),
         ("mean_logprob", pa.float64()),
+        ("restated", pa.bool_()),
     ]
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +28,8 @@ ALL = "all"
 class Record:
     """One measured value.
 
-    `metric` is "accuracy" on the main suite, "accuracy/SUITE" on another, "one_search",
+    `metric` is "accuracy" on the main suite, "accuracy/SUITE" on another, "restated" or
+    "restated/SUITE" for questions restated rightly, "one_search",
     "majority@K", "best@K" or "pass@K" on the sampled part of the main suite, "steps" for their mean
     number, or a rate of behaviour.py.
     """
@@ -168,6 +169,13 @@ def accuracy_records(metric: str, answers: Sequence[GradedAnswer]) -> list[Recor
             for name, estimate in estimates.items()
         ]
     return records
+
+
+def restated_records(suite: str, answers: Sequence[GradedAnswer]) -> list[Record]:
+    """How often the first step restates the question rightly, by stage, budget and family."""
+    readable = [answer for answer in answers if answer.restated is not None]
+    metric = "restated" if suite == MAIN else f"restated/{suite}"
+    return accuracy_records(metric, [replace(a, right=bool(a.restated)) for a in readable])
 
 
 def sampling_records(samples: Sequence[GradedAnswer]) -> list[Record]:

@@ -97,7 +97,8 @@ def step_kind(step: Step, traced: TracedStep) -> str:
 def _faults(traced: TracedStep) -> list[str]:
     faults = {
         "no legal move": not traced.legal,
-        "miscomputed": traced.legal and not traced.sound,
+        "misread": traced.depth == 0 and traced.legal and not traced.sound,
+        "miscomputed": traced.depth != 0 and traced.legal and not traced.sound,
         "wrong verification": traced.legal and not traced.verdict_true,
         "seen before": traced.repeated,
     }
@@ -105,12 +106,12 @@ def _faults(traced: TracedStep) -> list[str]:
 
 
 def _parents(steps: Sequence[TracedStep]) -> list[int | None]:
-    """The index of each step's parent step; None if it starts from the question."""
+    """The index of each step's parent step; None for the first, which reads the question."""
     branch: list[int] = []
     parents: list[int | None] = []
     for index, step in enumerate(steps):
-        depth = step.depth if step.depth and step.depth <= len(branch) else len(branch) + 1
-        del branch[depth - 1 :]
+        depth = step.depth if index and step.depth and step.depth <= len(branch) else len(branch)
+        del branch[depth:]
         parents.append(branch[-1] if branch else None)
         branch.append(index)
     return parents

@@ -15,6 +15,7 @@ from functools import lru_cache
 from steiner.format import grammar
 from steiner.format.parser import parse
 from steiner.format.tokenizer import Vocabulary
+from steiner.tasks.no_answer import is_reading
 from steiner.types import (
     Decision,
     Message,
@@ -110,10 +111,11 @@ class Codec:
         """
         parsed = parse(self.vocabulary.classes(token_ids))
         steps: list[Step] = []
-        depth = 1
+        depth = 0
         for span in parsed.spans:
             texts = self._texts([token_ids[start:stop] for start, stop in span.components])
             decision = span.decision or Decision.END
+            depth = max(depth, 0 if not steps and is_reading(texts) else 1)
             steps.append(Step(texts, decision, depth))
             depth += decision is Decision.PROCEED
         answer = ""

@@ -13,8 +13,9 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.search_tree import Tree, build_tree
 from steiner.inference.step_events import StepEvent
 from steiner.inference.voting import Vote, mean_logprob, tally
-from steiner.tasks import Grade, grade, recognise
-from steiner.types import Message, Problem, Rollout, Step, StopReason, UserError
+from steiner.tasks import Grade, grade, read_problem
+from steiner.tasks.no_answer import has_search, is_reading
+from steiner.types import Message, Problem, Rollout, Step, StopReason
 
 STOP_NOTES = {
     StopReason.LENGTH: "cut short by max_tokens",
@@ -51,13 +52,20 @@ class Answer:
     usage: Usage
     stop_reason: StopReason
     problem: Problem | None
-    """The problem that the question states, if a task recognises it."""
+    """The problem that grades the answer: the caller's, else the one that the first step reads in
+    the question; None if there is none."""
     accepted: bool | None
-    """True if the task's grader accepts the answer; None if nothing grades it."""
+    """True if the task's grader accepts the answer to `problem`; None if nothing grades it."""
     rollouts: tuple[Rollout, ...]
     """All samples, the chosen one included."""
     votes: tuple[Vote, ...] = ()
     """Votes, most first; empty for one sample."""
+
+    @property
+    def reading(self) -> str:
+        """How the model read the question: the canonical line of its first step; empty if none."""
+        first = self.steps[0].texts if self.steps else None
+        return first.understanding if first is not None and is_reading(first) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +79,23 @@ ReasoningEvent = StepEvent | Finished
 
 
 def build_answer(
-    rollouts: Sequence[Rollout], problem: Problem | None, vocabulary: Vocabulary
+    rollouts: Sequence[Rollout],
+    problem: Problem | None,
+    vocabulary: Vocabulary,
+    messages: Sequence[Message] = (),
 ) -> Answer:
-    """Builds the Answer from the rollouts of one question."""
+    """Builds the Answer from the rollouts of one question; `problem` is the problem it states, if
+    the caller knows it, and `messages` is the dialogue."""
     votes = tally(rollouts) if len(rollouts) > 1 else ()
     chosen = rollouts[votes[0].sample] if votes else max(rollouts, key=mean_logprob)
-    search = read_search(chosen, problem)
+    search = read_search(chosen, problem, messages)
     return Answer(
         text=chosen.answer,
         steps=search.steps,
         tree=search.tree,
         usage=_usage(rollouts, vocabulary),
         stop_reason=chosen.stop_reason,
-        problem=problem,
+        problem=search.problem,
         accepted=search.accepted,
         rollouts=tuple(rollouts),
         votes=votes,
@@ -96,28 +108,37 @@ class GradedSearch:
 
     steps: tuple[Step, ...]
     tree: Tree
+    problem: Problem | None
+    """The problem that graded the answer."""
     accepted: bool | None
     """The grade of the answer; None if nothing can grade it."""
 
 
-def read_search(rollout: Rollout, problem: Problem | None) -> GradedSearch:
-    """Grades a rollout's answer, then builds the tree, whose last mark depends on the grade."""
+def read_search(
+    rollout: Rollout, problem: Problem | None = None, messages: Sequence[Message] = ()
+) -> GradedSearch:
+    """Grades a rollout's answer, then builds the tree, whose last mark depends on the grade.
+
+    Without `problem`, the answer is graded as one to the question as the model read it, if the
+    dialogue `messages` contains its givens.
+    """
+    problem = problem or restated_problem(rollout.steps, messages)
     accepted = accepts(problem, rollout.answer)
     stopped = not rollout.well_formed or rollout.stop_reason is not StopReason.END
     steps, tree = build_tree(rollout.steps, problem, accepted=accepted, stopped=stopped)
-    return GradedSearch(steps, tree, accepted)
+    return GradedSearch(steps, tree, problem, accepted)
 
 
-def recognise_question(messages: Sequence[Message], language: str = "en") -> Problem | None:
-    """The problem of a built-in task that the last turn states; None if it states none.
+def restated_problem(steps: Sequence[Step], messages: Sequence[Message] = ()) -> Problem | None:
+    """The problem that the first step reads in the dialogue `messages`.
 
-    A question that belongs to a task but cannot be solved as typed counts as not recognised: the
-    model may answer it all the same, and nothing grades the answer.
+    None if no task can read its line, if the line says that something is missing, or if it has
+    givens that the dialogue does not contain.
     """
-    try:
-        return recognise(messages[-1].content, language)
-    except UserError:
+    if not steps or not is_reading(steps[0].texts):
         return None
+    problem = read_problem(steps[0].texts.understanding, messages)
+    return problem if problem is not None and has_search(problem.spec) else None
 
 
 def accepts(problem: Problem | None, answer: str) -> bool | None:

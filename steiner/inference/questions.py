@@ -51,7 +51,7 @@ class SolveOptions(TypedDict, total=False):
     """Decides everything random."""
     problem: Problem | None
     """The problem that the question states, if the caller knows it: its task grades the answer. By
-    default it is recognised from the text."""
+    default it is the one that the model's first step reads."""
 
 
 def step_limit(effort: str | None, max_steps: int | None) -> int | None:

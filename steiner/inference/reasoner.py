@@ -24,7 +24,6 @@ from steiner.inference.answer import (
     Finished,
     ReasoningEvent,
     build_answer,
-    recognise_question,
 )
 from steiner.inference.budget import Budget, shortest_completion
 from steiner.inference.engine import Engine
@@ -39,6 +38,7 @@ from steiner.inference.questions import (
 from steiner.inference.request import Request
 from steiner.inference.sampling import own_sampling
 from steiner.inference.step_events import SampleFinished, StepEventParser
+from steiner.recipe import SHIPPED_REASONER
 from steiner.types import Message, Problem, Rollout, UserError
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
 _MAX_TOKENS = 8192
 _MAX_BATCH = 64
 
-Recognise = Callable[[Sequence[Message], str], Problem | None]
-"""(messages, language) -> the problem that the last turn states, or None."""
-
 
 @dataclass(frozen=True, slots=True)
 class PreparedQuestion:
@@ -57,7 +54,8 @@ class PreparedQuestion:
 
     requests: tuple[Request, ...]
     problem: Problem | None
-    """The problem that the question states, if it is known."""
+    """The problem that the question states, if the caller knows it."""
+    messages: tuple[Message, ...] = ()
 
 
 class Reasoner:
@@ -67,12 +65,8 @@ class Reasoner:
         self,
         model: PreTrainedModel,
         vocabulary: Vocabulary,
-        *,
-        language: str = "en",
-        recognise: Recognise | None = recognise_question,
     ) -> None:
-        self.vocabulary, self.language = vocabulary, language
-        self._recognise = recognise
+        self.vocabulary = vocabulary
         self._model = model
         self._engine: Engine | None = None
         self.max_length = int(getattr(model.config, "max_position_embeddings", 2048))
@@ -81,22 +75,22 @@ class Reasoner:
     @classmethod
     def load(
         cls,
-        source: str | Path,
+        source: str | Path = SHIPPED_REASONER,
         *,
-        language: str = "en",
-        recognise: Recognise | None = recognise_question,
         dtype: torch.dtype | None = None,
     ) -> Reasoner:
         """Loads a model folder, or `owner/name` from the Hugging Face Hub.
 
-        Any causal language model works whose tokenizer has the 14 reasoning tokens. It needs no
-        recipe and no tasks: `recognise` finds the problem that a question states, so that steps can
-        be placed by their words and answers be graded; None turns that off. `dtype` defaults to
+        By default it is the trained model in the package.
+
+        Any causal language model works whose tokenizer has the 14 reasoning tokens; it needs no
+        recipe and no tasks. Where the first step restates a problem that a task can read, steps are
+        placed by their words and the answer is graded as one to that problem. `dtype` defaults to
         float32 on a CPU and bfloat16 on an accelerator. Raises UserError if the model cannot be
         read or lacks the tokens.
         """
         model, vocabulary = load_reasoning_model(source, dtype)
-        return cls(model, vocabulary, language=language, recognise=recognise)
+        return cls(model, vocabulary)
 
     def solve(self, question: Question, **options: Unpack[SolveOptions]) -> Answer:
         """Answers a question (a text, or messages that end with a user's turn).
@@ -141,9 +135,7 @@ class Reasoner:
         )
         drawn = samplings(samples, temperature, seed, own_sampling(self._model))
         requests = tuple(Request(prompt, budget, sampling) for sampling in drawn)
-        if problem is None and self._recognise is not None:
-            problem = self._recognise(messages, self.language)
-        return PreparedQuestion(requests, problem)
+        return PreparedQuestion(requests, problem, messages)
 
     def solve_batch(
         self,
@@ -172,7 +164,7 @@ class Reasoner:
                     index = open_tickets.pop(delta.ticket)
                     rollouts[index][delta.ticket] = delta.rollout
                     if len(rollouts[index]) == len(questions[index].requests):
-                        yield index, self._answer(rollouts[index], questions[index].problem)
+                        yield index, self._answer(rollouts[index], questions[index])
                 if on_step:
                     on_step()
         finally:
@@ -198,12 +190,12 @@ class Reasoner:
         finally:
             for ticket in parsers.keys() - rollouts.keys():
                 engine.cancel(ticket)
-        yield Finished(self._answer(rollouts, question.problem))
+        yield Finished(self._answer(rollouts, question))
 
-    def _answer(self, rollouts: Mapping[int, Rollout], problem: Problem | None) -> Answer:
+    def _answer(self, rollouts: Mapping[int, Rollout], question: PreparedQuestion) -> Answer:
         """The answer of one question; `rollouts` by ticket, which is the order of the samples."""
         ordered = [rollouts[ticket] for ticket in sorted(rollouts)]
-        return build_answer(ordered, problem, self.vocabulary)
+        return build_answer(ordered, question.problem, self.vocabulary, question.messages)
 
     def _engine_for(self, num_requests: int) -> Engine:
         """The engine, with a row per request up to `_MAX_BATCH`; further requests wait."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from steiner.tasks import StepReading, task
+from steiner.tasks.no_answer import is_reading
 from steiner.types import Decision, Problem, Step, StepTexts, Verdict
 
 
@@ -42,7 +43,7 @@ class TreeNode:
     """One step in the tree; its index in `Tree.nodes` is its index among the steps."""
 
     depth: int
-    """1 for a step taken from the question itself."""
+    """0 for the step that reads the question, 1 for a step taken from its start."""
     parent: int | None
     """Index of the step that it hangs under; None for the question."""
     mark: Mark
@@ -80,7 +81,8 @@ def build_tree(
     positions: list[TreePosition] = []
     before: Decision | None = None
     for step in steps:
-        positions.append(branch.add(stated_depth(problem, step.texts), before))
+        is_root = not positions and is_reading(step.texts)
+        positions.append(branch.add(stated_depth(problem, step.texts), before, reading=is_root))
         before = step.decision
     kept = set(branch.steps)
     marks = [_mark(step, index in kept) for index, step in enumerate(steps)]
@@ -106,18 +108,25 @@ class Branch:
         self.steps: list[int] = []
         """Indices of the steps from the question to the latest one."""
         self._count = 0
+        self._root = 0
+        """1 if the first step reads the question: all others hang under it."""
 
-    def add(self, stated_depth: int | None, before: Decision | None) -> TreePosition:
-        """The position of the next step.
+    def add(
+        self, stated_depth: int | None, before: Decision | None, *, reading: bool = False
+    ) -> TreePosition:
+        """The position of the next step; `reading` marks the first one, which reads the question.
 
         `stated_depth` is the depth that the step's words name; it is ignored if the branch does not
         reach that depth. `before` is the decision of the step before it.
         """
-        deepest = len(self.steps) + 1
+        if reading:
+            self.steps, self._count, self._root = [0], 1, 1
+            return TreePosition(0, None)
+        deepest = len(self.steps) + 1 - self._root
         depth = max(1, deepest - (before is Decision.BACKTRACK))
         if stated_depth is not None and 1 <= stated_depth <= deepest:
             depth = stated_depth
-        del self.steps[depth - 1 :]
+        del self.steps[depth - 1 + self._root :]
         parent = self.steps[-1] if self.steps else None
         self.steps.append(self._count)
         self._count += 1

@@ -17,6 +17,8 @@ from steiner.format.grammar import GrammarState
 from steiner.format.parser import GrammarParser
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.search_tree import Branch, stated_depth
+from steiner.tasks import read_problem
+from steiner.tasks.no_answer import is_reading
 from steiner.types import Decision, Problem, Rollout, StepTexts
 
 
@@ -128,7 +130,8 @@ _COMPONENT_OF = {
 class StepEventParser:
     """Turns the tokens of one completion into events; `problem` is the problem it solves, if known.
 
-    With a problem, the words of a step give its depth; otherwise its decisions do.
+    Otherwise it is the one that the first step reads in the question. The words of a step give its
+    depth; without a problem its decisions do.
     """
 
     def __init__(
@@ -184,9 +187,13 @@ class StepEventParser:
             yield ComponentDelta(self._sample, self._step, component, rest)
         text = self._reader.whole().strip()
         yield ComponentFinished(self._sample, self._step, component, text)
+        if component is Component.UNDERSTANDING and self._step == 0 and self._problem is None:
+            self._problem = read_problem(text)
         if component is Component.NEXT_STEP:
-            depth = stated_depth(self._problem, StepTexts(text, "", "", ""))
-            position = self._branch.add(depth, self._decision)
+            texts = StepTexts(text, "", "", "")
+            is_root = self._step == 0 and is_reading(texts)
+            depth = stated_depth(self._problem, texts)
+            position = self._branch.add(depth, self._decision, reading=is_root)
             yield StepPlaced(self._sample, self._step, position.depth, position.parent)
 
 

@@ -108,7 +108,9 @@ def legend(tree: Tree, *, glyphs: Glyphs = UNICODE, paint: Paint = lambda mark, 
 
 def title(step: Step) -> str:
     """The step's next_step in one line, without the "Step 2:" or "Step 2 from 9 5:" before it: the
-    drawing shows that already."""
+    drawing shows that already. Of the step that reads the question, how it read it."""
+    if step.depth == 0:
+        return one_line(step.texts.understanding)
     number = rf"^\w+ {step.depth}\b[^:]{{0,120}}: (?=\S)"
     return re.sub(number, "", one_line(step.texts.next_step))
 

@@ -11,7 +11,7 @@ tokens get it is in credit.py, reasons stand in docs/reward.md. With D = d_e of 
                         + landmark * (1 - 1 / e_i, or 1 at a goal)
     Phi(dead)         = -dead_end - lure * e_o / (1 + e_o);  off the graph: -dead_end
     choice_s          = Phi(reached_s) - Phi(left_s) - repeated
-    fault_s           = - illegal - unsound - false_verdict
+    fault_s           = - illegal - misread - unsound - false_verdict
     decision_s        = Phi(left_s+1) - Phi(reached_s) - persistence - early_end
 
 A walk sums to Phi(end) - Phi(question) less its costs: padding, loops and ping-pong earn nothing.
@@ -36,6 +36,7 @@ TERMS: Mapping[str, float] = MappingProxyType(
         "dead_end": 0.3,  # no goal can be reached any more
         "lure": 0.2,  # e_o: a dead end that still offers much to waste steps on
         "illegal": 0.5,  # no legal move from where the step claims to stand
+        "misread": 0.5,  # the first step restates another question
         "unsound": 0.5,  # a legal move, with a false statement of what it leads to
         "repeated": 0.3,  # to a state where the walk has been before
         "false_verdict": 0.3,  # the verification contradicts what can be seen
@@ -223,7 +224,8 @@ def _difference(after: Mapping[str, float], before: Mapping[str, float]) -> dict
 def _faults(step: TracedStep) -> dict[str, bool]:
     return {
         "illegal": not step.legal,
-        "unsound": step.legal and not step.sound,
+        "misread": step.depth == 0 and step.legal and not step.sound,
+        "unsound": step.depth != 0 and step.legal and not step.sound,
         "false_verdict": step.legal and not step.verdict_true,
     }
 

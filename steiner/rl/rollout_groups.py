@@ -33,6 +33,7 @@ from steiner.recipe import Recipe
 from steiner.rl.credit_assignment import StepTokens, locate
 from steiner.rl.rewards import Score, outcome_score, score, term_weights
 from steiner.tasks import Grade, generate_problems, grade, task
+from steiner.tasks.no_answer import no_answer
 from steiner.types import Decision, Problem, Rollout, Split, StopReason, UserError
 
 _POOL_SIZE = 1000
@@ -119,7 +120,7 @@ class RolloutGroupSource:
         return Request(prompt_ids, self.budget, sampling)
 
     def _group(self, problem: Problem, rollouts_G: tuple[Rollout, ...]) -> RolloutGroup:
-        if not task(problem.family).has_exact_dags:
+        if not task(problem.family).has_exact_dags or no_answer(problem.spec):
             scores_G = tuple(self._outcome_score(problem, rollout) for rollout in rollouts_G)
             return RolloutGroup(problem, rollouts_G, scores_G, ((),) * len(rollouts_G))
         tracer = Tracer(self.dags.dag(problem))
@@ -161,10 +162,11 @@ def _report_outcome_only(recipe: Recipe) -> None:
 def _pool(recipe: Recipe, name: str) -> list[Problem]:
     problems = generate_problems(
         name,
-        recipe.problems.levels[name],
+        recipe.rl.levels.get(name, recipe.problems.levels[name]),
         seed=random_stream("rl problems", recipe.seed).getrandbits(48),
         split=Split.TRAIN,
         language=recipe.language,
+        unanswerable=recipe.synth.unanswerable,
     )
     pool = list(islice(problems, _POOL_SIZE))
     if not pool:

@@ -13,19 +13,23 @@ from functools import partial
 from steiner.inference.request import Request
 from steiner.serving.engine_thread import EngineJob, EngineThread, JobUpdate
 from steiner.serving.metrics import Metrics
-from steiner.types import Problem, Rollout
+from steiner.types import Message, Rollout
 
 
 class Completion:
     """The completion of one API request; the caller cancels it when nobody reads it any more."""
 
     def __init__(
-        self, id: str, problems: Sequence[Problem | None], num_prompt_tokens: int, metrics: Metrics
+        self,
+        id: str,
+        dialogues: Sequence[Sequence[Message]],
+        num_prompt_tokens: int,
+        metrics: Metrics,
     ) -> None:
         self.id = id
         self.created_s = int(time.time())
-        self.problems = problems
-        """For each choice the problem that its question states, if a task recognises it."""
+        self.dialogues = dialogues
+        """For each choice the dialogue that it answers."""
         self.num_prompt_tokens = num_prompt_tokens
         """Tokens of all prompts; choices share the prompt of their question."""
         self.expired = False

@@ -25,7 +25,7 @@ from steiner.inference.step_events import (
     StepPlaced,
     StepStarted,
 )
-from steiner.types import Decision, Problem, Step, StepTexts
+from steiner.types import Decision, Step, StepTexts
 
 
 class StepObject(TypedDict):
@@ -101,12 +101,9 @@ def step_object(index: int, step: Step, node: TreeNode) -> StepObject:
 class DeltaFormatter:
     """Turns the tokens of one completion into deltas."""
 
-    def __init__(
-        self, vocabulary: Vocabulary, problem: Problem | None, stops: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, vocabulary: Vocabulary, stops: Sequence[str] = ()) -> None:
         self.answer = AnswerText(stops)
-        self._parser = StepEventParser(vocabulary, problem=problem)
-        self._problem = problem
+        self._parser = StepEventParser(vocabulary)
         self._texts: dict[str, str] = {}
         self._position = StepPlaced(0, 0, 1, None)
         self._space: str | None = None
@@ -137,7 +134,7 @@ class DeltaFormatter:
 
     def _step(self, decision: Decision) -> StepObject:
         step = Step(StepTexts(**self._texts), decision, self._position.depth)
-        _, tree = build_tree([step], self._problem)
+        _, tree = build_tree([step], stopped=True)  # the last chunk has the final mark
         node = TreeNode(step.depth, self._position.parent, tree.nodes[0].mark)
         return step_object(self._position.step, step, node)
 

@@ -88,9 +88,7 @@ async def choice_deltas(
     completion: Completion, vocabulary: Vocabulary, options: OutputOptions
 ) -> AsyncIterator[ChoiceDelta]:
     """The deltas of all choices while they are decoded. A stop text ends its choice."""
-    formatters = [
-        DeltaFormatter(vocabulary, problem, options.stops) for problem in completion.problems
-    ]
+    formatters = [DeltaFormatter(vocabulary, options.stops) for _ in range(completion.num_choices)]
     async for choice, update in completion.updates():
         formatter = formatters[choice]
         delta = formatter.add(update.token_ids, last=update.last)
@@ -99,7 +97,7 @@ async def choice_deltas(
             completion.cancel_choice(choice)
         ending = None
         if update.rollout is not None:
-            search = read_search(update.rollout, completion.problems[choice])
+            search = read_search(update.rollout, None, completion.dialogues[choice])
             ending = _ending(update.rollout, search, completion, vocabulary, answer, options)
         if delta or ending:
             yield ChoiceDelta(choice, delta, ending)
@@ -112,7 +110,7 @@ def _result(
     vocabulary: Vocabulary,
     options: OutputOptions,
 ) -> ChoiceResult:
-    search = read_search(rollout, completion.problems[choice])
+    search = read_search(rollout, None, completion.dialogues[choice])
     answer = AnswerText(options.stops)
     text = answer.add(rollout.answer) + answer.rest()
     return ChoiceResult(

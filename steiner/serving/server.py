@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import ipaddress
+import os
 import socket
 import sys
 from types import FrameType
@@ -51,7 +52,18 @@ def _run(model: str, service: Service, settings: Settings, listener: socket.sock
     sys.setswitchinterval(_SWITCH_S)
     keep_freed_memory()
     gc.freeze()  # what is loaded stays: looking through it again and again stops both threads
-    StoppableServer(config, service).run(sockets=[listener])
+    server = StoppableServer(config, service)
+    server.run(sockets=[listener])
+    if server.force_exit and not service.ended:
+        _leave_at_once()
+
+
+def _leave_at_once() -> None:
+    """Ends the process while the engine's thread still computes: if Python took the interpreter
+    down around it, PyTorch would abort the process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class StoppableServer(uvicorn.Server):

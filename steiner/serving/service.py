@@ -20,7 +20,6 @@ import torch
 from jinja2 import TemplateError
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.answer import recognise_question
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
@@ -33,7 +32,8 @@ from steiner.serving.engine_thread import EngineThread
 from steiner.serving.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel
 from steiner.serving.metrics import Metrics
 from steiner.serving.settings import Settings
-from steiner.types import Message, Problem
+from steiner.tasks import read_problem
+from steiner.types import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,7 +64,7 @@ class Service:
         # Not from the system: each call would wait for the engine's thread.
         self._random = random.Random()
         self._longest_token = max(map(len, self.vocabulary.tokenizer.get_vocab()))
-        self._recognise([Message("user", "")])  # imports the tasks before the first question
+        read_problem("")  # imports the tasks before the first question
 
     @classmethod
     def load(cls, source: str, settings: Settings) -> Service:
@@ -103,6 +103,11 @@ class Service:
         """True if no choice runs or waits."""
         return self.num_jobs == 0
 
+    @property
+    def ended(self) -> bool:
+        """True if the engine's thread has ended."""
+        return self._engine_thread.ended
+
     def check_alive(self) -> None:
         """Raises Unavailable if the engine's thread has ended."""
         if self._engine_thread.ended:
@@ -128,13 +133,9 @@ class Service:
         prompts = [self._encode(messages) for messages in dialogues]
         requests = [request for prompt in prompts for request in self._requests(prompt, options)]
         self._check_room(len(requests))
-        problems = [
-            problem
-            for problem in map(self._recognise, dialogues)
-            for _ in range(options.num_choices)
-        ]
+        asked = [dialogue for dialogue in dialogues for _ in range(options.num_choices)]
         id = f"{self._random.getrandbits(96):024x}"
-        completion = Completion(id, problems, sum(map(len, prompts)), self.metrics)
+        completion = Completion(id, asked, sum(map(len, prompts)), self.metrics)
         limit_s = self.settings.time_limit_s
         completion.start(self._engine_thread, requests, limit_s, live=options.live)
         return completion
@@ -194,10 +195,6 @@ class Service:
         if options.min_p is not None:
             drawn = [replace(sampling, min_p=options.min_p) for sampling in drawn]
         return drawn
-
-    def _recognise(self, messages: Sequence[Message]) -> Problem | None:
-        """The problem that the last turn states; None if no task recognises it."""
-        return recognise_question(messages, self.settings.language)
 
     def _check_room(self, num_choices: int) -> None:
         most = self.settings.max_batch + self.settings.max_waiting

@@ -22,8 +22,6 @@ class Settings:
     """The bearer token that clients must send; empty if they need none."""
     allow_origins: tuple[str, ...] = ()
     """Origins of web pages that may use the API from a browser; "*" allows all."""
-    language: str = "en"
-    """The language in which questions of the built-in tasks are recognised."""
     max_batch: int = 64
     """Completions that run at once."""
     max_waiting: int = 256

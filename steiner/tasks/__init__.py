@@ -1,17 +1,19 @@
-"""Tasks by name, and the way from a seed or a typed question to a Problem and its grade.
+"""Tasks by name, and the way from a seed or a restated question to a Problem and its grade.
 
-(task name, level, seed) -> Problem;  text -> Problem | None;  (Problem, answer) -> Grade
+(task name, level, seed) -> Problem;  restated question -> Problem | None;
+(Problem, answer) -> Grade
 """
 
 from __future__ import annotations
 
 from steiner.tasks.phrases import Phrases, load_phrases
 from steiner.tasks.problems import (
+    ask,
     generate_problems,
-    held_out_wording_index,
     make_problem,
     problem_key_of,
-    recognise,
+    read_problem,
+    varied,
 )
 from steiner.tasks.protocols import Grade, Grader, Move, StepReading, Task
 from steiner.tasks.registry import grade, register, task, tasks, unregister
@@ -23,15 +25,16 @@ __all__ = [
     "Phrases",
     "StepReading",
     "Task",
+    "ask",
     "generate_problems",
     "grade",
-    "held_out_wording_index",
     "load_phrases",
     "make_problem",
     "problem_key_of",
-    "recognise",
+    "read_problem",
     "register",
     "task",
     "tasks",
     "unregister",
+    "varied",
 ]

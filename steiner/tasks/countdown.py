@@ -13,11 +13,22 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
+from typing import Any
 
+from steiner.tasks.no_answer import (
+    NoAnswer,
+    grade_no_answer,
+    has_search,
+    no_answer,
+    reading_step,
+    reading_without_search,
+)
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
-from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
-from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
+from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
+from steiner.tasks.question_grammar import Field, load_grammar
+from steiner.tasks.typing_habits import number_in_words
+from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
 
 MAX_RESULT = 99
 LEVELS = {1: (3, 12), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
@@ -26,6 +37,12 @@ LEVELS = {1: (3, 12), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
 Level 1 has 4,305 problems, of which 207 are in the test split; with numbers up to 9 it would have
 1,925 and 96.
 """
+
+MAX_NUMBERS = 6
+"""More numbers make too many states to search."""
+_MAX_SOLVED = 5
+"""Numbers up to which reading a question looks for a solution; six take seconds."""
+_SEPARATORS = (", ", " ", ",", "; ", " / ", ", ", " ")
 
 _NUMBER = re.compile(r"\d{1,4}")
 _EQUATION = re.compile(r"(\d{1,4}) ?([-+*/]) ?(\d{1,4}) ?= ?(\d{1,4})")
@@ -93,31 +110,89 @@ class Countdown:
             return None, False
         return verdict, text.strip() == verification(phrases, spec["target"], after)
 
-    def num_wordings(self, language: str) -> int:
-        return len(load_phrases(self.name, language).questions)
+    def question(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> WordedQuestion:
+        grammar = load_grammar(self.name, language)
+        given, missing = dict(spec), spec.get("missing", "")
+        given.setdefault("numbers", [1])
+        fields = _question_fields(given["numbers"], given.get("target", 0), rng)
+        if missing:
+            return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
+        voice, text = grammar.question(rng, split, fields)
+        return WordedQuestion(text, voice)
 
-    def question(self, spec: Spec, language: str, wording: int) -> str:
-        phrases = load_phrases(self.name, language)
-        numbers = _join(spec["numbers"], ", ")
-        return phrases.questions[wording].format(numbers=numbers, target=spec["target"])
+    def unanswerable(self, rng: random.Random, level: int) -> Spec:
+        """A target that three numbers cannot reach, or a question without target or numbers."""
+        spec = dict(self.generate(rng, level))
+        if rng.random() < 0.5:
+            missing = rng.choice(("target", "numbers"))
+            del spec[missing]
+            return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": missing}
+        while True:
+            spec = dict(self.generate(rng, 1))
+            target = rng.randint(1, MAX_RESULT)
+            if target not in _reachable(self.start(spec)):
+                return {**spec, "target": target, "no_answer": NoAnswer.NO_SOLUTION.value}
 
-    def recognise(self, text: str, language: str) -> Spec | None:
+    def follow_up(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> tuple[Spec, str] | None:
+        """Another target for the same numbers, or one number replaced."""
+        grammar, numbers = load_grammar(self.name, language), list(spec["numbers"])
+        if rng.random() < 0.5:
+            targets = sorted(_reachable(self.start(spec)) - {spec["target"], *numbers})
+            if not targets:
+                return None
+            text = grammar.follow_up(rng, split, "new_target", {"target": str(spec["target"])})
+            return {**spec, "target": rng.choice(targets)}, text
+        new, old = rng.choice(numbers), rng.randint(1, max(numbers) + 2)
+        before = sorted([*_rest(numbers, new), old], reverse=True)
+        if old in numbers or spec["target"] not in _reachable(tuple(before)):
+            return None
+        fields = {"old": str(old), "new": str(new)}
+        return {**spec, "numbers": before}, grammar.follow_up(rng, split, "replace_number", fields)
+
+    def reading(self, problem: Problem) -> StepTexts:
+        spec, phrases = problem.spec, phrases_of(problem)
+        unknown = phrases.words["unknown"]
+        restated = phrases.render(
+            "reading",
+            numbers=_join(spec["numbers"]) if "numbers" in spec else unknown,
+            target=spec.get("target", unknown),
+        )
+        if not has_search(spec):
+            return reading_without_search(spec, problem.language, restated)
+        state = self.start(spec)
+        summary = phrases.render("summary", numbers=_join(state))
+        checked = verification(phrases, spec["target"], state)
+        return reading_step(problem.language, restated, summary, checked)
+
+    def read_question(self, understanding: str, language: str) -> Spec | None:
         phrases = load_phrases(self.name, language)
-        found = phrases.match_question(text)
+        found = phrases.match(understanding, "reading")
         if found is None:
             return None
-        numbers, target = _NUMBER.findall(found["numbers"]), found["target"]
-        conjunction = re.escape(phrases.words.get("and", "and"))
-        others = re.sub(rf"\d|{conjunction}|[\s,;]", "", found["numbers"])
-        if others or not _NUMBER.fullmatch(target):
-            return None
-        values = sorted(map(int, numbers), reverse=True)
-        if not 3 <= len(values) <= 6 or values[0] > MAX_RESULT or values[-1] < 1:
-            raise UserError(
-                f"countdown takes 3 to 6 numbers from 1 to {MAX_RESULT}, not {_join(values, ', ')}",
-                "for example: Make 24 from 3, 5, 7, 9.",
-            )
-        return {"numbers": values, "target": int(target)}
+        unknown, spec = phrases.words["unknown"], dict[str, Any]()
+        if found[1]["numbers"] != unknown:
+            numbers = _read_numbers(found[1]["numbers"])
+            if numbers is None or not 2 <= len(numbers) <= MAX_NUMBERS:
+                return None
+            spec["numbers"] = sorted(numbers, reverse=True)
+        if found[1]["target"] != unknown:
+            if not _NUMBER.fullmatch(found[1]["target"]):
+                return None
+            spec["target"] = int(found[1]["target"])
+        for name in ("numbers", "target"):
+            if name not in spec:
+                return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": name}
+        few = len(spec["numbers"]) <= _MAX_SOLVED
+        if few and spec["target"] not in _reachable(self.start(spec)):
+            return {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
+        return spec
+
+    def givens(self, spec: Spec) -> Sequence[str]:
+        return [str(number) for number in (*spec["numbers"], spec["target"])]
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         spec, phrases = problem.spec, phrases_of(problem)
@@ -128,6 +203,8 @@ class Countdown:
         )
 
     def grade(self, problem: Problem, answer: str) -> Grade:
+        if no_answer(problem.spec):
+            return grade_no_answer(problem, answer)
         return grade_of(self._is_right(problem, answer))
 
     def _is_right(self, problem: Problem, answer: str) -> bool | None:
@@ -176,6 +253,31 @@ def _last_action(state: State, target: int) -> Action | None:
     """The first action that turns two numbers into the target."""
     pairs = _pair_actions(*state)
     return next((action for action, result in pairs if result == target), None)
+
+
+@lru_cache(1 << 14)
+def _reachable(state: State) -> frozenset[int]:
+    """All results of combining all numbers of `state`."""
+    if len(state) == 1:
+        return frozenset(state)
+    return frozenset().union(*(_reachable(move.state) for move in _moves(state)))
+
+
+def _question_fields(numbers: Sequence[int], target: int, rng: random.Random) -> dict[str, Field]:
+    """The fields of steiner/tasks/questions/<language>/countdown.toml; the order is random."""
+    shuffled = rng.sample(list(numbers), len(numbers))
+    *first, last = map(str, shuffled)
+    ends = rng.choice((" and ", ", and ", " & ", ", "))
+    inline = rng.choice((", ".join(first) + ends + last, _join(shuffled, rng.choice(_SEPARATORS))))
+    mark = rng.choice(("- ", "* ", "", "  "))
+    return {
+        "numbers": inline,
+        "numbers_json": f"[{_join(shuffled, ', ')}]",
+        "number_lines": "\n".join(f"{mark}{number}" for number in shuffled),
+        "target": str(target),
+        "count": str(len(shuffled)),
+        "count_word": number_in_words(len(shuffled)),
+    }
 
 
 def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
 
 from steiner.tasks.canonical import canonical_jugs
 from steiner.tasks.jugs_rules import (
@@ -22,12 +24,26 @@ from steiner.tasks.jugs_rules import (
     moves_to_contents,
     useful_actions,
 )
+from steiner.tasks.no_answer import (
+    NoAnswer,
+    grade_no_answer,
+    has_search,
+    no_answer,
+    reading_step,
+    reading_without_search,
+)
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
-from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
-from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
+from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
+from steiner.tasks.question_grammar import Field, QuestionGrammar, load_grammar
+from steiner.tasks.typing_habits import number_in_words
+from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
 
 MAX_CAPACITY = 99
 MAX_MOVES = 12
+"""Moves that a search tries where the question sets no limit."""
+MAX_LIMIT = 20
+_MAX_EXHAUSTED = 16
+"""States that a search without a solution may have to go through."""
 LEVELS = {1: (2, 60, 4, 6), 2: (2, 60, 6, 10), 3: (3, 24, 3, 5), 4: (3, 24, 5, 8)}
 """Level -> number of jugs, largest capacity, fewest and most moves of the shortest solution.
 
@@ -50,26 +66,20 @@ class Jugs:
             targets = [target for target in sorted(moves) if fewest <= moves[target] <= most]
             if targets:
                 target = rng.choice(targets)
-                return {"capacities": capacities, "target": target, "max_moves": moves[target]}
+                limit = rng.choice((None, moves[target] + rng.choice((0, 0, 1, 2))))
+                return {"capacities": capacities, "target": target, "max_moves": limit}
 
     def canonical_text(self, spec: Spec) -> str:
         capacities, target = canonical_jugs(spec["capacities"], spec["target"])
-        return f"{list(capacities)}->{target} in {spec['max_moves']}"
+        return f"{list(capacities)}->{target}"
 
     def start(self, spec: Spec) -> State:
-        return (spec["max_moves"], *(0 for _ in spec["capacities"]))
+        return (_limit(spec), *(0 for _ in spec["capacities"]))
 
     def moves(self, spec: Spec, state: State) -> Sequence[Move]:
-        if self.verdict(spec, state) is not Verdict.OPEN:
+        if spec["target"] in state[1:]:
             return ()
-        left, *contents = state
-        capacities, made = tuple(spec["capacities"]), spec["max_moves"] - left
-        fewest = moves_to_contents(capacities, spec["max_moves"])
-        return tuple(
-            Move(action, (left - 1, *after))
-            for action, after in useful_actions(capacities, tuple(contents))
-            if fewest.get(after) == made + 1
-        )
+        return _moves(tuple(spec["capacities"]), _limit(spec), state)
 
     def verdict(self, spec: Spec, state: State) -> Verdict:
         if spec["target"] in state[1:]:
@@ -109,32 +119,119 @@ class Jugs:
             return None, False
         return verdict, text.strip() == _render_verification(spec, phrases, after)
 
-    def num_wordings(self, language: str) -> int:
-        return len(load_phrases(self.name, language).questions)
+    def question(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> WordedQuestion:
+        grammar = load_grammar(self.name, language)
+        fields, missing = _question_fields(spec, grammar, rng), spec.get("missing", "")
+        if missing:
+            return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
+        voice, text = grammar.question(rng, split, fields)
+        return WordedQuestion(text, voice)
 
-    def question(self, spec: Spec, language: str, wording: int) -> str:
-        phrases = load_phrases(self.name, language)
-        *sizes, last = (
-            f"{jug} {size}" for jug, size in zip(JUGS, spec["capacities"], strict=False)
+    def unanswerable(self, rng: random.Random, level: int) -> Spec:
+        """A target out of reach, or too few moves, or a question without target or sizes."""
+        spec = dict(self.generate(rng, level))
+        if rng.random() < 0.5:
+            missing = rng.choice(("target", "capacities"))
+            del spec[missing]
+            return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": missing}
+        while True:
+            capacities = rng.sample(range(2, 25), 2)
+            amounts = moves_to_amounts(tuple(sorted(capacities)), MAX_MOVES)
+            limit: int | None = rng.choice((None, 4, 6, 8))
+            target = rng.randint(1, max(capacities) + 6)
+            if rng.random() < 0.4:
+                target, limit = rng.choice(sorted(amounts)), rng.randint(2, 5)
+            if target in amounts and (limit is None or amounts[target] <= limit):
+                continue
+            spec = {"capacities": capacities, "target": target, "max_moves": limit}
+            reached = moves_to_contents(tuple(capacities), limit or MAX_MOVES)
+            if target and len(reached) <= _MAX_EXHAUSTED:
+                return {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
+
+    def follow_up(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> tuple[Spec, str] | None:
+        """Another target for the same jugs, or another size of one jug."""
+        grammar, capacities = load_grammar(self.name, language), list(spec["capacities"])
+        fields: dict[str, Field] = {}
+        fields["unit"], fields["units"] = rng.choice(grammar.words["units"])
+        fields["vessel"], fields["vessels"] = rng.choice(grammar.words["vessels"])
+        limit = spec["max_moves"] or MAX_MOVES
+        if rng.random() < 0.5:
+            amounts = moves_to_amounts(tuple(sorted(capacities)), limit)
+            targets = sorted(amount for amount in amounts if amount not in (0, spec["target"]))
+            if not targets:
+                return None
+            fields["target"] = str(spec["target"])
+            text = grammar.follow_up(rng, split, "new_target", fields)
+            return {**spec, "target": rng.choice(targets)}, text
+        changed = rng.randrange(len(capacities))
+        old, new = rng.randint(2, max(capacities) + 3), capacities[changed]
+        capacities[changed] = old
+        amounts = moves_to_amounts(tuple(sorted(capacities)), limit)
+        if old in spec["capacities"] or spec["target"] not in amounts:
+            return None
+        fields |= {"old": str(old), "new": str(new), "ordinal": grammar.words["ordinals"][changed]}
+        text = grammar.follow_up(rng, split, "new_capacity", fields)
+        return {**spec, "capacities": capacities}, text
+
+    def reading(self, problem: Problem) -> StepTexts:
+        spec, phrases = problem.spec, phrases_of(problem)
+        unknown = phrases.words["unknown"]
+        limit = spec.get("max_moves")
+        restated = phrases.render(
+            "reading",
+            jugs=_render_jugs(spec["capacities"]) if "capacities" in spec else unknown,
+            target=spec.get("target", unknown),
+            moves=phrases.words["no_limit"] if limit is None else limit,
         )
-        capacities = f"{', '.join(sizes)} {phrases.words['and']} {last}"
-        fields = {"target": spec["target"], "moves": spec["max_moves"]}
-        return phrases.questions[wording].format(capacities=capacities, **fields)
+        if not has_search(spec):
+            return reading_without_search(spec, problem.language, restated)
+        state = self.start(spec)
+        summary = phrases.render("summary", jugs=_render_jugs(state[1:]))
+        checked = _render_verification(spec, phrases, state)
+        return reading_step(problem.language, restated, summary, checked)
 
-    def recognise(self, text: str, language: str) -> Spec | None:
+    def read_question(self, understanding: str, language: str) -> Spec | None:
         phrases = load_phrases(self.name, language)
-        endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
-        found = next(filter(None, map(phrases.match_question, endings)), None)
-        if found is None or not re.fullmatch(
-            r"\d{1,4} \d{1,4}", "{target} {moves}".format(**found)
-        ):
+        found = phrases.match(understanding, "reading")
+        if found is None:
             return None
-        capacities = _read_capacities(phrases, found["capacities"])
-        if capacities is None:
+        spec: dict[str, Any] = {}
+        unknown, fields = phrases.words["unknown"], found[1]
+        if fields["jugs"] != unknown:
+            parts = [
+                re.fullmatch(r"([A-Z]) (\d{1,3})", part) for part in fields["jugs"].split(", ")
+            ]
+            sizes = [int(part[2]) for part in parts if part]
+            if not 2 <= len(sizes) == len(parts) <= len(JUGS) or not min(sizes) > 0:
+                return None
+            if max(sizes) > MAX_CAPACITY:
+                return None
+            spec["capacities"] = sizes
+        if fields["target"] != unknown:
+            if not re.fullmatch(r"\d{1,3}", fields["target"]):
+                return None
+            spec["target"] = int(fields["target"])
+        if fields["moves"] == phrases.words["no_limit"]:
+            spec["max_moves"] = None
+        elif re.fullmatch(r"\d{1,2}", fields["moves"]) and 1 <= int(fields["moves"]) <= MAX_LIMIT:
+            spec["max_moves"] = int(fields["moves"])
+        else:
             return None
-        target, max_moves = int(found["target"]), int(found["moves"])
-        _require_solution(capacities, target, max_moves)
-        return {"capacities": capacities, "target": target, "max_moves": max_moves}
+        for name in ("capacities", "target"):
+            if name not in spec:
+                return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": name}
+        limit = spec["max_moves"] or MAX_MOVES
+        if spec["target"] not in moves_to_amounts(tuple(sorted(spec["capacities"])), limit):
+            return {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
+        return spec
+
+    def givens(self, spec: Spec) -> Sequence[str]:
+        limit = [] if spec["max_moves"] is None else [spec["max_moves"]]
+        return [str(number) for number in (*spec["capacities"], spec["target"], *limit)]
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         """The moves by number, so that the model names a step before it copies the step's move."""
@@ -142,6 +239,8 @@ class Jugs:
         return numbered_moves(phrases, (_render_action(phrases, m.action) for _, m in branch))
 
     def grade(self, problem: Problem, answer: str) -> Grade:
+        if no_answer(problem.spec):
+            return grade_no_answer(problem, answer)
         return grade_of(self._is_right(problem, answer))
 
     def _is_right(self, problem: Problem, answer: str) -> bool | None:
@@ -156,29 +255,54 @@ class Jugs:
         for action in actions:
             contents = contents and apply_action(spec["capacities"], contents, action)
         is_reached = contents is not None and spec["target"] in contents
-        return is_reached and len(actions) <= spec["max_moves"]
+        return is_reached and (spec["max_moves"] is None or len(actions) <= spec["max_moves"])
 
 
-def _require_solution(capacities: Sequence[int], target: int, max_moves: int) -> None:
-    """Raises UserError if no jug can hold the target within the moves."""
-    if (
-        not 2 <= len(capacities) <= len(JUGS)
-        or not 1 <= min(capacities) <= max(capacities) <= MAX_CAPACITY
-    ):
-        raise UserError(
-            f"jugs takes 2 or 3 jugs of 1 to {MAX_CAPACITY} liters, not {list(capacities)}",
-            "for example: A 3, B 5 and C 8",
-        )
-    if not 1 <= max_moves <= MAX_MOVES:
-        raise UserError(f"jugs takes 1 to {MAX_MOVES} moves, not {max_moves}", "change the limit")
-    needed = moves_to_amounts(tuple(sorted(capacities)), MAX_MOVES).get(target)
-    if target < 1 or needed is None:
-        raise UserError(
-            f"no way to measure {target} in {MAX_MOVES} moves or fewer",
-            "try another target; a number that divides all capacities must divide it too",
-        )
-    if needed > max_moves:
-        raise UserError(f"no way to measure {target} in {max_moves} moves", f"allow {needed}")
+def _limit(spec: Spec) -> int:
+    """The most moves; MAX_MOVES where the question sets no limit."""
+    return MAX_MOVES if spec["max_moves"] is None else int(spec["max_moves"])
+
+
+@lru_cache(1 << 14)
+def _moves(capacities: tuple[int, ...], limit: int, state: State) -> tuple[Move, ...]:
+    left, *contents = state
+    if left == 0:
+        return ()
+    fewest = moves_to_contents(capacities, limit)
+    return tuple(
+        Move(action, (left - 1, *after))
+        for action, after in useful_actions(capacities, tuple(contents))
+        if fewest.get(after) == limit - left + 1
+    )
+
+
+def _question_fields(spec: Spec, grammar: QuestionGrammar, rng: random.Random) -> dict[str, Field]:
+    """The fields of steiner/tasks/questions/<language>/jugs.toml.
+
+    What a jug and its unit are called is drawn once for the whole question.
+    """
+    unit, units = rng.choice(grammar.words["units"])
+    vessel, vessels = rng.choice(grammar.words["vessels"])
+    capacities = spec.get("capacities", [0, 0])
+    count = len(capacities)
+    fields: dict[str, Field] = {
+        **dict(zip("abc", map(str, capacities), strict=False)),
+        "unit": unit,
+        "units": units,
+        "vessel": vessel,
+        "vessels": vessels,
+        **{f"v{n}": rng.choice(grammar.words["vessels"])[0] for n in (1, 2, 3)},
+        "count": str(count),
+        "count_word": number_in_words(count),
+        "target": str(spec.get("target", "")),
+        "moves": str(spec.get("max_moves")),
+    }
+    for field, rule in (("jugs", f"jugs{count}"), ("jug_lines", f"jug_lines{count}")):
+        fields[field] = grammar.expand(rng, f"<{rule}>", fields)
+    for rule in ("limit", "limit_sentence"):
+        is_limited = spec.get("max_moves") is not None
+        fields[rule] = grammar.expand(rng, f"<{rule}>", fields) if is_limited else ""
+    return fields
 
 
 def numbered_moves(phrases: Phrases, actions: Iterable[str]) -> str:
@@ -260,20 +384,24 @@ def _render_summary(spec: Spec, phrases: Phrases, before: State, move: Move) -> 
 
 def _render_verification(spec: Spec, phrases: Phrases, state: State) -> str:
     left, *contents = state
-    return verification(phrases, contents, spec["target"], spec["max_moves"] - left, left)
+    free = phrases.words["no_limit"] if spec["max_moves"] is None else ""
+    return verification(phrases, contents, spec["target"], _limit(spec) - left, left, free)
 
 
 def verification(
-    phrases: Phrases, contents: Sequence[int], target: int, made: int, left: int
+    phrases: Phrases, contents: Sequence[int], target: int, made: int, left: int, free: str = ""
 ) -> str:
-    """For each jug, whether it holds the target; if none does, also the number of moves made."""
+    """For each jug, whether it holds the target; if none does, also the number of moves made.
+
+    `free` stands in place of the limit where there is none.
+    """
     whether = phrases.words["whether"]
     checks = ", ".join(
         phrases.render("check", jug=jug, amount=amount, whether=whether[amount == target])
         for jug, amount in zip(JUGS, contents, strict=False)
     )
     name = "goal" if target in contents else "open" if left else "dead"
-    return phrases.render(name, target=target, checks=checks, made=made, moves=made + left)
+    return phrases.render(name, target=target, checks=checks, made=made, moves=free or made + left)
 
 
 def _render_jugs(contents: Sequence[int]) -> str:
@@ -289,20 +417,7 @@ def _read_state(spec: Spec, jugs: str | None, depth: int | None, offset: int) ->
     names = list(JUGS[: len(spec["capacities"])])
     if len(read) < len(amounts) or [jug for jug, _ in read] != names:
         return None
-    return (spec["max_moves"] - depth - offset, *(int(amount) for _, amount in read))
-
-
-def _read_capacities(phrases: Phrases, text: str) -> list[int] | None:
-    """The capacities in `A 3, B 5 and C 8`; the names are optional."""
-    parts = re.split(rf",? {phrases.words['and']} |, ?", text, flags=re.IGNORECASE)
-    sizes = []
-    for index, part in enumerate(parts):
-        jug = JUGS[index] if index < len(JUGS) else ""
-        found = re.fullmatch(rf"(?:{jug}:? )?(\d{{1,3}})", part.strip(), re.IGNORECASE)
-        if found is None:
-            return None
-        sizes.append(int(found[1]))
-    return sizes
+    return (_limit(spec) - depth - offset, *(int(amount) for _, amount in read))
 
 
 TASK = Task.of_family(Jugs())

@@ -12,10 +12,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from steiner.tasks.canonical import canonical_claims
 from steiner.tasks.knights_knaves_logic import (
+    OPPOSITES,
     UNKNOWN,
+    UNORDERED,
     Claim,
     forced_roles,
     is_clash,
@@ -27,14 +30,30 @@ from steiner.tasks.knights_knaves_logic import (
 )
 from steiner.tasks.knights_knaves_statements import (
     enumerated,
-    find_claims,
     read_claims,
     render_claim,
     split,
 )
+from steiner.tasks.names import known_names
+from steiner.tasks.no_answer import (
+    NoAnswer,
+    grade_no_answer,
+    has_search,
+    no_answer,
+    reading_step,
+    reading_without_search,
+)
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
-from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
-from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
+from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
+from steiner.tasks.question_grammar import Field, QuestionGrammar, load_grammar
+from steiner.tasks.typing_habits import number_in_words
+from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
+
+LETTERS = "ABCDEF"
+"""The persons' names in the steps of a search."""
+_TITLED = 0.05
+"""Share of puzzles whose persons have titles, such as `Lady Ingrid`."""
+_WORD_FIELDS = ("a_knight", "a_knave", "knight", "knave", "knights", "knaves")
 
 LEVELS = {1: 3, 2: 4, 3: 5, 4: 6}
 """Level -> how many persons. Three persons have only 224 problems up to renaming, 16 of them in the
@@ -48,11 +67,11 @@ class KnightsKnaves:
     levels = range(1, 5)
 
     def generate(self, rng: random.Random, level: int) -> Spec:
-        count, known = LEVELS[level], load_phrases(self.name).words["names"]
         while True:
-            says = tuple(random_claim(rng, count, speaker) for speaker in range(count))
+            says = _random_says(rng, LEVELS[level])
             if solutions(says).bit_count() == 1:
-                return {"names": rng.sample(known, count), "says": [list(c) for c in says]}
+                spec = {"names": list(LETTERS[: len(says)]), "says": [list(c) for c in says]}
+                return self.vary(spec, rng)
 
     def canonical_text(self, spec: Spec) -> str:
         claims = canonical_claims(_says(spec))
@@ -70,7 +89,7 @@ class KnightsKnaves:
         return Verdict.OPEN if UNKNOWN in state else Verdict.GOAL
 
     def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
-        spec, phrases = problem.spec, phrases_of(problem)
+        spec, phrases = lettered(problem.spec), phrases_of(problem)
         return StepTexts(
             _render_next_step(spec, phrases, depth, before, move.action),
             _render_unknown(spec, phrases, before),
@@ -87,7 +106,7 @@ class KnightsKnaves:
         return phrases.render("goal", claims=claims)
 
     def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
-        spec, phrases = problem.spec, phrases_of(problem)
+        spec, phrases = lettered(problem.spec), phrases_of(problem)
         depth, before, action = _read_next_step(spec, phrases, texts.next_step)
         summary = phrases.match(texts.summary, "summary")
         after = _read_state(spec, phrases, summary[1]["state"]) if summary else None
@@ -102,57 +121,192 @@ class KnightsKnaves:
             sound = sound and texts.next_step.strip() == stated
         return StepReading(depth, action, before, after, verdict, sound)
 
-    def num_wordings(self, language: str) -> int:
-        return len(load_phrases(self.name, language).questions)
+    def vary(self, spec: Spec, rng: random.Random) -> Spec:
+        """The same claims by other persons, and other words for the two roles."""
+        words = load_grammar(self.name).words
+        pair = rng.choice(words["pairs"])
+        names = rng.sample(known_names(held_out=False), len(spec["names"]))
+        if rng.random() < _TITLED:
+            names = [f"{rng.choice(words['titles'])} {name}" for name in names]
+        return {**spec, "names": names, "terms": list(pair[:2])}
 
-    def question(self, spec: Spec, language: str, wording: int) -> str:
-        phrases = load_phrases(self.name, language)
-        claims = zip(spec["names"], _says(spec), strict=True)
-        statements = " ".join(
-            render_claim(phrases, spec["names"], who, claim) for who, claim in claims
-        )
-        names = enumerated(phrases, spec["names"])
-        return phrases.questions[wording].format(names=names, statements=statements)
+    def as_typed(self, spec: Spec, question: str) -> Spec:
+        """Names in the letter case of the question."""
+        return {**spec, "names": [_as_typed(name, question) for name in spec["names"]]}
 
-    def recognise(self, text: str, language: str) -> Spec | None:
-        phrases = load_phrases(self.name, language)
-        endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
-        found = next(filter(None, map(phrases.match_question, endings)), None)
-        names_and_statements = (
-            (split(phrases, found["names"]), found["statements"])
-            if found
-            else find_claims(phrases, text)
-        )
-        if names_and_statements is None:
+    def question(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> WordedQuestion:
+        grammar = load_grammar(self.name, language)
+        fields = _question_fields(spec, grammar, rng)
+        if missing := spec.get("missing", ""):
+            return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
+        voice, text = grammar.question(rng, split, fields)
+        return WordedQuestion(text, voice)
+
+    def unanswerable(self, rng: random.Random, level: int) -> Spec:
+        """Statements that contradict each other, or persons who say nothing."""
+        spec = dict(self.generate(rng, level))
+        if rng.random() < 0.5:
+            del spec["says"]
+            return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": "statements"}
+        spec = dict(self.generate(rng, 1))
+        while True:
+            says = _random_says(rng, len(spec["names"]))
+            if not solutions(says):
+                contradiction = {"no_answer": NoAnswer.NO_SOLUTION.value}
+                return {**spec, "says": [list(claim) for claim in says], **contradiction}
+
+    def follow_up(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> tuple[Spec, str] | None:
+        """One person said the opposite, or something else."""
+        grammar, says = load_grammar(self.name, language), list(_says(spec))
+        speaker = rng.randrange(len(says))
+        fields = _word_fields(spec, grammar) | {"speaker": spec["names"][speaker]}
+        opposite = rng.random() < 0.5 and says[speaker][0] in OPPOSITES
+        if opposite:
+            kind, *others = says[speaker]
+            says[speaker] = (OPPOSITES[kind], *others)
+        else:
+            says[speaker] = random_claim(rng, len(says), speaker)
+        if says[speaker] == _says(spec)[speaker] or solutions(tuple(says)).bit_count() != 1:
             return None
-        names, statements = names_and_statements
-        if not 3 <= len(names) <= 6 or len({name.lower() for name in names}) < len(names):
-            raise UserError(
-                f"knights and knaves takes 3 to 6 different names, not '{', '.join(names)}'",
-                "for example: Ann, Bob and Cid",
+        if not opposite:
+            fields["statement"] = _statement(spec, grammar, rng, speaker, "<statement>")
+        kind = "opposite" if opposite else "new_claim"
+        return {**spec, "says": [list(c) for c in says]}, grammar.follow_up(
+            rng, split, kind, fields
+        )
+
+    def reading(self, problem: Problem) -> StepTexts:
+        spec, phrases = problem.spec, phrases_of(problem)
+        in_letters = lettered(spec)
+        people = ", ".join(
+            phrases.render("person", letter=letter, name=name)
+            for letter, name in zip(LETTERS, spec["names"], strict=False)
+        )
+        a_knight, a_knave = terms_of(spec, phrases)
+        claims = phrases.words["no_claims"]
+        if "says" in spec:
+            claims = " ".join(
+                render_claim(phrases, in_letters["names"], who, claim)
+                for who, claim in zip(in_letters["names"], _says(spec), strict=True)
             )
-        says = read_claims(phrases, names, statements)
-        num_solutions = solutions(says).bit_count()
-        if num_solutions != 1:
-            raise UserError(
-                f"these statements allow {num_solutions or 'no'} ways to be knights and knaves",
-                "change a statement so that exactly one way is left",
-            )
-        return {"names": names, "says": [list(claim) for claim in says]}
+        restated = phrases.render(
+            "reading", people=people, knight=a_knight, knave=a_knave, claims=claims
+        )
+        if not has_search(spec):
+            return reading_without_search(spec, problem.language, restated)
+        state = self.start(spec)
+        summary = phrases.render("summary", state=render_state(in_letters, phrases, state))
+        checked = self._verification(in_letters, phrases, state)
+        return reading_step(problem.language, restated, summary, checked)
+
+    def read_question(self, understanding: str, language: str) -> Spec | None:
+        phrases = load_phrases(self.name, language)
+        found = phrases.match(understanding, "reading")
+        people = (
+            [phrases.match(p, "person") for p in found[1]["people"].split(", ")] if found else []
+        )
+        if found is None or not 2 <= len(people) <= len(LETTERS):
+            return None
+        letters = [person[1]["letter"] for person in people if person]
+        if letters != list(LETTERS[: len(people)]):
+            return None
+        names = [person[1]["name"] for person in people if person]
+        spec: dict[str, Any] = {"names": names, "terms": [found[1]["knight"], found[1]["knave"]]}
+        if found[1]["claims"] == phrases.words["no_claims"]:
+            return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": "statements"}
+        says = read_claims(phrases, letters, found[1]["claims"])
+        if says is None:
+            return None
+        spec["says"] = [list(claim) for claim in says]
+        return spec if solutions(says) else {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
+
+    def givens(self, spec: Spec) -> Sequence[str]:
+        return list(spec["names"])
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         spec, phrases = problem.spec, phrases_of(problem)
         roles = enumerate(branch[-1][1].state)
-        return enumerated(phrases, [_render_role(spec, phrases, *role) for role in roles])
+        return enumerated(phrases, [render_person(spec, phrases, *role) for role in roles])
 
     def grade(self, problem: Problem, answer: str) -> Grade:
+        if no_answer(problem.spec):
+            return grade_no_answer(problem, answer)
         return grade_of(self._is_right(problem, answer))
 
     def _is_right(self, problem: Problem, answer: str) -> bool | None:
         """True if each person's role is right; None if `answer` is not a list of roles."""
         spec, phrases = problem.spec, phrases_of(problem)
-        roles = read_roles(spec, phrases, split(phrases, answer.strip()))
+        roles = read_people(spec, phrases, split(phrases, answer.strip()))
         return None if roles is None else self.verdict(spec, roles) is Verdict.GOAL
+
+
+def _random_says(rng: random.Random, count: int) -> tuple[Claim, ...]:
+    return tuple(random_claim(rng, count, speaker) for speaker in range(count))
+
+
+def _as_typed(name: str, question: str) -> str:
+    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", question, re.IGNORECASE)
+    return name if found is None else found[0]
+
+
+def lettered(spec: Spec) -> Spec:
+    """The Spec with letters for names: after the question is read, steps use only these."""
+    return {**spec, "names": list(LETTERS[: len(spec["names"])])}
+
+
+def terms_of(spec: Spec, phrases: Phrases) -> tuple[str, str]:
+    """The question's own words for the two roles: `("a knight", "a knave")`."""
+    default = (f"a {phrases.words['roles'][1]}", f"a {phrases.words['roles'][0]}")
+    a_knight, a_knave = spec.get("terms", default)
+    return a_knight, a_knave
+
+
+def _word_fields(spec: Spec, grammar: QuestionGrammar) -> dict[str, Field]:
+    """The question's words for the two roles, singular and plural."""
+    terms = tuple(spec.get("terms", ("a knight", "a knave")))
+    pairs = {tuple(pair[:2]): pair for pair in grammar.words["pairs"]}
+    nouns = [term.split(" ", 1)[-1] for term in terms]
+    words = pairs.get(terms, [*terms, *nouns, *(f"{noun}s" for noun in nouns)])
+    return dict(zip(_WORD_FIELDS, words, strict=True))
+
+
+def _question_fields(spec: Spec, grammar: QuestionGrammar, rng: random.Random) -> dict[str, Field]:
+    """The fields of steiner/tasks/questions/<language>/knights_knaves.toml."""
+    names, fields = spec["names"], _word_fields(spec, grammar)
+    last = rng.choice((" and ", ", and ", " and ", " & ", ", "))
+    fields["people"] = ", ".join(names[:-1]) + last + names[-1]
+    fields["count"], fields["count_word"] = str(len(names)), number_in_words(len(names))
+    for field, rule, between in (
+        ("statements", "statement", " "),
+        ("statement_lines", "statement_line", "\n"),
+    ):
+        in_one_style = between == "\n" or rng.random() < 0.4
+        alike = grammar.template(rng, rule) if in_one_style else f"<{rule}>"
+        speakers = range(len(spec.get("says", ())))
+        told = [_statement(spec, grammar, rng, speaker, alike) for speaker in speakers]
+        fields[field] = between.join(told)
+    return fields
+
+
+def _statement(
+    spec: Spec, grammar: QuestionGrammar, rng: random.Random, speaker: int, template: str
+) -> str:
+    """One person's claim in random words, told by `template`."""
+    kind, *others = spec["says"][speaker]
+    if kind in UNORDERED and rng.random() < 0.5:
+        others.reverse()
+    first, *_, second = (spec["names"][person] for person in (others[0], *others))
+    fields = _word_fields(spec, grammar) | {
+        "speaker": spec["names"][speaker],
+        "first": first,
+        "second": second,
+    }
+    fields["claim"] = grammar.expand(rng, f"<claim_{kind}>", fields)
+    return grammar.expand(rng, template, fields)
 
 
 def _says(spec: Spec) -> tuple[Claim, ...]:
@@ -166,6 +320,12 @@ def _role(phrases: Phrases, role: int) -> str:
 def _render_role(spec: Spec, phrases: Phrases, person: int, role: int) -> str:
     """`Ann is a knight`."""
     return phrases.render("role", name=spec["names"][person], role=_role(phrases, role))
+
+
+def render_person(spec: Spec, phrases: Phrases, person: int, role: int) -> str:
+    """`Ann is an angel`, in the question's own words; an unknown role counts as the second."""
+    term = terms_of(spec, phrases)[0 if role == 1 else 1]
+    return f"{spec['names'][person]} {phrases.words['is']} {term}"
 
 
 def restate_claim(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
@@ -269,6 +429,26 @@ def read_roles(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | No
     if None in roles or len(roles) < len(parts):
         return None
     return tuple(roles.get(person, UNKNOWN) for person in range(len(spec["names"])))
+
+
+def read_people(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | None:
+    """The roles in phrases like `Ann is an angel`, each person once, in any letter case.
+
+    None if one is unreadable.
+    """
+    meaning = {
+        _plain(render_person(spec, phrases, person, role)): (person, role)
+        for person in range(len(spec["names"]))
+        for role in (0, 1)
+    }
+    roles = dict(meaning.get(_plain(part), (None, UNKNOWN)) for part in parts)
+    if None in roles or len(roles) < len(parts):
+        return None
+    return tuple(roles.get(person, UNKNOWN) for person in range(len(spec["names"])))
+
+
+def _plain(text: str) -> str:
+    return text.strip().casefold()
 
 
 TASK = Task.of_family(KnightsKnaves())

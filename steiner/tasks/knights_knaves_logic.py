@@ -39,9 +39,23 @@ KINDS: dict[str, tuple[int, Callable[[int, int], int]]] = {
 """Kind -> its weight in generated problems, and a function to the set of assignments in which it is
 true, from the sets in which the first and the second person mentioned are knights."""
 
+OPPOSITES = {
+    "knight": "knave",
+    "knave": "knight",
+    "same": "differ",
+    "differ": "same",
+    "either_knight": "both_knaves",
+    "both_knaves": "either_knight",
+    "either_knave": "both_knights",
+    "both_knights": "either_knave",
+}
+"""Kind -> the kind of its negation, where that is one claim about the same persons."""
+
 ALONE = ("knight", "knave")
 """Kinds that mention one person."""
 _ORDERED = ("only", "if")
+UNORDERED = tuple(kind for kind in KINDS if kind not in (*ALONE, *_ORDERED))
+"""Kinds that mention two persons in any order."""
 _WEIGHTS = tuple(weight for weight, _ in KINDS.values())
 
 

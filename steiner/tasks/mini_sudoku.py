@@ -24,16 +24,23 @@ from steiner.tasks.mini_sudoku_grids import (
     remove_digits,
     rows_of,
 )
+from steiner.tasks.mini_sudoku_layouts import grid_block, grid_line, grid_spoken
+from steiner.tasks.no_answer import (
+    NoAnswer,
+    grade_no_answer,
+    has_search,
+    no_answer,
+    reading_step,
+    reading_without_search,
+)
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
-from steiner.tasks.protocols import Grade, Move, StepReading, Task, grade_of
-from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
+from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
+from steiner.tasks.question_grammar import Field, load_grammar
+from steiner.tasks.typing_habits import Verbatim
+from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
 
-LEVELS = {1: (6, 8), 2: (8, 10), 3: (9, 12)}
-"""Level -> fewest and most empty cells.
-
-Up to symmetry, 2,808, 2,125 and about 1,200 such grids have one solution; 124, 103 and 62 of them
-are in the test split.
-"""
+LEVELS = {1: (5, 7), 2: (7, 9), 3: (9, 11), 4: (10, 12)}
+"""Level -> fewest and most empty cells."""
 
 _FEW = 2
 """A row with at most this many empty cells is filled before others."""
@@ -43,7 +50,7 @@ class MiniSudoku:
     """Grids with exactly one solution."""
 
     name = "mini_sudoku"
-    levels = range(1, 4)
+    levels = range(1, 5)
 
     def generate(self, rng: random.Random, level: int) -> Spec:
         num_empty = rng.randint(*LEVELS[level])
@@ -89,37 +96,88 @@ class MiniSudoku:
             sound = sound and old == row and texts.understanding.strip() == lacking
         return StepReading(depth, action, before, after, verdict, sound)
 
-    def num_wordings(self, language: str) -> int:
-        return len(load_phrases(self.name, language).questions)
+    def question(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> WordedQuestion:
+        grammar = load_grammar(self.name, language)
+        if missing := spec.get("missing", ""):
+            return WordedQuestion(grammar.missing(rng, split, missing, {}), "missing")
+        grid = spec["grid"]
+        fields: dict[str, Field] = {
+            "grid": lambda rng: Verbatim(grid_block(grid, rng)),
+            "grid_inline": lambda rng: Verbatim(grid_line(grid, rng)),
+            "spoken": lambda rng: grid_spoken(grid, rng),
+        }
+        voice, text = grammar.question(rng, split, fields)
+        return WordedQuestion(text, voice)
 
-    def question(self, spec: Spec, language: str, wording: int) -> str:
-        phrases = load_phrases(self.name, language)
-        rows, grid = render_grid(phrases, spec["grid"]), _render_plain(spec["grid"])
-        return phrases.questions[wording].format(rows=rows, grid=grid)
+    def unanswerable(self, rng: random.Random, level: int) -> Spec:
+        """A grid that contradicts itself, or no grid at all."""
+        if rng.random() < 0.2:
+            missing = {"no_answer": NoAnswer.MISSING.value, "missing": "grid"}
+            return {**missing, "seed": rng.getrandbits(31)}
+        while True:
+            grid = list(self.generate(rng, level)["grid"])
+            given = [cell for cell in range(16) if grid[cell]]
+            for cell in rng.sample(given, 2):
+                grid[cell] = rng.choice([digit for digit in range(1, 5) if digit != grid[cell]])
+            if num_solutions(grid) == 0 and (find_clash(tuple(grid)) or rng.random() < 0.3):
+                return {"grid": grid, "no_answer": NoAnswer.NO_SOLUTION.value}
 
-    def recognise(self, text: str, language: str) -> Spec | None:
-        phrases = load_phrases(self.name, language)
-        endings = (text, *(text.rstrip(" \n.?!") + end for end in ".?"))
-        found = next(filter(None, map(phrases.match_question, endings)), None)
-        grid_text = "".join(found.values()) if found else _find_grid(phrases, text)
-        typed = _unlabelled(phrases, grid_text)
-        if not typed or re.search(r"[^\d_.,;/| ]", typed):
+    def follow_up(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> tuple[Spec, str] | None:
+        """One cell is given, or given anew."""
+        grammar, grid = load_grammar(self.name, language), list(spec["grid"])
+        cell = rng.choice([cell for cell in range(16) if grid[cell]])
+        digit = grid[cell]
+        grid[cell] = rng.choice((0, *(other for other in range(1, 5) if other != digit)))
+        if num_solutions(grid) != 1:
             return None
-        cells = re.sub(r"[,;/| ]", "", typed)
-        if not re.fullmatch(r"[0-4_.]{16}", cells):
-            raise UserError(
-                f"a mini sudoku has 16 cells, each 1 to 4 or _, not '{typed}'",
-                "for example: A _ 2 _ 4 / B 3 _ 1 _ / C _ 1 _ 3 / D 4 _ 2 _",
-            )
-        grid = [int(cell) if cell.isdecimal() else 0 for cell in cells]
-        _require_one_solution(grid)
-        return {"grid": grid}
+        row, column = divmod(cell, 4)
+        ordinals = grammar.words["ordinals"]
+        fields: dict[str, Field] = {
+            "row": str(row + 1),
+            "column": str(column + 1),
+            "row_ordinal": ordinals[row],
+            "column_ordinal": ordinals[column],
+            "digit": str(digit),
+        }
+        return {**spec, "grid": grid}, grammar.follow_up(rng, split, "new_clue", fields)
+
+    def reading(self, problem: Problem) -> StepTexts:
+        spec, phrases = problem.spec, phrases_of(problem)
+        if not has_search(spec):
+            restated = phrases.render("reading", rows=phrases.words["unknown"])
+            return reading_without_search(spec, problem.language, restated)
+        rows, state = render_grid(phrases, spec["grid"]), self.start(spec)
+        restated = phrases.render("reading", rows=rows)
+        summary = phrases.render("summary", rows=rows)
+        return reading_step(problem.language, restated, summary, verification(phrases, state))
+
+    def read_question(self, understanding: str, language: str) -> Spec | None:
+        phrases = load_phrases(self.name, language)
+        found = phrases.match(understanding, "reading")
+        if found is None:
+            return None
+        if found[1]["rows"] == phrases.words["unknown"]:
+            return {"no_answer": NoAnswer.MISSING.value, "missing": "grid"}
+        grid = _read_labelled(phrases, found[1]["rows"])
+        if grid is None:
+            return None
+        spec = {"grid": list(grid)}
+        return spec if num_solutions(grid) else {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
+
+    def givens(self, spec: Spec) -> Sequence[str]:
+        return sorted({str(digit) for digit in spec["grid"] if digit})
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         phrases = phrases_of(problem)
         return render_grid(phrases, branch[-1][1].state)
 
     def grade(self, problem: Problem, answer: str) -> Grade:
+        if no_answer(problem.spec):
+            return grade_no_answer(problem, answer)
         return grade_of(self._is_right(problem, answer))
 
     def _is_right(self, problem: Problem, answer: str) -> bool | None:
@@ -134,8 +192,13 @@ class MiniSudoku:
 
 
 def verification(phrases: Phrases, grid: State) -> str:
-    """The columns and boxes of `grid` one by one, up to the first that contains a digit twice."""
+    """The columns and boxes of `grid` one by one, up to the first that contains a digit twice.
+
+    Only a question can have a row with a digit twice; then nothing else is said.
+    """
     clash = find_clash(grid)
+    if clash and clash[0] == "row":
+        return phrases.render("row", row=_letter(phrases, clash[1]), digit=clash[2])
     unit, number, digit = clash or ("", 4, 0)
     columns = COLUMNS[:number] if unit == "column" else COLUMNS
     boxes = BOXES[:number] if unit == "box" else BOXES
@@ -147,16 +210,6 @@ def verification(phrases: Phrases, grid: State) -> str:
         return phrases.render(unit, **fields, digit=digit)
     name = "open" if 0 in grid else "goal"
     return phrases.render(name, **fields, open_rows=_open_rows(phrases, grid))
-
-
-def _require_one_solution(grid: Sequence[int]) -> None:
-    """Raises UserError if the grid is full, or has no solution or several."""
-    if 0 not in grid:
-        raise UserError("the grid has no empty cell", "write _ for each cell to fill")
-    solutions = num_solutions(grid)
-    if solutions != 1:
-        hint = "give more digits" if solutions else "look for a digit twice in a row, column or box"
-        raise UserError(f"the grid has {solutions or 'no'} solutions, not one", hint)
 
 
 @lru_cache(1 << 14)
@@ -192,21 +245,6 @@ def render_grid(phrases: Phrases, grid: Sequence[int]) -> str:
     """`A 1 _ 3 4 / B ...`."""
     rows = enumerate(rows_of(grid), 1)
     return " / ".join(f"{_letter(phrases, number)} {render_row(row)}" for number, row in rows)
-
-
-def _render_plain(grid: Sequence[int]) -> str:
-    return " / ".join(map(render_row, rows_of(grid)))
-
-
-def _find_grid(phrases: Phrases, text: str) -> str:
-    """The only grid in a text of any words; empty if there is none, or more than one.
-
-    A grid is four rows of four cells, separated by slashes, bars, semicolons or line ends.
-    """
-    cell, gap = "[0-4_.]", "[, ]*"
-    row = rf"(?<![\w.])(?:[{''.join(phrases.words['rows'])}] +)?{cell}(?:{gap}{cell}){{3}}(?!\w)"
-    found = re.findall(r"\s*[/|;\n]\s*".join([row] * 4), text)
-    return " ".join(found[0].split()) if len(found) == 1 else ""
 
 
 def _unlabelled(phrases: Phrases, text: str) -> str:
@@ -271,7 +309,7 @@ def _read_summary(phrases: Phrases, text: str) -> State | None:
 def _read_verification(
     phrases: Phrases, text: str, after: State | None
 ) -> tuple[Verdict | None, bool]:
-    found = phrases.match(text, "open", "goal", "box", "column")
+    found = phrases.match(text, "open", "goal", "box", "column", "row")
     if found is None or after is None:
         return None, False
     verdict = {"open": Verdict.OPEN, "goal": Verdict.GOAL}.get(found[0], Verdict.DEAD)

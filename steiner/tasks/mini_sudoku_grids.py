@@ -19,7 +19,9 @@ from steiner.types import State
 Row = tuple[int, ...]
 
 Clash = tuple[str, int, int]
-"""`column` or `box`, its number from 1, and the digit that it contains twice."""
+"""`row`, `column` or `box`, its number from 1, and the digit that it contains twice."""
+
+ROWS = tuple(("row", n + 1, itemgetter(*range(4 * n, 4 * n + 4))) for n in range(4))
 
 COLUMNS = tuple(("column", n + 1, itemgetter(n, n + 4, n + 8, n + 12)) for n in range(4))
 BOXES = tuple(
@@ -35,8 +37,8 @@ def rows_of(grid: Sequence[int]) -> list[Row]:
 
 @lru_cache(1 << 16)
 def find_clash(state: State) -> Clash | None:
-    """The first repeated digit, columns before boxes. Rows never have one."""
-    for unit, number, cells in (*COLUMNS, *BOXES):
+    """The first repeated digit: rows before columns before boxes."""
+    for unit, number, cells in (*ROWS, *COLUMNS, *BOXES):
         digit = _repeated(cells(state))
         if digit is not None:
             return unit, number, digit

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -27,20 +27,18 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 class Phrases:
     """One task's phrases in one language.
 
-    `questions` are whole wordings of the question; the last is kept out of training. `words` are
-    single words. Every other entry is a phrase, or a list of variants: the first is written, all
-    are read.
+    `words` are single words. Every other entry is a phrase, or a list of variants: the first is
+    written, all are read.
     """
 
     def __init__(self, task: str, language: str, table: Mapping[str, Any]) -> None:
         self.task = task
         self.language = language
-        self.questions: Sequence[str] = tuple(table.get("questions", ()))
         self.words: Mapping[str, Any] = dict(table.get("words", {}))
         self._templates: dict[str, tuple[str, ...]] = {
             name: (value,) if isinstance(value, str) else tuple(value)
             for name, value in table.items()
-            if name not in ("questions", "words")
+            if name != "words"
         }
 
     def render(self, name: str, /, **fields: object) -> str:
@@ -49,18 +47,17 @@ class Phrases:
 
     @property
     def names(self) -> set[str]:
-        """Names of all phrases and words, and `questions` if there are any."""
-        names = {*self._templates, *(f"words.{name}" for name in self.words)}
-        return names | {"questions"} if self.questions else names
+        """Names of all phrases and words."""
+        return {*self._templates, *(f"words.{name}" for name in self.words)}
 
     @property
     def wording(self) -> list[str]:
         """All texts of the task without their fields, for training a tokenizer."""
         words: list[str] = []
         for entry in self.words.values():
-            words += [entry] if isinstance(entry, str) else entry
+            words += [entry] if isinstance(entry, str) else list(_values(entry))
         templates = [text for variants in self._templates.values() for text in variants]
-        return words + [_PLACEHOLDER.sub("", text) for text in (*templates, *self.questions)]
+        return words + [_PLACEHOLDER.sub("", text) for text in templates]
 
     def match(self, text: str, *names: str) -> tuple[str, dict[str, str]] | None:
         """The first of the phrases `names` that is the whole of `text`, with its fields."""
@@ -74,17 +71,6 @@ class Phrases:
         """The verdict of a text in the phrase `dead`, `open` or `goal`; None for other texts."""
         found = self.match(text, *_VERDICTS)
         return _VERDICTS[found[0]] if found else None
-
-    def match_question(self, text: str) -> dict[str, str] | None:
-        """Fields of the question `text` in any wording; None if no wording fits.
-
-        White space and letter case do not matter.
-        """
-        squeezed = " ".join(text.split())
-        for template in self.questions:
-            if found := _pattern(" ".join(template.split()), re.IGNORECASE).fullmatch(squeezed):
-                return found.groupdict()
-        return None
 
 
 class WordingError(UserError):
@@ -119,7 +105,8 @@ def phrases_of(problem: Problem) -> Phrases:
 def worded_tasks(language: str = "en") -> tuple[str, ...]:
     """Names of the tasks with a wording file in `language`, in alphabetical order."""
     files = (entry.name for entry in require_language(language).iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+    names = {name.removesuffix(".toml") for name in files if name.endswith(".toml")}
+    return tuple(sorted(names - {"common"}))
 
 
 def require_language(language: str) -> Traversable:
@@ -128,6 +115,10 @@ def require_language(language: str) -> Traversable:
     if language not in known:
         raise UserError(f"no language '{language}'", f"one of: {', '.join(known)}")
     return _WORDING / language
+
+
+def _values(entry: Mapping[str, str] | Sequence[str]) -> Iterable[str]:
+    return entry.values() if isinstance(entry, Mapping) else entry
 
 
 @cache

@@ -1,18 +1,22 @@
-"""Problems of a task: generated from a seed, made from a Spec, or recognised in a question.
+"""Problems of a task: generated from a seed, made from a Spec, or read from a model's first step.
 
-(task name, level, seed, split) -> Problems;  Spec -> Problem;  text -> Problem | None
+(task name, level, seed, split) -> Problems;  Spec -> Problem;  canonical line -> Problem | None
 """
 
 from __future__ import annotations
 
-import logging
+import json
+import random
 from collections import Counter
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from steiner.randomness import random_stream
-from steiner.tasks.phrases import WordingError, require_language
+from steiner.tasks.no_answer import has_search, identity
+from steiner.tasks.phrases import WordingError
+from steiner.tasks.protocols import QuestionReader, UnanswerableGenerator, VariedGenerator
 from steiner.tasks.registry import task, tasks
+from steiner.tasks.typing_habits import number_in_words
 from steiner.types import Message, Problem, Spec, Split, UserError, problem_key
 
 _MAX_MISSES = 10_000
@@ -26,34 +30,45 @@ def generate_problems(
     seed: int,
     split: Split,
     language: str = "en",
-    held_out_wording: bool = False,
+    voices: Split | None = None,
+    unanswerable: float = 0.0,
+    isomorphic: bool = False,
     draws: Counter[str] | None = None,
 ) -> Iterator[Problem]:
     """Problems of one task, level and split that differ in their keys, until there are no more.
 
-    Each has a random wording of those that training may see; with `held_out_wording`, the one that
-    is kept out of training. `draws[name]` counts the draws of this split, isomorphic repeats
-    included. Raises UserError if the task does not have the level.
+    voices: the split whose voices ask; the problems' own by default.
+
+    unanswerable: share of questions without an answer, for tasks that have such.
+
+    isomorphic: problems with the same key but another Spec count as new.
+
+    draws: `draws[name]` counts the draws of this split, repeats included.
+
+    Raises UserError if the task does not have the level.
     """
     require_level(name, level)
-    rng = random_stream("problems", seed, name, level, split, held_out_wording)
+    asked_by = split if voices is None else voices
+    rng = random_stream("problems", seed, name, level, split, asked_by, unanswerable)
     generator = task(name).generator
-    held_out = held_out_wording_index(name, language) if held_out_wording else None
-    num_for_training = max(1, generator.num_wordings(language) - 1)
     seen: set[str] = set()
     misses = 0
     while misses < _MAX_MISSES:
-        spec = generator.generate(rng, level)
-        wording = rng.randrange(num_for_training) if held_out is None else held_out
-        problem = make_problem(name, spec, level=level, language=language, wording=wording)
+        if rng.random() < unanswerable and isinstance(generator, UnanswerableGenerator):
+            spec = generator.unanswerable(rng, level)
+        else:
+            spec = generator.generate(rng, level)
+        key = problem_key_of(name, spec)
+        problem = Problem(name, key, level, language, (), spec)
         if draws is not None and problem.split == split:
             draws[name] += 1
-        if problem.key in seen or problem.split != split:
+        told = json.dumps(spec, sort_keys=True) if isomorphic else key
+        if told in seen or problem.split != split:
             misses += 1
             continue
         misses = 0
-        seen.add(problem.key)
-        yield problem
+        seen.add(told)
+        yield ask(problem, rng, asked_by)
 
 
 def require_level(name: str, level: int) -> None:
@@ -64,59 +79,73 @@ def require_level(name: str, level: int) -> None:
         raise UserError(f"level {level} of task '{name}' does not exist", hint)
 
 
-def held_out_wording_index(name: str, language: str = "en") -> int:
-    """The wording that training never sees. Raises UserError if the task has only one."""
-    last = task(name).generator.num_wordings(language) - 1
-    if last < 1:
-        raise UserError(
-            f"task '{name}' has only one wording", "add one, to be kept out of training"
-        )
-    return last
-
-
 def make_problem(
-    name: str, spec: Spec, *, level: int = 0, language: str = "en", wording: int = 0
+    name: str,
+    spec: Spec,
+    *,
+    level: int = 0,
+    language: str = "en",
+    seed: int | str = 0,
+    voices: Split = Split.TRAIN,
 ) -> Problem:
-    """The Problem of a Spec, asked in one turn in the given wording."""
-    question = task(name).generator.question(spec, language, wording)
-    return Problem(
-        family=name,
-        key=problem_key_of(name, spec),
-        level=level,
-        language=language,
-        wording=wording,
-        messages=(Message("user", question),),
-        spec=spec,
-    )
+    """The Problem of a Spec, asked in one turn by a voice of that split; `seed` decides which."""
+    problem = Problem(name, problem_key_of(name, spec), level, language, (), spec)
+    return ask(problem, random_stream("question", name, seed), voices)
+
+
+def ask(problem: Problem, rng: random.Random, voices: Split) -> Problem:
+    """The problem asked in one turn, in random words."""
+    generator = task(problem.family).generator
+    worded = generator.question(problem.spec, problem.language, rng, voices)
+    spec = problem.spec
+    if isinstance(generator, VariedGenerator):
+        spec = generator.as_typed(spec, worded.text)
+    message = Message("user", worded.text)
+    return replace(problem, messages=(message,), voice=worded.voice, spec=spec)
+
+
+def varied(problem: Problem, rng: random.Random) -> Problem:
+    """The problem with the parts drawn anew that do not matter for its search, such as names."""
+    generator = task(problem.family).generator
+    if not isinstance(generator, VariedGenerator):
+        return problem
+    return replace(problem, spec=generator.vary(problem.spec, rng))
 
 
 def problem_key_of(name: str, spec: Spec) -> str:
     """The canonical key of a Spec: equal for isomorphic problems."""
-    return problem_key(name, task(name).generator.canonical_text(spec))
+    text = task(name).generator.canonical_text(spec) if has_search(spec) else identity(spec)
+    return problem_key(name, text)
 
 
-def recognise(text: str, language: str = "en") -> Problem | None:
-    """The problem in the question `text`, which keeps its words; None if no task recognises it.
-
-    Tasks without a recogniser are skipped. So are tasks without wording in `language`, with one
-    warning each. Raises UserError for an unknown language, and for a question of a known task that
-    cannot be solved as typed.
-    """
-    require_language(language)
+def read_problem(
+    understanding: str, messages: Sequence[Message] = (), language: str = "en"
+) -> Problem | None:
+    """The Problem that a model's first step restates; None if no task can read its line, or if it
+    has givens that `messages` do not contain: then the model has invented them."""
     for name, known in tasks().items():
-        if known.recognizer is None:
+        if known.reader is None:
             continue
         try:
-            spec = known.recognizer.recognise(text, language)
-        except WordingError as error:
-            _warn_once(f"{error}; its questions are not recognised")
+            spec = known.reader.read_question(understanding, language)
+        except WordingError:
             continue
+        if spec is not None and messages and not _are_stated(known.reader, spec, messages):
+            return None
         if spec is not None:
-            message = Message("user", text)
-            return Problem(name, problem_key_of(name, spec), 0, language, 0, (message,), spec)
+            return Problem(name, problem_key_of(name, spec), 0, language, tuple(messages), spec)
     return None
 
 
-@cache
-def _warn_once(message: str) -> None:
-    logging.getLogger(__name__).warning(message)
+def _are_stated(reader: QuestionReader, spec: Spec, messages: Sequence[Message]) -> bool:
+    """True if the dialogue contains every given, as a number, a word or a name."""
+    text = " ".join(message.content for message in messages).casefold()
+    if not has_search(spec):
+        return True
+    for given in reader.givens(spec):
+        words = {given.casefold()}
+        if given.isdecimal() and int(given) < 100:
+            words.add(number_in_words(int(given)))
+        if not any(word in text for word in words):
+            return False
+    return True

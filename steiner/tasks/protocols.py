@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar, runtime_checkable
 
-from steiner.types import Action, Problem, Spec, State, StepTexts, UserError, Verdict
+from steiner.types import Action, Problem, Spec, Split, State, StepTexts, UserError, Verdict
 
 T = TypeVar("T")
 
@@ -60,6 +60,14 @@ class StepReading:
     sound: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class WordedQuestion:
+    """A question, and the voice that asks it."""
+
+    text: str
+    voice: str = ""
+
+
 class ProblemGenerator(Protocol):
     """Generates problems and words their questions."""
 
@@ -73,14 +81,42 @@ class ProblemGenerator(Protocol):
         """A text that is equal for isomorphic problems and differs for others; it decides the
         problem's key."""
 
-    def num_wordings(self, language: str) -> int:
-        """Number of wordings of the question in `language`.
+    def question(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> WordedQuestion:
+        """The question in random words, in one of the voices of `split`.
 
-        If there are several, training never sees the last. Raises UserError if there are none.
+        Raises UserError if there are none in `language`.
         """
 
-    def question(self, spec: Spec, language: str, wording: int) -> str:
-        """The question in wording number `wording`."""
+
+@runtime_checkable
+class VariedGenerator(Protocol):
+    """A generator of problems with parts that do not matter for the search, such as names."""
+
+    def vary(self, spec: Spec, rng: random.Random) -> Spec:
+        """The same problem with such parts drawn anew; states and moves stay the same."""
+
+    def as_typed(self, spec: Spec, question: str) -> Spec:
+        """The same problem with such parts as `question` spells them."""
+
+
+@runtime_checkable
+class UnanswerableGenerator(Protocol):
+    """A generator of questions that have no answer (steiner/tasks/no_answer.py)."""
+
+    def unanswerable(self, rng: random.Random, level: int) -> Spec:
+        """A Spec with `no_answer`: a problem without a solution, or one that lacks a given."""
+
+
+@runtime_checkable
+class FollowUpGenerator(Protocol):
+    """A generator of later turns of a dialogue."""
+
+    def follow_up(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> tuple[Spec, str] | None:
+        """An earlier problem, and a turn that changes it into `spec`; None if none was found."""
 
 
 class Grader(Protocol):
@@ -88,6 +124,19 @@ class Grader(Protocol):
 
     def grade(self, problem: Problem, answer: str) -> Grade:
         """The grade of `answer`."""
+
+
+class QuestionReader(Protocol):
+    """The first step of an answer: it restates the question in one canonical line."""
+
+    def reading(self, problem: Problem) -> StepTexts:
+        """The texts of that step; its understanding is the canonical line."""
+
+    def read_question(self, understanding: str, language: str) -> Spec | None:
+        """The Spec that a canonical line states; None if it is not of this task."""
+
+    def givens(self, spec: Spec) -> Sequence[str]:
+        """The numbers and names of the problem, each of which its question must contain."""
 
 
 class StateSpace(Protocol):
@@ -120,20 +169,9 @@ class StepReader(Protocol):
         """The content of a step's texts."""
 
 
-class Recognizer(Protocol):
-    """Recognizes questions that people type."""
-
-    def recognise(self, text: str, language: str) -> Spec | None:
-        """The problem that `text` states; None if it is none of this task.
-
-        Raises UserError if the question is of this task but cannot be solved as typed (numbers out
-        of range, a broken grid), and WordingError if the task has no wording in `language`.
-        """
-
-
 @runtime_checkable
 class PuzzleFamily(
-    ProblemGenerator, Grader, StateSpace, StepWriter, StepReader, Recognizer, Protocol
+    ProblemGenerator, Grader, QuestionReader, StateSpace, StepWriter, StepReader, Protocol
 ):
     """All of the protocols in one object, as the built-in families implement them."""
 
@@ -147,10 +185,12 @@ class Task:
     name: str
     generator: ProblemGenerator
     grader: Grader
+    reader: QuestionReader | None = None
     state_space: StateSpace | None = None
     step_writer: StepWriter | None = None
     step_reader: StepReader | None = None
-    recognizer: Recognizer | None = None
+    is_always_unanswerable: bool = False
+    """Its messages state no puzzle; the right answer is to say so."""
 
     @classmethod
     def of_family(cls, family: PuzzleFamily) -> Task:
@@ -160,7 +200,12 @@ class Task:
     @property
     def has_exact_dags(self) -> bool:
         """True if a solver can build DAGs, word search paths and read steps back."""
-        return None not in (self.state_space, self.step_writer, self.step_reader)
+        parts = (self.reader, self.state_space, self.step_writer, self.step_reader)
+        return None not in parts
+
+    def require_reader(self) -> QuestionReader:
+        """The reader of questions. Raises UserError if the task has none."""
+        return _required(self.name, "question reader", self.reader)
 
     def require_state_space(self) -> StateSpace:
         """The state space. Raises UserError if the task has none."""

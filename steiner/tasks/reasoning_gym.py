@@ -120,7 +120,7 @@ def _knights_spec(metadata: Mapping[str, Any]) -> Spec | None:
 
 def _knights_notation(problem: Problem, answer: str) -> str:
     spec, phrases = problem.spec, phrases_of(problem)
-    roles = knights_knaves.read_roles(spec, phrases, split(phrases, answer.strip()))
+    roles = knights_knaves.read_people(spec, phrases, split(phrases, answer.strip()))
     if roles is None or UNKNOWN in roles:
         return ""
     a_knight, a_knave = spec.get("terms", ("a knight", "a knave"))

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any
 
 from steiner.recipe import Recipe
-from steiner.tasks import Grade, generate_problems, grade
+from steiner.tasks import Grade, generate_problems, grade, task
 from steiner.types import Problem, Split
 
 MAIN = "test"
@@ -81,12 +81,20 @@ def num_problems(recipe: Recipe, share: float) -> int:
 
 
 def problems_of(recipe: Recipe, split: Split, num_per_family: int) -> list[Problem]:
-    """The first problems of each family in `split`, at the recipe's levels."""
-    return [
-        problem
-        for name, level in recipe.problems.levels.items()
-        for problem in islice(
-            generate_problems(name, level, seed=recipe.seed, split=split, language=recipe.language),
-            num_per_family,
-        )
-    ]
+    """The first problems of each family in `split`, in voices of that split.
+
+    At the recipe's levels or, in equal shares, at those of `eval.levels`.
+    """
+    found: list[Problem] = []
+    for name, highest in recipe.problems.levels.items():
+        if task(name).is_always_unanswerable:
+            continue
+        levels = [each for each in recipe.eval.levels if each in task(name).generator.levels]
+        levels = levels or [highest]
+        for index, level in enumerate(levels):
+            share = num_per_family // len(levels) + (index < num_per_family % len(levels))
+            problems = generate_problems(
+                name, level, seed=recipe.seed, split=split, language=recipe.language
+            )
+            found += islice(problems, share)
+    return found

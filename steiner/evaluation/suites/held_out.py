@@ -1,4 +1,4 @@
-"""The main suite: problems of the test split, in wordings that training may have used.
+"""The main suite: problems of the test split, in voices that training never heard.
 
 Recipe -> EvalItems
 """

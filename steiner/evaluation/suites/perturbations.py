@@ -3,8 +3,7 @@
 Problem -> the same problem, with another question or dialogue
 
 One suite for each perturbation. It has problems of the main suite, so the report compares
-accuracies problem by problem. The task's own grader grades the answers. Perturbations of the case
-accept names and labels in either case, since the model can only repeat what it reads.
+accuracies problem by problem. The task's own grader grades the answers, in any letter case.
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from steiner.evaluation.suites import EvalItem, Suite, problems_of
+from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.tasks import Grade, grade, make_problem
+from steiner.tasks.names import known_names
 from steiner.types import Message, Problem, Split
 
 PREFIX = "perturbed/"
 """Suite names are this and the perturbation's name."""
-
-UNCOMMON_NAMES = ("Zuleika", "Thaddeus", "Oyelaran", "Wilhelmina", "Xiadani", "Bartholomew")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,6 @@ class Perturbation:
     title: str
     apply: Callable[[Problem], Problem | None]
     """None if the change means nothing for the problem."""
-    changes_case: bool = False
 
 
 class PerturbedSuite(Suite):
@@ -48,19 +45,23 @@ class PerturbedSuite(Suite):
         changed = map(self.perturbation.apply, problems_of(recipe, Split.TEST, num_per_family))
         return [EvalItem(self.name, problem) for problem in changed if problem is not None]
 
-    def grade(self, item: EvalItem, answer: str) -> Grade:
-        found = grade(item.problem, answer)
-        if found is not Grade.RIGHT and self.perturbation.changes_case:
-            return grade(item.problem, _restore_case(item.problem, answer))
-        return found
+
+def _sparing_grids(change: Callable[[str], str]) -> Callable[[Problem], Problem | None]:
+    """As `_with_question`, but of no question with a grid, in which every mark counts."""
+
+    def apply(problem: Problem) -> Problem | None:
+        return None if "grid" in problem.spec else _with_question(change)(problem)
+
+    return apply
 
 
-def _with_question(change: Callable[[str], str]) -> Callable[[Problem], Problem]:
+def _with_question(change: Callable[[str], str]) -> Callable[[Problem], Problem | None]:
     """Changes the text of the last message."""
 
-    def apply(problem: Problem) -> Problem:
+    def apply(problem: Problem) -> Problem | None:
         *earlier, last = problem.messages
-        return replace(problem, messages=(*earlier, replace(last, content=change(last.content))))
+        asked = replace(last, content=change(last.content))
+        return None if asked == last else replace(problem, messages=(*earlier, asked))
 
     return apply
 
@@ -87,42 +88,43 @@ def _with_system_prompt(problem: Problem) -> Problem:
     return replace(problem, messages=(prompt, *rest))
 
 
-def _with_uncommon_names(problem: Problem) -> Problem | None:
-    """Renames the persons. The canonical key, the level and the wording stay."""
+def _with_unseen_names(problem: Problem) -> Problem | None:
+    """Persons with names that training never saw; the canonical key and the words stay."""
     names = problem.spec.get("names")
-    if not names or len(names) > len(UNCOMMON_NAMES):
+    if not names:
         return None
-    return make_problem(
-        problem.family,
-        {**problem.spec, "names": list(UNCOMMON_NAMES[: len(names)])},
-        level=problem.level,
-        language=problem.language,
-        wording=problem.wording,
+    rng = random_stream("unseen names", problem.key)
+    unseen = rng.sample(known_names(held_out=True), len(names))
+    new = {
+        name: other if name[0].isupper() else other.lower()
+        for name, other in zip(names, unseen, strict=True)
+    }
+    pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, names))})(?!\w)")
+    *earlier, last = problem.messages
+    asked = replace(last, content=pattern.sub(lambda found: new[found[0]], last.content))
+    return replace(
+        problem, messages=(*earlier, asked), spec={**problem.spec, "names": list(new.values())}
     )
-
-
-def _restore_case(problem: Problem, answer: str) -> str:
-    """`answer` in lower case, except names of persons and single-letter labels of the question."""
-    original = make_problem(
-        problem.family, problem.spec, language=problem.language, wording=problem.wording
-    )
-    words = {*problem.spec.get("names", ()), *re.findall(r"\b[A-Z]\b", original.question)}
-    text = answer.lower()
-    for word in words:
-        text = re.sub(rf"\b{re.escape(word.lower())}\b", word, text)
-    return text
 
 
 PERTURBATIONS = (
-    Perturbation("lower_case", "lower case", _with_question(str.lower), changes_case=True),
-    Perturbation("upper_case", "upper case", _with_question(str.upper), changes_case=True),
-    Perturbation("no_punctuation", "no punctuation", _with_question(_without_punctuation)),
-    Perturbation("other_punctuation", "other punctuation", _with_question(_other_punctuation)),
-    Perturbation("extra_whitespace", "extra white space", _with_question(_extra_whitespace)),
+    Perturbation("lower_case", "lower case", _with_question(str.lower)),
+    Perturbation("upper_case", "upper case", _with_question(str.upper)),
+    Perturbation("no_punctuation", "no punctuation", _sparing_grids(_without_punctuation)),
+    Perturbation(
+        "other_punctuation",
+        "other punctuation",
+        _sparing_grids(_other_punctuation),
+    ),
+    Perturbation(
+        "extra_whitespace",
+        "extra white space",
+        _sparing_grids(_extra_whitespace),
+    ),
     Perturbation("greeting", "a greeting before", _with_question("Hello! {}".format)),
     Perturbation("thanks", "thanks after", _with_question("{} Thanks!".format)),
     Perturbation("system_prompt", "another system prompt", _with_system_prompt),
-    Perturbation("uncommon_names", "uncommon names", _with_uncommon_names),
+    Perturbation("unseen_names", "names never seen", _with_unseen_names),
 )
 
 SUITES = tuple(map(PerturbedSuite, PERTURBATIONS))

@@ -2,14 +2,15 @@
 
 reasoning-gym item -> EvalItem;  answer in reasoning-gym's notation -> its score -> Grade
 
-This checks our own problems and graders against other authors' work. The question is in our
-wording, made from the item's metadata. Items that training may have seen, and items that our task
+This checks our own problems and graders against other authors' work. The question is the item's own
+text, in words that training never saw. Items that training may have seen, and items that our task
 cannot state, are skipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from steiner.evaluation.suites import EvalItem, Suite
@@ -17,7 +18,7 @@ from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.tasks import Grade, make_problem
 from steiner.tasks.reasoning_gym import ADAPTERS, SIZE, GymGrader, data_set
-from steiner.types import Problem, Spec, Split
+from steiner.types import Message, Problem, Spec, Split
 
 _MAX_MISSES = 1_000
 """Items in a row without a new problem, after which a data set counts as used up."""
@@ -27,7 +28,7 @@ class ReasoningGym(Suite):
     """reasoning-gym's data sets of the same names as our tasks."""
 
     name = "reasoning_gym"
-    title = "reasoning-gym's instances and scorer"
+    title = "reasoning-gym's texts, instances and scorer"
 
     def _items(self, recipe: Recipe, num_per_family: int) -> list[EvalItem]:
         return [
@@ -51,7 +52,9 @@ class ReasoningGym(Suite):
             if problem is not None and problem.key not in seen:
                 misses = 0
                 seen.add(problem.key)
-                yield EvalItem(self.name, problem, gym_items[index])
+                message = Message("user", gym_items[index]["question"])
+                asked = replace(problem, messages=(message,), voice=self.name)
+                yield EvalItem(self.name, asked, gym_items[index])
 
     def grade(self, item: EvalItem, answer: str) -> Grade:
         """RIGHT only for the scorer's full score."""

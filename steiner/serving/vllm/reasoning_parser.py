@@ -38,7 +38,7 @@ class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
     def __init__(self, tokenizer: Any, *args: Any, **options: Any) -> None:
         super().__init__(tokenizer, *args, **options)
         self._vocabulary = _vocabulary_of(tokenizer)
-        self._formatter = DeltaFormatter(self._vocabulary, None)
+        self._formatter = DeltaFormatter(self._vocabulary)
 
     def adjust_request(self, request: Any) -> Any:
         """Keeps the special tokens in the text."""
@@ -48,7 +48,7 @@ class SteinerReasoningParser(ReasoningParser):  # type: ignore[misc]
     def extract_reasoning(self, model_output: str, request: Any) -> tuple[str | None, str | None]:
         """The reasoning and the answer of a whole completion."""
         ids = token_ids(model_output, self._vocabulary)
-        delta = DeltaFormatter(self._vocabulary, None).add(ids, last=True)
+        delta = DeltaFormatter(self._vocabulary).add(ids, last=True)
         return delta.reasoning or None, delta.content or None
 
     def extract_reasoning_streaming(
