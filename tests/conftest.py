@@ -17,9 +17,9 @@ from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe
-from steiner.tasks import Task, load_phrases, recognise, register, tasks, unregister
+from steiner.tasks import Task, load_phrases, problem_key_of, register, tasks, unregister
 from steiner.training.pretrain import new_model
-from steiner.types import Decision, SearchPath, TokenSequence
+from steiner.types import Decision, Message, Problem, SearchPath, TokenSequence
 from tests.small_model import small_qwen2
 from tests.toy_task import TOY_TASK
 
@@ -41,9 +41,11 @@ def toy_task() -> Iterator[Task]:
 @pytest.fixture(scope="session")
 def known_path() -> SearchPath:
     """The search that the model has memorised; it backtracks twice."""
-    problem = recognise(QUESTION)
-    assert problem is not None
-    paths = sample_paths(build_dag(problem), 50, Walk(explore=0.6, cut=0), random_stream("known"))
+    spec = {"numbers": [8, 4, 3], "target": 15}
+    key, messages = problem_key_of("countdown", spec), (Message("user", QUESTION),)
+    problem = Problem("countdown", key, 1, "en", messages, spec)
+    walk, rng = Walk(explore=0.6, cut=0), random_stream("known")
+    paths = sample_paths(build_dag(problem), [problem] * 50, walk, rng)
     return next(path for path in paths if _num_backtracks(path) == 2)
 
 
@@ -51,10 +53,15 @@ def _num_backtracks(path: SearchPath) -> int:
     return sum(step.decision is Decision.BACKTRACK for step in path.steps)
 
 
+def _wording(*names: str) -> list[str]:
+    """The texts of the tasks' steps, and of the step that reads the question."""
+    return [text for name in ("common", *names) for text in load_phrases(name).wording]
+
+
 @pytest.fixture(scope="session")
 def model_dir(known_path: SearchPath, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a model that writes this search."""
-    tokenizer = train_tokenizer(load_phrases("countdown").wording * 20, 700)
+    tokenizer = train_tokenizer([QUESTION, *_wording("countdown")] * 20, 700)
     add_reasoning_tokens(tokenizer)
     sequence = Codec(Vocabulary.require(tokenizer)).encode_path(known_path)
     torch.manual_seed(0)
@@ -93,8 +100,7 @@ TINY = BaseRecipe(
 @pytest.fixture(scope="session")
 def base_tokenizer() -> PreTrainedTokenizerBase:
     """A base model's tokenizer without the 14 tokens; tests must not change it."""
-    words = [text for name in tasks() for text in load_phrases(name).wording]
-    return train_tokenizer(words * 5, 600)
+    return train_tokenizer(_wording(*tasks()) * 5, 600)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import random
 
 from steiner.tasks import Task
 from steiner.tasks.graders import Number
-from steiner.types import Spec
+from steiner.tasks.protocols import WordedQuestion
+from steiner.types import Spec, Split
 
 
 class Sums:
@@ -24,11 +25,11 @@ class Sums:
     def canonical_text(self, spec: Spec) -> str:
         return " + ".join(map(str, sorted((spec["a"], spec["b"]))))
 
-    def num_wordings(self, language: str) -> int:
-        return 2
-
-    def question(self, spec: Spec, language: str, wording: int) -> str:
-        return ("What is {a} plus {b}?", "Add {a} and {b}.")[wording].format(**spec)
+    def question(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> WordedQuestion:
+        text = "Add {a} and {b}." if split is Split.TEST else "What is {a} plus {b}?"
+        return WordedQuestion(text.format(**spec), str(split))
 
 
 TOY_TASK = Task("toy_sums", generator=Sums(), grader=Number())

@@ -11,14 +11,13 @@ import pytest
 
 from steiner.cli.main import main
 from steiner.cli.model_options import model_of_run, newest_model
-from steiner.types import UserError
+from steiner.recipe import SHIPPED_REASONER
 
 ASKING = (["solve", "Who?"], ["chat"], ["serve"])
 
 
 def test_newest_run_has_the_model_unless_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no trained model in"):
-        newest_model(tmp_path)
+    assert newest_model(tmp_path) == str(SHIPPED_REASONER)
     for age, run in enumerate(("new", "old")):
         config = tmp_path / run / "rl" / "config.json"
         config.parent.mkdir(parents=True)
@@ -32,7 +31,6 @@ def test_newest_run_has_the_model_unless_a_run_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line", "hint"),
     [
-        ([], "no trained model in", "--model"),
         (["--run", "runs/mine"], "no model in runs/mine/rl", "steiner run --out runs/mine"),
         (["--run", "a", "--model", "b"], "both --model and --run", "give one of them"),
         (["--model", "nowhere"], "no model folder nowhere", "model folder"),

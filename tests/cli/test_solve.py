@@ -33,23 +33,27 @@ def test_steps_tree_answer_and_check_are_shown(
     solve: Solve, question: str, known_path: SearchPath
 ) -> None:
     shown = solve(question).stdout
-    for step in known_path.steps:
+    assert known_path.steps[0].texts.understanding in shown
+    for step in known_path.steps[1:]:
         for component in Component:
             text = getattr(step.texts, component)
             assert re.search(rf"^ .*{component.label} +{re.escape(text)}", shown, re.MULTILINE)
     assert shown.count("↩ back\n") == 2
-    assert shown.count("(again from the question)") == 2
-    assert f"answer   {known_path.answer}\nchecked  ★ right (countdown)\n" in shown
+    assert shown.count("(again from step 1)") == 2
+    assert f"answer   {known_path.answer}\n" in shown
+    assert "how I read it          Numbers 8 4 3, target 15\n" in shown
+    assert "read as  Numbers 8 4 3, target 15\nchecked  ★ right (countdown)\n" in shown
     assert shown.count("├─ ✗ ") == 2
-    assert "└─ ★ 3  8 + 3 = 11\n" in shown
-    assert "3 steps · 2 backtracks · tokens: " in shown
+    assert "└─ ● 1  Numbers 8 4 3, target 15\n" in shown
+    assert "└─ ★ 4  4 + 3 = 7\n" in shown
+    assert "4 steps · 2 backtracks · tokens: " in shown
     assert "\033" not in shown
 
 
 def test_question_of_no_known_kind_is_not_shown_as_solved(solve: Solve) -> None:
     shown = solve("Who are you?", "--max-steps", "1", "--max-tokens", "200").stdout
     (line,) = [line for line in shown.splitlines() if line.startswith("checked")]
-    assert "not verified (the question is of no known kind)" in line
+    assert "not verified (no puzzle of a known kind was read)" in line
     assert "★" not in shown
 
 
@@ -75,7 +79,12 @@ def test_json_is_one_object(solve: Solve, question: str, known_path: SearchPath)
     assert record["answer"] == known_path.answer
     assert record["accepted"] is True
     assert record["family"] == "countdown"
-    assert [step["mark"] for step in record["steps"]] == ["dead_end", "dead_end", "goal"]
+    assert [step["mark"] for step in record["steps"]] == [
+        "proceed",
+        "dead_end",
+        "dead_end",
+        "goal",
+    ]
     assert record["steps"][0]["verification"] == known_path.steps[0].texts.verification
     assert record["usage"]["total_tokens"] == sum(
         record["usage"][f"{part}_tokens"] for part in ("prompt", "reasoning", "answer")
@@ -126,11 +135,8 @@ def test_standard_input_that_is_no_question_is_refused(
         ([], "no question"),
         ([""], "the question is empty"),
         (["caf\udce9"], "the question is not UTF-8 text"),
-        (["Use each of 9, 9, 9 once to reach 5."], "this countdown problem has no solution"),
-        (["Use each of 900, 9, 9 once to reach 5."], "countdown takes"),
         (["Who?", "--stream"], "--stream goes with --json"),
         (["Who?", "--effort", "lo"], "unknown effort 'lo'"),
-        (["Who?", "--language", "xx"], "no language 'xx'"),
         (["Who?", "--output", "nowhere/answer.txt"], "cannot write nowhere/answer.txt: No such"),
         (["Who?", "--output", "."], "cannot write .: Is a directory"),
     ],
@@ -141,15 +147,6 @@ def test_bad_input_is_one_line_and_a_hint(arguments: list[str], line: str, solve
     assert (done.exit_code, done.stdout) == (2, "")
     assert line in first
     assert second.startswith("hint: ")
-
-
-@pytest.mark.parametrize("numbers", ["9, 9, 9", "900, 9, 9"])
-def test_without_the_check_any_question_is_asked(numbers: str, solve: Solve) -> None:
-    question = f"Use each of {numbers} once to reach 5."
-    done = solve(question, "--no-check", "--language", "xx", "--max-steps", "1", "--json")
-    record = json.loads(done.stdout)
-    assert done.exit_code == 0
-    assert record["accepted"] is None
 
 
 def test_output_goes_to_the_file_as_plain_text(
@@ -172,5 +169,5 @@ def test_output_is_ascii_if_the_encoding_is(model_dir: Path, question: str) -> N
     )
     assert done.stdout.isascii()
     assert b"<- back" in done.stdout
-    assert b"`- * 3  8 + 3 = 11\n" in done.stdout
+    assert b"`- * 4  4 + 3 = 7\n" in done.stdout
     assert done.stderr == b""

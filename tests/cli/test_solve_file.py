@@ -86,7 +86,6 @@ BAD_LINES = {
     '{"messages": [{"role": "robot", "content": "a"}]}': "unknown role 'robot'",
     '{"messages": [{"role": "assistant", "content": "a"}]}': "does not end with a user's turn",
     '{"question": "Who?", "id": 1.5}': "'id' is neither text nor a whole number",
-    "Use each of 9, 9, 9 once to reach 5.": "this countdown problem has no solution",
     "Who? " * 3000: "the dialogue takes",
 }
 

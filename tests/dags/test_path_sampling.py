@@ -10,21 +10,32 @@ from itertools import pairwise
 
 import pytest
 
-from steiner.dags.path_sampling import Walk, sample_paths, shortest_path
+from steiner.dags.path_sampling import Walk, path_without_search, shortest_path
+from steiner.dags.solver import build_dag
 from steiner.randomness import random_stream
-from steiner.tasks import tasks
+from steiner.tasks import make_problem, task
+from steiner.tasks.no_answer import NoAnswer, no_answer
+from steiner.tasks.protocols import UnanswerableGenerator
 from steiner.types import Decision, ReasoningDag, SearchPath, Status, Step, UserError
-from tests.puzzles import is_right
+from tests.puzzles import PUZZLES as NAMES
+from tests.puzzles import is_right, reading_step, walks_through
 
-NAMES = sorted(tasks())
 ANY = Walk(explore=0.6, turn_back=0.3, cut=0.3, max_steps=12, in_order=True)
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 
 def sampled(dags: tuple[ReasoningDag, ...], walk: Walk, count: int = 25) -> list[tuple]:  # type: ignore[type-arg]
+    """(DAG, SearchPath) of many walks, without the step that reads the question."""
+    paths = with_readings(dags, walk, count)
+    return [(dag, replace(p, steps=p.steps[1:])) for dag, p in paths if len(p.steps) > 1]
+
+
+def with_readings(
+    dags: tuple[ReasoningDag, ...], walk: Walk, count: int = 25
+) -> list[tuple[ReasoningDag, SearchPath]]:
     """(DAG, SearchPath) of many walks."""
     rng = random_stream("test paths", walk)
-    return [(dag, path) for dag in dags for path in sample_paths(dag, count, walk, rng)]
+    return [(dag, path) for dag in dags for path in walks_through(dag, count, walk, rng)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,42 @@ def replay(dag: ReasoningDag, path: SearchPath) -> Iterator[Moment]:
 
 
 # ---------------------------------------------------------------------- every walk
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_walk_begins_by_reading_the_question(name: str, dags_of: DagsOf) -> None:
+    for dag, path in with_readings(dags_of(name), ANY):
+        expected = reading_step(dag.problem)
+        assert replace(path.steps[0], decision=Decision.PROCEED) == expected
+        assert path.steps[0].decision is (
+            Decision.END if len(path.steps) == 1 else Decision.PROCEED
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_search_without_a_solution_tries_everything_and_says_so(name: str) -> None:
+    rng = random_stream("no solution", name)
+    generator = task(name).generator
+    assert isinstance(generator, UnanswerableGenerator)
+    num_walks = 0
+    while num_walks < 10:
+        spec = generator.unanswerable(rng, 1)
+        problem = make_problem(name, spec)
+        if no_answer(spec) is NoAnswer.MISSING:
+            path = path_without_search(problem)
+            assert [step.decision for step in path.steps] == [Decision.END]
+            assert is_right(problem, path.answer)
+            continue
+        dag = build_dag(problem)
+        assert {node.status for node in dag.nodes} == {Status.DEAD}
+        for path in walks_through(dag, 3, Walk(explore=0.6, cut=0.5), rng):
+            num_walks += 1
+            assert path.steps[-1].decision is Decision.END
+            assert path.answer == "There is no solution."
+            assert not path.truncated
+            assert len({step.node for step in path.steps}) == len(path.steps)
+            if name == "countdown":  # where no move is certain, every state has been seen
+                assert len(path.steps) == len(dag.nodes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,9 +192,7 @@ def _corruptions(path: SearchPath) -> Iterator[str]:
 
 def test_same_stream_gives_the_same_paths(dags_of: DagsOf) -> None:
     dag = dags_of("jugs")[0]
-    first, second, other = (
-        list(sample_paths(dag, 10, ANY, random.Random(seed))) for seed in (1, 1, 2)
-    )
+    first, second, other = (walks_through(dag, 10, ANY, random.Random(seed)) for seed in (1, 1, 2))
     assert first == second != other
 
 
@@ -180,7 +225,7 @@ def test_more_exploring_makes_more_wrong_turns(name: str, dags_of: DagsOf) -> No
 def test_shortest_path_takes_as_many_steps_as_the_start_is_away(name: str, dags_of: DagsOf) -> None:
     for dag in dags_of(name):
         path = shortest_path(dag, random_stream("shortest"))
-        assert len(path.steps) == dag.nodes[0].distance_end
+        assert len(path.steps) - 1 == dag.nodes[0].distance_end
         assert [step.decision for step in path.steps[:-1]] == [Decision.PROCEED] * (
             len(path.steps) - 1
         )
@@ -191,14 +236,14 @@ def test_shortest_path_takes_as_many_steps_as_the_start_is_away(name: str, dags_
 @pytest.mark.parametrize("name", NAMES)
 def test_max_steps_is_held(name: str, max_steps: int, dags_of: DagsOf) -> None:
     walk = Walk(explore=0.8, cut=0, max_steps=max_steps)
-    lengths = [len(path.steps) for _, path in sampled(dags_of(name), walk)]
+    lengths = [len(path.steps) for _, path in with_readings(dags_of(name), walk)]
     assert max(lengths) == max_steps
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cut_says_how_many_walks_are_cut(name: str, dags_of: DagsOf) -> None:
     def share(cut: float) -> float:
-        walks = sampled(dags_of(name), Walk(cut=cut, max_steps=10_000), count=50)
+        walks = with_readings(dags_of(name), Walk(cut=cut, max_steps=10_000), count=50)
         return sum(path.truncated for _, path in walks) / len(walks)
 
     assert share(0) == 0
@@ -238,12 +283,10 @@ def test_back_jump_says_how_far_a_walk_goes_back(name: str, dags_of: DagsOf) -> 
 
 def test_of_steps_that_all_follow_the_one_told_last_is_taken(dags_of: DagsOf) -> None:
     taken = set()
-    for dag, path in sampled(dags_of("knights_knaves"), Walk(explore=0.0, cut=0.0)):
+    for dag, path in with_readings(dags_of("knights_knaves"), Walk(explore=0.0, cut=0.0)):
         edges = {(edge.source, edge.target): edge for edge in dag.edges}
-        nodes = [0, *(step.node for step in path.steps)]
-        for before, now, *link in zip(
-            path.steps, path.steps[1:], nodes[1:], nodes[2:], strict=False
-        ):
+        nodes = [step.node for step in path.steps]
+        for before, now, *link in zip(path.steps, path.steps[1:], nodes, nodes[1:], strict=False):
             stated = re.findall(r"so (\w+ is a kn\w+)", before.texts.verification)
             follows = edges[link[0], link[1]].certain
             assert follows == bool(stated)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.path_sampling import Walk
 from steiner.dags.source import SolverDagSource, StoredDagSource
 from steiner.dags.store import (
     DAG_SCHEMA,
@@ -23,23 +23,22 @@ from steiner.dags.store import (
     state_from_json,
 )
 from steiner.randomness import random_stream
-from steiner.tasks import tasks
 from steiner.types import ReasoningDag, RunError, SearchPath, StepTexts
-from tests.puzzles import puzzle
+from tests.puzzles import PUZZLES, puzzle, walks_through
 
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 
 @pytest.fixture(scope="module")
 def dags(dags_of: DagsOf) -> list[ReasoningDag]:
-    return [dag for name in tasks() for dag in dags_of(name)]
+    return [dag for name in PUZZLES for dag in dags_of(name)]
 
 
 @pytest.fixture(scope="module")
 def paths(dags: list[ReasoningDag]) -> list[SearchPath]:
     rng = random_stream("test store")
     walk = Walk(explore=0.6, cut=0.3)
-    return [path for dag in dags for path in sample_paths(dag, 3, walk, rng)]
+    return [path for dag in dags for path in walks_through(dag, 3, walk, rng)]
 
 
 @pytest.fixture

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steiner.dags.path_sampling import Walk, sample_paths
-from steiner.dags.tracing import Tracer, trace
+from steiner.dags.path_sampling import Walk
+from steiner.dags.tracing import Trace, Tracer
 from steiner.randomness import random_stream
-from steiner.tasks import tasks
 from steiner.types import Decision, ReasoningDag, SearchPath, Step, StepTexts
-from tests.puzzles import puzzle
+from tests.puzzles import PUZZLES as NAMES
+from tests.puzzles import puzzle, reading_step, walks_through
 
-NAMES = sorted(tasks())
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 
 def _walks(dag: ReasoningDag, count: int = 15) -> list[SearchPath]:
     walk = Walk(explore=0.7, turn_back=0.3, cut=0.1)
-    return list(sample_paths(dag, count, walk, random_stream("test trace")))
+    paths = walks_through(dag, count, walk, random_stream("test trace"))
+    return [replace(path, steps=path.steps[1:]) for path in paths if len(path.steps) > 1]
+
+
+def trace(dag: ReasoningDag, steps: Sequence[Step]) -> Trace:
+    """The trace of steps that follow the one which reads the question."""
+    found = Tracer(dag).trace([reading_step(dag.problem), *steps])
+    return Trace(found.steps[1:])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_misread_question_is_unsound(name: str, dags_of: DagsOf) -> None:
+    dag, other, *_ = dags_of(name)
+    first = reading_step(dag.problem)
+    found = Tracer(dag).trace([first]).steps[0]
+    assert (found.legal, found.sound, found.verdict_true) == (True, True, True)
+    assert (found.depth, found.node) == (0, 0)
+    loud = _reworded(first, understanding=first.texts.understanding.upper())
+    assert Tracer(dag).trace([loud]).steps[0].sound  # letter case is the person's
+    misread = Tracer(dag).trace([reading_step(other.problem)]).steps[0]
+    assert (misread.legal, misread.sound) == (True, False)
+    skipped = Tracer(dag).trace([_reworded(first, next_step="Step 1")]).steps[0]
+    assert not skipped.legal
+    (line,) = {texts.understanding for texts in Tracer(dag).right_steps(misread)}
+    assert line == first.texts.understanding
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,9 +54,8 @@ def test_every_step_of_a_sampled_walk_is_legal_sound_and_its_own(
     name: str, dags_of: DagsOf
 ) -> None:
     for dag in dags_of(name):
-        tracer = Tracer(dag)
         for path in _walks(dag):
-            found = tracer.trace(path.steps).steps
+            found = trace(dag, path.steps).steps
             assert [step.node for step in found] == [step.node for step in path.steps]
             assert [step.depth for step in found] == [step.depth for step in path.steps]
             assert [step.decision for step in found] == [step.decision for step in path.steps]

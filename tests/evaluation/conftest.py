@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.path_sampling import Walk
 from steiner.dags.solver import build_dag
 from steiner.evaluation import model_runner as runner
 from steiner.evaluation.evaluate import evaluate
@@ -16,6 +16,7 @@ from steiner.randomness import random_stream
 from steiner.recipe import EvalRecipe, ProblemsRecipe, Recipe
 from steiner.tasks import generate_problems
 from steiner.types import Split
+from tests.puzzles import walks_through
 from tests.small_model import small_qwen2
 
 RECIPE = Recipe(
@@ -39,7 +40,7 @@ def paths(family, count, seed="test"):
     rng = random_stream(seed, family)
     problems = generate_problems(family, 1, seed=0, split=Split.TRAIN)
     for _ in range(count):
-        yield from sample_paths(build_dag(next(problems)), 1, Walk(explore=0.6), rng)
+        yield from walks_through(build_dag(next(problems)), 1, Walk(explore=0.6), rng)
 
 
 def _texts():

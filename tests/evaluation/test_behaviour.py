@@ -50,22 +50,22 @@ def test_a_correct_walk_has_no_faults():
 
 
 def test_a_wrong_verification_and_a_repeated_step_are_counted():
-    path = next(p for p in _whole("countdown", 20) if len(p.steps) >= 4)
-    steps = list(path.steps)
+    path = next(p for p in _whole("countdown", 20) if len(p.steps) >= 5)
+    reading, *steps = path.steps
     claim = replace(steps[0].texts, verification=steps[-1].texts.verification)
-    wrong = [replace(steps[0], texts=claim), *steps[1:]]
+    wrong = [reading, replace(steps[0], texts=claim), *steps[1:]]
     one = _rates([_search(path, wrong)])
-    assert one["verifies_rightly"].value == pytest.approx(1 - 1 / len(steps))
+    assert one["verifies_rightly"].value == pytest.approx(1 - 1 / len(path.steps))
     back = replace(steps[0], decision=Decision.BACKTRACK)
-    again = _search(path, [back, *steps])
-    assert _rates([again])["repeats"].value == pytest.approx(1 / (len(steps) + 1))
+    again = _search(path, [reading, back, *steps])
+    assert _rates([again])["repeats"].value == pytest.approx(1 / (len(path.steps) + 1))
 
 
 def test_every_step_has_its_parent_in_the_tree():
     for path in _whole("mini_sudoku", 6):
         search = _search(path)
         drawn = transcript("rl", search, traces([search], DAGS)[0], right=True)
-        depths = {None: 0}
+        depths = {None: -1}
         for index, (step, entry) in enumerate(zip(path.steps, drawn["steps"], strict=True)):
             assert entry["parent"] is None or entry["parent"] < index
             depths[index] = depths[entry["parent"]] + 1

@@ -19,7 +19,7 @@ def test_all_stages_have_the_main_suite_and_the_last_one_has_all(evaluated):
     accuracy = {(r.stage, r.family) for r in evaluated.results.find("accuracy")}
     families = (*RECIPE.problems.levels, ALL)
     assert accuracy == {(stage, name) for stage in evaluated.models for name in families}
-    for suite in ("wording", "reasoning_gym", "perturbed/lower_case"):
+    for suite in ("known_voices", "reasoning_gym", "perturbed/lower_case"):
         assert {r.stage for r in evaluated.results.find(f"accuracy/{suite}")} == {"rl"}
     assert evaluated.results.direct == ["base"]
 
@@ -40,7 +40,7 @@ def test_only_paired_suites_share_problems_with_the_main_suite(evaluated):
     for answer in read_graded_answers(evaluated.run_dir / "evaluate" / "graded_answers.parquet"):
         keys.setdefault(answer.suite, set()).add(answer.key)
     for suite, own in keys.items():
-        if suite == "wording" or suite.startswith("perturbed/"):
+        if suite == "known_voices" or suite.startswith(("perturbed/", "dialogue/")):
             assert own <= keys["test"]
     assert not keys["validation"] & keys["test"]
 

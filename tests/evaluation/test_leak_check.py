@@ -24,14 +24,14 @@ def test_no_suite_shares_a_problem_with_the_training_data(tmp_path):
 def test_training_problems_in_a_suite_are_counted(tmp_path, models, monkeypatch, capsys):
     data = synthesise(SMALL, tmp_path / "synth")
     leaked = [
-        EvalItem("wording", problem)
+        EvalItem("known_voices", problem)
         for problem in generate_problems("countdown", 1, seed=0, split=Split.TRAIN)
         if problem.key in training_keys(data)
     ][:3]
-    suite = suites()["wording"]
+    suite = suites()["known_voices"]
     monkeypatch.setattr(type(suite), "items", lambda self, recipe: leaked)
     recipe = replace(SMALL, eval=EvalRecipe(problems_per_family=2, budgets=(), samples=1))
     results = evaluate(recipe, {"base": models["base"]}, tmp_path, training_data=data)
-    assert results.leaked["wording"] == len(leaked) > 0
+    assert results.leaked["known_voices"] == len(leaked) > 0
     assert results.leaked["test"] == 0
-    assert "problems of suite 'wording' are in the training data" in capsys.readouterr().err
+    assert "problems of suite 'known_voices' are in the training data" in capsys.readouterr().err

@@ -44,7 +44,7 @@ TEXTS = (
 @st.composite
 def paths(draw: st.DrawFn) -> SearchPath:
     """Any texts, any decisions; the last one ends."""
-    problem = Problem("countdown", "0" * 16, 1, "en", 0, (Message("user", draw(TEXTS)),), {})
+    problem = Problem("countdown", "0" * 16, 1, "en", (Message("user", draw(TEXTS)),), {})
     decisions = draw(st.lists(st.sampled_from([Decision.PROCEED, Decision.BACKTRACK]), max_size=3))
     depth, steps = 1, []
     for decision in [*decisions, Decision.END]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -97,8 +97,6 @@ def test_messages_are_asked_as_a_dialogue(reasoner: Reasoner, known_path: Search
     answer = reasoner.solve(asked, max_steps=1)
     alone = reasoner.solve(known_path.problem.question)
     assert answer.usage.prompt_tokens > alone.usage.prompt_tokens
-    assert answer.problem is not None
-    assert answer.problem.key == known_path.problem.key
 
 
 def test_a_question_of_no_task_is_answered_unchecked(reasoner: Reasoner) -> None:
@@ -108,29 +106,25 @@ def test_a_question_of_no_task_is_answered_unchecked(reasoner: Reasoner) -> None
     assert Mark.GOAL not in {node.mark for node in answer.tree.nodes}
 
 
-@pytest.mark.parametrize(
-    ("question", "options"),
-    [
-        ("Use each of 800, 4, 3 once to reach 15.", {}),  # countdown takes no such number
-        ("Use each of 8, 4, 3 once to reach 15.", {"language": "xx"}),  # no wording
-        ("Use each of 8, 4, 3 once to reach 15.", {"recognise": None}),
-    ],
-)
-def test_recognition_is_an_extra_that_fails_softly(
-    model_dir: Path, question: str, options: dict[str, Any]
+def test_the_answer_says_how_the_question_was_read(
+    reasoner: Reasoner, known_path: SearchPath
 ) -> None:
-    answer = Reasoner.load(model_dir, **options).solve(question, max_steps=2, max_tokens=300)
-    assert (answer.problem, answer.accepted) == (None, None)
-    assert answer.steps
+    answer = reasoner.solve(known_path.problem.question)
+    assert answer.reading == "Numbers 8 4 3, target 15"
+    assert answer.tree.nodes[0].depth == 0
+    assert {node.parent for node in answer.tree.nodes if node.depth == 1} == {0}
 
 
-def test_a_known_problem_grades_without_recognition(
-    model_dir: Path, known_path: SearchPath
+def test_a_problem_of_the_caller_grades_the_answer(
+    reasoner: Reasoner, known_path: SearchPath
 ) -> None:
-    asked = Reasoner.load(model_dir, recognise=None)
-    answer = asked.solve(known_path.problem.question, problem=known_path.problem)
-    assert answer.accepted is True
-    assert answer.tree.nodes[-1].mark is Mark.GOAL
+    question = known_path.problem.question
+    other = replace(known_path.problem, spec={"numbers": [8, 4, 3], "target": 16})
+    for problem, accepted in ((known_path.problem, True), (other, False)):
+        answer = reasoner.solve(question, problem=problem)
+        assert answer.problem == problem
+        assert answer.accepted is accepted
+    assert answer.tree.nodes[-1].mark is Mark.REJECTED
 
 
 # ---------------------------------------------------------------------- events

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.path_sampling import Walk
 from steiner.dags.solver import build_dag
 from steiner.inference.search_tree import Branch, Mark, build_tree
 from steiner.inference.tree_drawing import ASCII, UNICODE, draw, legend, title
 from steiner.randomness import random_stream
-from steiner.tasks import generate_problems, tasks
+from steiner.tasks import generate_problems
 from steiner.types import Decision, Split, Step, StepTexts
+from tests.puzzles import PUZZLES, walks_through
 
 PROCEED, BACKTRACK, END = Decision.PROCEED, Decision.BACKTRACK, Decision.END
 
@@ -61,11 +62,11 @@ def test_every_position_is_in_the_tree(walk: list[tuple[int | None, Decision]]) 
         before = decision
 
 
-@pytest.mark.parametrize("name", tasks())
+@pytest.mark.parametrize("name", PUZZLES)
 def test_tree_of_a_sampled_path_is_the_walk_that_was_sampled(name: str) -> None:
     problem = next(generate_problems(name, 1, seed=3, split=Split.TEST))
     walk = Walk(explore=0.6, cut=0.0)
-    for path in sample_paths(build_dag(problem), 20, walk, random_stream("tree", name)):
+    for path in walks_through(build_dag(problem), 20, walk, random_stream("tree", name)):
         steps, tree = build_tree(path.steps, problem)
         assert [step.depth for step in steps] == [step.depth for step in path.steps]
         assert tree.nodes[-1].mark is Mark.UNVERIFIED

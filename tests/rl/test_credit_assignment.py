@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.path_sampling import Walk
 from steiner.dags.solver import build_dag
 from steiner.dags.tracing import Tracer
 from steiner.format import grammar
@@ -20,8 +20,9 @@ from steiner.randomness import random_stream
 from steiner.recipe import EMBEDDED_BASE
 from steiner.rl.credit_assignment import StepTokens, locate, token_advantages
 from steiner.rl.rewards import STEP_LIMIT, StepAdvantage
-from steiner.tasks import generate_problems, tasks
+from steiner.tasks import generate_problems
 from steiner.types import Rollout, SearchPath, Split, StopReason
+from tests.puzzles import PUZZLES, puzzle, walks_through
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +34,12 @@ def codec() -> Codec:
 
 def walk(name: str, seed: int) -> tuple[Tracer, SearchPath]:
     """A search with wrong turns through one of a few problems."""
-    level = tasks()[name].generator.levels[0]
+    level = puzzle(name).levels[0]
     problems = generate_problems(name, level, seed=3, split=Split.TRAIN)
     problem = next(islice(problems, seed % 5, None))
     tracer = Tracer(build_dag(problem))
     rng = random_stream("credit", seed)
-    (path,) = sample_paths(tracer.dag, 1, Walk(explore=0.6, cut=0.0), rng)
+    (path,) = walks_through(tracer.dag, 1, Walk(explore=0.6, cut=0.0), rng)
     return tracer, path
 
 
@@ -57,7 +58,7 @@ def located(codec: Codec, tracer: Tracer, token_ids: list[int]) -> tuple[StepTok
     return locate(codec, tracer, tracer.trace(rollout.steps), rollout)
 
 
-walks = st.tuples(st.sampled_from(sorted(tasks())), st.integers(0, 200))
+walks = st.tuples(st.sampled_from(PUZZLES), st.integers(0, 200))
 
 
 @settings(max_examples=40)
@@ -109,7 +110,7 @@ def special(codec: Codec) -> set[int]:
 
 def test_off_the_dag_no_step_is_at_fault_again(codec: Codec) -> None:
     tracer, path = walk("jugs", 2)
-    steps = [step.texts for step in path.steps[:2]]
+    reading, *steps = (step.texts for step in path.steps[:3])
     vocabulary = codec.vocabulary
     proceed = vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.PROCEED)]
     start = vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.START)]
@@ -117,8 +118,10 @@ def test_off_the_dag_no_step_is_at_fault_again(codec: Codec) -> None:
     (span,) = parse(vocabulary.classes([start, *lost])).spans
     summary = span.components[2][0] - 1  # lost has no start of reasoning
     lost[summary] = vocabulary.encode_text("seven")[0]
-    found = located(codec, tracer, [start, *lost, proceed, *codec.encode_step(steps[1]), proceed])
-    assert [place.fault for place in found] == [1 + summary, None]
+    read_first = [start, *codec.encode_step(reading), proceed]
+    following = [proceed, *codec.encode_step(steps[1]), proceed]
+    found = located(codec, tracer, [*read_first, *lost, *following])
+    assert [place.fault for place in found] == [None, len(read_first) + summary, None]
 
 
 def test_an_unfinished_step_without_a_wrong_token_is_not_at_fault(codec: Codec) -> None:

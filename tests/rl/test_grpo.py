@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from transformers import (
     TrainerCallback,
 )
 
-from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.path_sampling import Walk, path_without_search
 from steiner.dags.solver import build_dag
 from steiner.dags.source import SolverDagSource
 from steiner.data.batching import LENGTH_STEP
@@ -35,11 +36,15 @@ from steiner.rl import grpo as rl
 from steiner.rl import rollout_groups as groups
 from steiner.rl.rewards import MALFORMED, WRONG, Score, step_advantages
 from steiner.rl.rollout_groups import RolloutGroup, group_metrics, most_varied, task_weights
-from steiner.tasks import generate_problems, recognise
-from steiner.types import Problem, ReasoningDag, Rollout, SearchPath, Split, StopReason, UserError
+from steiner.tasks import generate_problems
+from steiner.tasks.no_answer import has_search
+from steiner.types import Problem, Rollout, SearchPath, Split, StopReason, UserError
+from tests.puzzles import walks_through
 from tests.small_model import small_qwen2
 
 BROKEN = GrammarState.BROKEN
+ASKED: dict[str, Problem] = {}
+"""Question -> its problem."""
 RECIPE = Recipe(
     name="little",
     problems=ProblemsRecipe({"jugs": 1, "countdown": 1}),
@@ -62,6 +67,14 @@ RECIPE = Recipe(
 @pytest.fixture(autouse=True)
 def small_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "_POOL_SIZE", 6)
+    make_pool = groups._pool
+
+    def noted(recipe: Recipe, name: str) -> list[Problem]:
+        pool = make_pool(recipe, name)
+        ASKED.update((problem.question, problem) for problem in pool)
+        return pool
+
+    monkeypatch.setattr(groups, "_pool", noted)
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +114,7 @@ class Walkers:
 
     def _rollout(self, index: int, request: Request) -> Rollout:
         rng = random_stream("walkers", request.sampling.seed)
-        (path,) = sample_paths(self._dag(request), 1, Walk(explore=0.4, cut=0.0), rng)
+        path = self._path(request, rng)
         wrong: SearchPath = replace(path, answer="I do not know")
         sequence = self.codec.encode_path(wrong if index % 2 else path)
         token_ids = sequence.token_ids[len(request.prompt_ids) :]
@@ -109,12 +122,14 @@ class Walkers:
         forced = [True] + [False] * (len(token_ids) - 1)  # the start of the reasoning
         return self.codec.decode(request.prompt_ids, token_ids, logprobs, StopReason.END, forced)
 
-    def _dag(self, request: Request) -> ReasoningDag:
+    def _path(self, request: Request, rng: random.Random) -> SearchPath:
         dialogue = self.codec.vocabulary.decode_text(request.prompt_ids)
         question = dialogue.removeprefix("<|im_start|>user\n").split("<|im_end|>")[0]
-        problem = recognise(question)
-        assert problem is not None, question
-        return build_dag(problem)
+        problem = ASKED[question]
+        if not has_search(problem.spec):
+            return path_without_search(problem)
+        (path,) = walks_through(build_dag(problem), 1, Walk(explore=0.4, cut=0.0), rng)
+        return path
 
 
 @pytest.fixture

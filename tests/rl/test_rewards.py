@@ -28,7 +28,7 @@ from steiner.rl.rewards import (
     step_rewards,
     term_weights,
 )
-from steiner.tasks import generate_problems, make_problem, tasks
+from steiner.tasks import generate_problems, make_problem
 from steiner.types import (
     Decision,
     Node,
@@ -40,6 +40,7 @@ from steiner.types import (
     UserError,
     Verdict,
 )
+from tests.puzzles import PUZZLES, puzzle
 
 # 0 --> 1 --> 5 goal      1 is reached from 0 and, the long way round, from 6
 # 0 --> 6 --> 1
@@ -337,9 +338,9 @@ def test_steps_never_lift_a_wrong_rollout_over_a_right_one(group: list[Score]) -
         assert min(lowest_right) > max(highest_wrong)
 
 
-@pytest.mark.parametrize("name", tasks())
+@pytest.mark.parametrize("name", PUZZLES)
 def test_the_solver_earns_all_there_is(name: str) -> None:
-    level = tasks()[name].generator.levels[0]
+    level = puzzle(name).levels[0]
     for problem in islice(generate_problems(name, level, seed=1, split=Split.TRAIN), 5):
         dag = build_dag(problem)
         path = shortest_path(dag, random_stream("test", problem.key))

@@ -28,7 +28,7 @@ STEPS = st.lists(
 def _completion(vocabulary, steps, answer):
     """Token ids of a whole completion with these steps and this answer."""
     last = Step(steps[-1].texts, Decision.END, 1)
-    problem = Problem("", "", 0, "en", 0, (), {})
+    problem = Problem("", "", 0, "en", (), {})
     encoded = Codec(vocabulary).encode_path(SearchPath(problem, (*steps[:-1], last), answer))
     prompt = len(vocabulary.encode_prompt(()))
     return encoded.token_ids[prompt:]
@@ -38,7 +38,7 @@ def _completion(vocabulary, steps, answer):
 def test_pieces_add_up(vocabulary, steps, answer, cuts):
     ids = _completion(vocabulary, steps, answer)
     rollout = Codec(vocabulary).decode((), ids, [0.0] * len(ids), StopReason.END)
-    formatter = DeltaFormatter(vocabulary, None)
+    formatter = DeltaFormatter(vocabulary)
     edges = [0, *sorted(cut for cut in cuts if cut < len(ids)), len(ids)]
     deltas = [
         formatter.add(ids[start:stop], last=stop == len(ids)) for start, stop in pairwise(edges)

@@ -19,7 +19,7 @@ def completion(vocabulary, steps, answer):
     """Ids of a completion without the closing token, which vLLM leaves out of the text."""
     walk = [Step(texts, Decision.BACKTRACK, 1) for texts in steps[:-1]]
     walk.append(Step(steps[-1], Decision.END, 1))
-    problem = Problem("", "", 0, "en", 0, (), {})
+    problem = Problem("", "", 0, "en", (), {})
     encoded = Codec(vocabulary).encode_path(SearchPath(problem, tuple(walk), answer))
     return list(encoded.token_ids[len(vocabulary.encode_prompt(())) : -1])
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from steiner.types import StepTexts, UserError, Verdict
+from steiner.types import StepTexts, Verdict
 from tests.puzzles import is_right, problem_of, puzzle
 
 COUNTDOWN = puzzle("countdown")
@@ -35,15 +35,23 @@ def test_near_misses_are_not_right(answer: str) -> None:
     assert not is_right(PROBLEM, answer)
 
 
-@pytest.mark.parametrize("numbers", ["3, 5", "1, 2, 3, 4, 5, 6, 7", "0, 4, 6", "4, 6, 100"])
-def test_numbers_out_of_range_are_errors(numbers: str) -> None:
-    with pytest.raises(UserError) as raised:
-        COUNTDOWN.recognise(f"Make 24 from {numbers}.", "en")
-    assert raised.value.hint
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Numbers 5, target 24",
+        "Numbers 7 6 5 4 3 2 1, target 24",
+        "Numbers 8 3 1, target twenty",
+        "Numbers 8, 3, 1, target 24",
+        "Numbers, target 24",
+    ],
+)
+def test_lines_that_state_no_puzzle_are_not_read(line: str) -> None:
+    assert COUNTDOWN.read_question(line, "en") is None
 
 
-def test_other_questions_are_not_recognised() -> None:
-    assert COUNTDOWN.recognise("Make a cake from 3 eggs.", "en") is None
+def test_a_target_out_of_reach_is_read_as_such() -> None:
+    spec = COUNTDOWN.read_question("Numbers 2 2 1, target 90", "en")
+    assert spec == {"numbers": [2, 2, 1], "target": 90, "no_answer": "no_solution"}
 
 
 def test_a_false_result_is_unsound() -> None:

@@ -20,7 +20,7 @@ CASES: dict[str, tuple[Grader, Any, str]] = {
 
 
 def problem(answer: Any, question: str = "") -> Problem:
-    return Problem("asked", "0" * 16, 1, "en", 0, (Message("user", question),), {"answer": answer})
+    return Problem("asked", "0" * 16, 1, "en", (Message("user", question),), {"answer": answer})
 
 
 @pytest.mark.parametrize(("grader", "answer", "question"), CASES.values(), ids=CASES)

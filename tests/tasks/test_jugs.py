@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steiner.types import StepTexts, UserError, Verdict
+from steiner.types import StepTexts, Verdict
 from tests.jug_rules import poured
 from tests.puzzles import is_right, problem_of, puzzle
 
@@ -96,33 +96,35 @@ def test_the_key_does_not_depend_on_the_order_of_jugs() -> None:
     assert JUGS.canonical_text(SPEC) == JUGS.canonical_text({**SPEC, "capacities": [5, 3]})
 
 
-def test_names_of_jugs_are_optional() -> None:
-    text = "Jugs hold 3 and 5 liters. Measure 4 in at most 6 moves."
-    assert JUGS.recognise(text, "en") == SPEC
-
-
 @pytest.mark.parametrize(
-    ("capacities", "target", "moves"),
+    ("line", "no_answer"),
     [
-        ("A 3 and B 5", 4, 5),  # needs 6
-        ("A 4 and B 6", 5, 6),  # only even amounts
-        ("A 3 and B 5", 9, 6),
-        ("A 3 and B 5", 0, 6),
-        ("A 3 and B 5", 4, 99),
-        ("A 3 and B 500", 4, 6),
-        ("A 0 and B 5", 4, 6),
-        ("3", 4, 6),
-        ("1, 2, 3 and 4", 4, 6),
+        ("Jugs A 3, B 5, target 4, moves 5", "no_solution"),  # needs 6
+        ("Jugs A 4, B 6, target 5, moves free", "no_solution"),  # only even amounts
+        ("Jugs A 3, B 5, target 9, moves free", "no_solution"),
+        ("Jugs A 3, B 5, target unknown, moves free", "missing"),
+        ("Jugs unknown, target 4, moves 6", "missing"),
+        ("Jugs A 3, B 5, target 4, moves free", None),
     ],
 )
-def test_problems_without_a_single_solution_are_errors(
-    capacities: str, target: int, moves: int
-) -> None:
-    with pytest.raises(UserError) as raised:
-        JUGS.recognise(
-            f"Jugs hold {capacities} liters. Measure {target} in at most {moves} moves.", "en"
-        )
-    assert raised.value.hint
+def test_questions_without_an_answer_are_read_as_such(line: str, no_answer: str | None) -> None:
+    spec = JUGS.read_question(line, "en")
+    assert spec is not None
+    assert spec.get("no_answer") == no_answer
+
+
+@pytest.mark.parametrize("jugs", ["A 3", "A 3, B 500", "A 0, B 5", "B 3, A 5x", "3, 5", "A 3 B 5"])
+def test_lines_that_state_no_puzzle_are_not_read(jugs: str) -> None:
+    assert JUGS.read_question(f"Jugs {jugs}, target 4, moves 6", "en") is None
+    assert JUGS.read_question("Jugs A 3, B 5, target 4, moves 99", "en") is None
+
+
+def test_without_a_limit_any_number_of_moves_is_right() -> None:
+    free = problem_of("jugs", {**SPEC, "max_moves": None})
+    assert is_right(free, f"fill A, empty A, fill A, empty A, fill A, empty A, {ANSWER}")
+    move = JUGS.moves(free.spec, JUGS.start(free.spec))[0]
+    texts = JUGS.step_texts(free, 1, JUGS.start(free.spec), move)
+    assert texts.verification == "Target 4: A 3 no, B 0 no, move 1 of free"
 
 
 def test_false_facts_are_unsound() -> None:

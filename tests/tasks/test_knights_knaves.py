@@ -8,19 +8,20 @@ from itertools import product
 
 import pytest
 
-from steiner.tasks import Move, load_phrases
+from steiner.tasks import Move, make_problem
 from steiner.tasks.knights_knaves_logic import KINDS, as_claim, ordered, solutions
-from steiner.types import StepTexts, UserError, Verdict
+from steiner.types import Split, StepTexts, Verdict
 from tests.puzzles import is_right, problem_of, puzzle
 
-FAMILY, PHRASES = puzzle("knights_knaves"), load_phrases("knights_knaves")
+FAMILY = puzzle("knights_knaves")
 SPEC = {
-    "names": ["Ann", "Bob", "Cid"],
+    "names": ["A", "B", "C"],
     "says": [["knave", 1], ["differ", 0, 2], ["knight", 0]],
 }
+KNIGHTS = {"terms": ["a knight", "a knave"]}
 PROBLEM = problem_of("knights_knaves", SPEC)
-# Bob knave -> Ann knight -> Cid, who says so, knight; Ann and Cid are alike, so Bob speaks false.
-ANSWER = "Ann is a knight, Bob is a knave and Cid is a knight"
+# B knave -> A knight -> C, who says so, knight; A and C are alike, so B speaks false.
+ANSWER = "A is a knight, B is a knave and C is a knight"
 
 TRUTHS = {
     "knight": lambda b, c: b,
@@ -49,18 +50,18 @@ def test_claims_mean_what_they_say(kind: str) -> None:
 
 def test_order_of_persons_in_the_answer_does_not_matter() -> None:
     assert is_right(PROBLEM, ANSWER)
-    assert is_right(PROBLEM, "Cid is a knight, Bob is a knave, and Ann is a knight")
+    assert is_right(PROBLEM, "C is a knight, B is a knave, and A is a knight")
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        "Ann is a knight and Bob is a knave",
-        f"{ANSWER} and Cid is a knight",
-        f"{ANSWER} and Dan is a knight",
+        "A is a knight and B is a knave",
+        f"{ANSWER} and C is a knight",
+        f"{ANSWER} and D is a knight",
         ANSWER.replace("knave", "hero"),
-        ANSWER.replace("Bob", "Ann"),
-        "Ann is a knight",
+        ANSWER.replace("B", "A"),
+        "A is a knight",
     ],
 )
 def test_near_misses_are_not_right(answer: str) -> None:
@@ -98,25 +99,25 @@ def test_a_deduced_role_holds_in_every_solution() -> None:
 
 
 def test_a_clash_is_a_dead_end_and_is_named() -> None:
-    state = (0, 0, -1)  # Ann, a knave, truly says that Bob is a knave
+    state = (0, 0, -1)  # A, a knave, truly says that B is a knave
     assert FAMILY.verdict(SPEC, state) is Verdict.DEAD
     texts = StepTexts(
-        "Step 2 with Ann knave, Bob unknown, Cid unknown: suppose Bob is a knave",
-        "Unknown are Bob, Cid",
-        "Now Ann knave, Bob knave, Cid unknown",
-        "Ann says Bob lies: Ann knave, Bob knave lies, true, a clash",
+        "Step 2 with A knave, B unknown, C unknown: suppose B is a knave",
+        "Unknown are B, C",
+        "Now A knave, B knave, C unknown",
+        "A says B lies: A knave, B knave lies, true, a clash",
     )
     assert FAMILY.read_step(PROBLEM, texts).sound
     for false in (
-        "Ann says Bob lies: Ann knave, Bob knave lies, false, a clash",
-        "Ann says Bob lies: Ann knave, Bob lies, true, a clash",
-        "Ann says Bob never lies: Ann knave, Bob knave lies, true, a clash",
-        "Ann says Bob lies: Ann knight, Bob knave lies, true, a clash",
-        "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, false, a clash",
+        "A says B lies: A knave, B knave lies, false, a clash",
+        "A says B lies: A knave, B lies, true, a clash",
+        "A says B never lies: A knave, B knave lies, true, a clash",
+        "A says B lies: A knight, B knave lies, true, a clash",
+        "B says A opposes C: B knave, A knave opposes C, false, a clash",
         (
-            "Ann says Bob lies: Ann knave, Bob knave lies, true; "
-            "Bob says Ann opposes Cid: Bob knave, Ann knave opposes Cid, false, so Cid is a knave; "
-            "Cid says Ann never lies: Ann knave never lies, false, so Cid is a knave; 1 unknown"
+            "A says B lies: A knave, B knave lies, true; "
+            "B says A opposes C: B knave, A knave opposes C, false, so C is a knave; "
+            "C says A never lies: A knave never lies, false, so C is a knave; 1 unknown"
         ),
     ):
         wrong = replace(texts, verification=false)
@@ -125,7 +126,7 @@ def test_a_clash_is_a_dead_end_and_is_named() -> None:
 
 def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
     spec = {
-        "names": ["Ann", "Bob", "Cid"],
+        "names": ["A", "B", "C"],
         "says": [["both_knaves", 1, 2], ["either_knight", 0, 2], ["knave", 0]],
     }
     verifications = []
@@ -139,56 +140,56 @@ def test_a_claim_says_whether_it_is_true_and_whose_role_follows() -> None:
         )
     assert verifications == [
         (
-            "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob nor Cid, true, "
-            "so Bob is a knave, so Cid is a knave; "
-            "Bob says Ann or Cid is a knight: Ann knight or Cid, true, so Bob is a knight; "
-            "Cid says Ann lies: Ann knight lies, false, so Cid is a knave; 2 unknown"
+            "A says neither B nor C is a knight: A knight, neither B nor C, true, "
+            "so B is a knave, so C is a knave; "
+            "B says A or C is a knight: A knight or C, true, so B is a knight; "
+            "C says A lies: A knight lies, false, so C is a knave; 2 unknown"
         ),
         (
-            "Ann says neither Bob nor Cid is a knight: Ann knight, neither Bob knave nor Cid, "
-            "true, so Cid is a knave; "
-            "Bob says Ann or Cid is a knight: Bob knave, Ann knight or Cid, true, a clash"
+            "A says neither B nor C is a knight: A knight, neither B knave nor C, "
+            "true, so C is a knave; "
+            "B says A or C is a knight: B knave, A knight or C, true, a clash"
         ),
         (
-            "Ann says neither Bob nor Cid is a knight: Ann knave, neither Bob nor Cid, false; "
-            "Bob says Ann or Cid is a knight: Ann knave or Cid, open; "
-            "Cid says Ann lies: Ann knave lies, true, so Cid is a knight; 2 unknown"
+            "A says neither B nor C is a knight: A knave, neither B nor C, false; "
+            "B says A or C is a knight: A knave or C, open; "
+            "C says A lies: A knave lies, true, so C is a knight; 2 unknown"
         ),
     ]
 
 
 def test_a_false_start_or_understanding_changes_the_reading() -> None:
     texts = StepTexts(
-        "Step 2 with Ann knight, Bob unknown, Cid unknown: so Bob is a knave",
-        "Unknown are Bob, Cid",
-        "Now Ann knight, Bob knave, Cid unknown",
-        "Ann says Bob lies: Ann knight, Bob knave lies, true; "
-        "Bob says Ann opposes Cid: Bob knave, Ann knight opposes Cid, false, so Cid is a knight; "
-        "Cid says Ann never lies: Ann knight never lies, true, so Cid is a knight; 1 unknown",
+        "Step 2 with A knight, B unknown, C unknown: so B is a knave",
+        "Unknown are B, C",
+        "Now A knight, B knave, C unknown",
+        "A says B lies: A knight, B knave lies, true; "
+        "B says A opposes C: B knave, A knight opposes C, false, so C is a knight; "
+        "C says A never lies: A knight never lies, true, so C is a knight; 1 unknown",
     )
     reading = FAMILY.read_step(PROBLEM, texts)
     assert (reading.before, reading.after, reading.sound) == ((1, -1, -1), (1, 0, -1), True)
     assert reading.action == ("deduce", 1, 0)
-    for conclusion in ("Bob is", "Dan is a knave", "Bob is a knave, Cid is a knight"):
-        next_step = texts.next_step.replace("Bob is a knave", conclusion)
+    for conclusion in ("B is", "D is a knave", "B is a knave, C is a knight"):
+        next_step = texts.next_step.replace("B is a knave", conclusion)
         changed = FAMILY.read_step(PROBLEM, replace(texts, next_step=next_step))
         assert (changed.before, changed.action) == ((1, -1, -1), None)
-    whole = "Ann knight, Bob unknown, Cid unknown"
+    whole = "A knight, B unknown, C unknown"
     for start in (
-        "Ann knight",
-        "Ann knave, Bob unknown, Cid unknown",
-        "Ann knight, Cid unknown, Bob unknown",
-        "Ann knight, Ann knight, Cid unknown",
-        "Ann, Bob unknown, Cid unknown",
-        "Dan knight, Bob unknown, Cid unknown",
-        f"{whole}, Dan unknown",
+        "A knight",
+        "A knave, B unknown, C unknown",
+        "A knight, C unknown, B unknown",
+        "A knight, A knight, C unknown",
+        "A, B unknown, C unknown",
+        "D knight, B unknown, C unknown",
+        f"{whole}, D unknown",
     ):
         changed = replace(texts, next_step=texts.next_step.replace(whole, start))
         assert FAMILY.read_step(PROBLEM, changed).before != reading.before
     for understanding in (
-        "Unknown are Cid, Bob",
-        "Unknown are Cid",
-        "Unknown are Ann, Bob, Cid",
+        "Unknown are C, B",
+        "Unknown are C",
+        "Unknown are A, B, C",
         "",
     ):
         changed = replace(texts, understanding=understanding)
@@ -198,9 +199,9 @@ def test_a_false_start_or_understanding_changes_the_reading() -> None:
 def test_nobody_is_known_at_the_start() -> None:
     first = FAMILY.moves(SPEC, (-1, -1, -1))[0]
     texts = FAMILY.step_texts(PROBLEM, 1, (-1, -1, -1), first)
-    unknown = "Ann unknown, Bob unknown, Cid unknown"
-    assert texts.next_step == f"Step 1 with {unknown}: suppose Ann is a knight"
-    assert texts.understanding == "Unknown are Ann, Bob, Cid"
+    unknown = "A unknown, B unknown, C unknown"
+    assert texts.next_step == f"Step 1 with {unknown}: suppose A is a knight"
+    assert texts.understanding == "Unknown are A, B, C"
     assert FAMILY.read_step(PROBLEM, texts).before == (-1, -1, -1)
 
 
@@ -223,51 +224,46 @@ def test_statements_of_reasoning_gym_become_claims() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "statements"),
+    "claims",
     [
-        ("Ann and Bob", "Ann says Bob is a knave. Bob says Ann is a knave."),
-        ("Ann, Ann and Bob", "Ann says Bob is a knave. Bob says Ann is a knave."),
-        ("Ann, Bob and Cid", "Ann says Bob is a knave. Bob says Cid is a knave."),
-        ("Ann, Bob and Cid", "Ann says Bob is a hero. Bob says Cid is a knave."),
-        ("Ann, Bob and Cid", "Ann says Ann is a knave. Bob says Cid is a knave."),
-        ("Ann, Bob and Cid", "Ann says Dan is a knave. Bob says Cid is a knave."),
-        ("Ann, Bob and Cid", "Ann says Bob and Bob differ. Bob says Cid is a knave."),
-        (
-            "Ann, Bob and Cid",
-            "Ann says Bob is a knave. Bob says Cid is a knave. Cid says Ann is a knave.",
-        ),
-        (
-            "Ann, Bob and Cid",
-            "Ann says Bob is a knight. Bob says Cid is a knight. Cid says Ann is a knight.",
-        ),
+        "A says B lies. B says A lies.",  # C says nothing
+        "A says B lies. B says C lies. C says A lies. A says C lies.",
+        "A says A lies. B says C lies. C says B lies.",
+        "A says D lies. B says C lies. C says B lies.",
+        "A says B and B differ. B says C lies. C says B lies.",
+        "A says B is a hero. B says C lies. C says B lies.",
     ],
 )
-def test_problems_without_a_single_solution_are_errors(names: str, statements: str) -> None:
-    with pytest.raises(UserError) as raised:
-        FAMILY.recognise(PHRASES.questions[0].format(names=names, statements=statements), "en")
-    assert raised.value.hint
+def test_lines_that_state_no_puzzle_are_not_read(claims: str) -> None:
+    line = f"People A Ann, B Bob, C Cid; a knight tells the truth, a knave lies; {claims}"
+    assert FAMILY.read_question(line, "en") is None
 
 
 def test_statements_may_come_in_any_order() -> None:
-    said = "Cid says Ann is a knight. Bob says Cid and Ann differ. Ann says Bob is a knave."
-    text = PHRASES.questions[0].format(names="Ann, Bob and Cid", statements=said)
-    assert FAMILY.recognise(text, "en") == SPEC
+    claims = "C says A never lies. B says A opposes C. A says B lies."
+    line = f"People A Ann, B Bob, C Cid; a knight tells the truth, a knave lies; {claims}"
+    assert FAMILY.read_question(line, "en") == {**SPEC, "names": ["Ann", "Bob", "Cid"], **KNIGHTS}
 
 
-def test_statements_are_found_in_a_text_of_any_words() -> None:
-    text = (
-        "Three of them sit here: Ann says Bob is a knave. Bob says Cid and Ann differ!\n"
-        "Cid says Ann is a knight. So who of Ann, Bob and Cid can be trusted?"
-    )
-    assert FAMILY.recognise(text, "en") == SPEC
-    of_another = text.replace("Cid says Ann is", "Cid says Dan is")
-    assert FAMILY.recognise(of_another, "en") is None
-    of_two = "Ann says Bob is a knave. Bob says Ann is a knave. Who can be trusted?"
-    assert FAMILY.recognise(of_two, "en") is None
+def test_the_answer_uses_the_question_s_own_words() -> None:
+    spec = {**SPEC, "names": ["Yusuf", "Ingrid", "Bo"], "terms": ["an angel", "a devil"]}
+    problem = problem_of("knights_knaves", spec)
+    answer = FAMILY.answer(problem, [((1, 0, -1), Move(("deduce", 2, 1), (1, 0, 1)))])
+    assert answer == "Yusuf is an angel, Ingrid is a devil and Bo is an angel"
+    for right in (answer, answer.lower(), answer.upper()):
+        assert is_right(problem, right)
+    assert not is_right(problem, answer.replace("angel", "knight"))
+
+
+def test_names_are_copied_as_they_were_typed() -> None:
+    for split in Split:
+        for seed in range(30):
+            problem = make_problem("knights_knaves", {**SPEC, **KNIGHTS}, seed=seed, voices=split)
+            assert all(name in problem.question for name in problem.spec["names"])
 
 
 def test_names_may_have_two_words() -> None:
-    spec = {**SPEC, "names": ["Ann", "Ann Lee", "Old Cid"]}
+    spec = {**SPEC, "names": ["A", "A Lee", "Old C"]}
     for before in ((-1, -1, -1), (1, -1, -1)):
         for move in FAMILY.moves(spec, before):
             texts = FAMILY.step_texts(problem_of("knights_knaves", spec), 2, before, move)

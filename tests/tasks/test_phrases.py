@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,56 +15,71 @@ from steiner.tasks import (
     load_phrases,
     make_problem,
     phrases,
-    problems,
-    recognise,
+    question_grammar,
+    read_problem,
 )
 from steiner.tasks.check_wording import find_fault, main
 from steiner.tasks.phrases import WordingError, worded_tasks
+from steiner.tasks.question_grammar import load_grammar
 from steiner.types import Split, UserError
 
-ENGLISH = Path(phrases.__file__).parent / "wording" / "en"
-SUDOKU = "Fülle das Gitter {rows} aus."
+TASKS = Path(phrases.__file__).parent
+QUESTIONS = """
+[voices.alone]
+split = "train"
+habits = { typos = 0, spaces = 0, lower = 0, upper = 0, no_marks = 0, no_final_mark = 0 }
+questions = ["Fülle das Gitter {grid_inline} aus."]
+"""
+LINE = "Gitter A 1 _ 3 _ / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1"
 
 
 @pytest.fixture
 def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a second language, which has a mini sudoku with one German wording only."""
-    shutil.copytree(ENGLISH, tmp_path / "en")
-    folder = tmp_path / "de"
-    folder.mkdir()
-    text = (ENGLISH / "mini_sudoku.toml").read_text(encoding="utf-8")
-    text = text.replace("Fill the 4 by 4 grid {rows} as a sudoku.", SUDOKU)
-    (folder / "mini_sudoku.toml").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(phrases, "_WORDING", tmp_path)
+    """The wording of a second language, which has a mini sudoku with one German voice only."""
+    for folder, module, name in (
+        ("wording", phrases, "_WORDING"),
+        ("questions", question_grammar, "_QUESTIONS"),
+    ):
+        shutil.copytree(TASKS / folder / "en", tmp_path / folder / "en")
+        (tmp_path / folder / "de").mkdir()
+        shutil.copy(TASKS / folder / "en" / "common.toml", tmp_path / folder / "de")
+        monkeypatch.setattr(module, name, tmp_path / folder)
+    text = (TASKS / "wording" / "en" / "mini_sudoku.toml").read_text(encoding="utf-8")
+    text = text.replace('"Sudoku {rows}"', '"Gitter {rows}"')
+    (tmp_path / "wording" / "de" / "mini_sudoku.toml").write_text(text, encoding="utf-8")
+    file = tmp_path / "questions" / "de" / "mini_sudoku.toml"
+    file.write_text(QUESTIONS, encoding="utf-8")
     load_phrases.cache_clear()
-    problems._warn_once.cache_clear()
-    yield folder
+    load_grammar.cache_clear()
+    yield tmp_path
     load_phrases.cache_clear()
+    load_grammar.cache_clear()
 
 
-def test_a_language_with_one_task_works_for_that_task(
-    german: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_language_with_one_task_works_for_that_task(german: Path) -> None:
     assert worded_tasks("de") == ("mini_sudoku",)
     spec = {"grid": [1, 0, 3, 0, 0, 4, 0, 2, 2, 0, 4, 0, 0, 3, 0, 1]}
     problem = make_problem("mini_sudoku", spec, language="de")
     assert problem.question.startswith("Fülle das Gitter")
-    with caplog.at_level(logging.WARNING):
-        found = recognise(problem.question, "de")
-        again = recognise("Wie spät ist es?", "de")
+    found = read_problem(LINE, language="de")
     assert found is not None
     assert (found.key, found.language) == (problem.key, "de")
     assert grade(found, "1 2 3 4 / 3 4 1 2 / 2 1 4 3 / 4 3 2 1") is Grade.RIGHT
-    assert again is None
-    warnings = [record.message for record in caplog.records]
-    assert len(warnings) == 3  # once for each task without wording
-    assert "no wording for task 'countdown' in language 'de'" in warnings[0]
+    assert read_problem("Numbers 9 7 5 3, target 24", language="de") is None
 
 
 def test_a_missing_file_is_reported_for_its_task(german: Path) -> None:
-    with pytest.raises(WordingError, match="no wording for task 'jugs'") as raised:
+    with pytest.raises(WordingError, match="no questions for task 'jugs'") as raised:
         next(generate_problems("jugs", 1, seed=0, split=Split.TRAIN, language="de"))
+    assert raised.value.hint == "add steiner/tasks/questions/de/jugs.toml"
+    with pytest.raises(WordingError, match="no wording for task 'jugs'") as raised:
+        load_phrases("jugs", "de")
     assert raised.value.hint == "add steiner/tasks/wording/de/jugs.toml"
+
+
+def test_a_split_without_a_voice_is_reported(german: Path) -> None:
+    with pytest.raises(WordingError, match="'mini_sudoku' has no voice for test"):
+        next(generate_problems("mini_sudoku", 1, seed=0, split=Split.TEST, language="de"))
 
 
 @pytest.mark.parametrize(
@@ -77,17 +91,18 @@ def test_a_missing_file_is_reported_for_its_task(german: Path) -> None:
     ],
 )
 def test_a_broken_file_is_reported_for_its_task(german: Path, text: str, message: str) -> None:
-    (german / "mini_sudoku.toml").write_text(text, encoding="utf-8")
+    file = german / "wording" / "de" / "mini_sudoku.toml"
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(WordingError, match=message):
         load_phrases("mini_sudoku", "de")
-    assert recognise("Make 24 from 3, 5, 7, 9.", "en") is not None
-    assert recognise("Make 24 from 3, 5, 7, 9.", "de") is None
+    assert read_problem(LINE, language="de") is None
+    assert read_problem("Numbers 9 7 5 3, target 24") is not None
 
 
 def test_an_unknown_language_is_refused(german: Path) -> None:
-    for call in (lambda: recognise("Hello", "fr"), lambda: load_phrases("jugs", "fr")):
+    for load in (load_phrases, load_grammar):
         with pytest.raises(UserError, match="no language 'fr'") as raised:
-            call()
+            load("jugs", "fr")
         assert raised.value.hint == "one of: de, en"
 
 
@@ -96,17 +111,18 @@ def test_the_check_of_a_language_finds_what_cannot_be_read_back(
 ) -> None:
     assert main(["de"]) == 0
     assert capsys.readouterr().out.split() == ["mini_sudoku", "ok"]
-    file = german / "mini_sudoku.toml"
+    file = german / "wording" / "de" / "mini_sudoku.toml"
     whole = file.read_text(encoding="utf-8")
     for old, new, fault in (
         ('summary = "Grid {rows}"', 'summary = "Grid"', "no field or phrase 'rows'"),
         ("the grid is full", "open rows {open_rows}", "a step is not read back"),
         ('summary = "Grid {rows}"', 'summary = "Grid {grid}"', "no field or phrase 'grid'"),
-        (SUDOKU, "Fülle das Gitter aus.", "question 0 is not recognised"),
+        ('"Gitter {rows}"', '"Gitter"', "no field or phrase 'rows'"),
+        ('"Gitter {rows}"', '"Gitter {rows} "', "the restated question is not read back"),
     ):
         file.write_text(whole.replace(old, new), encoding="utf-8")
         load_phrases.cache_clear()
-        assert fault in find_fault("mini_sudoku", "de")
+        assert fault in find_fault("mini_sudoku", "de"), new
     assert main(["fr"]) == 2
 
 

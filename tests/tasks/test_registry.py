@@ -12,9 +12,8 @@ from steiner.tasks import (
     Task,
     generate_problems,
     grade,
-    held_out_wording_index,
     make_problem,
-    recognise,
+    read_problem,
     register,
     task,
     tasks,
@@ -24,10 +23,11 @@ from steiner.types import Split, UserError
 
 
 def test_built_in_tasks_have_all_parts() -> None:
-    assert list(tasks()) == ["countdown", "jugs", "knights_knaves", "mini_sudoku"]
-    for each in tasks().values():
-        assert each.has_exact_dags
-        assert each.recognizer is not None
+    assert list(tasks()) == ["countdown", "jugs", "knights_knaves", "mini_sudoku", "other"]
+    for name, each in tasks().items():
+        assert each.has_exact_dags is (name != "other")
+        assert each.is_always_unanswerable is (name == "other")
+        assert each.reader is not None
 
 
 def test_an_unknown_task_is_refused_with_the_nearest_name() -> None:
@@ -52,11 +52,10 @@ def test_a_generator_and_a_grader_make_problems_and_grades(toy_task: Task) -> No
         problems = list(islice(generate_problems("toy_sums", 1, seed=0, split=split), 20))
         assert len({problem.key for problem in problems}) == 20
         for problem in problems:
-            assert (problem.split, problem.wording) == (split, 0)  # wording 1 is held out
+            assert (problem.split, problem.voice) == (split, split)
             assert grade(problem, str(problem.spec["answer"])) is Grade.RIGHT
             assert grade(problem, str(problem.spec["answer"] + 1)) is Grade.WRONG
             assert grade(problem, problem.question) is Grade.UNREADABLE
-    assert held_out_wording_index("toy_sums") == 1
 
 
 def test_the_key_is_that_of_the_canonical_text(toy_task: Task) -> None:
@@ -70,20 +69,14 @@ def test_missing_parts_are_named_where_they_are_needed(toy_task: Task) -> None:
     with pytest.raises(UserError, match="task 'toy_sums' has no state space") as raised:
         build_dag(problem)
     assert "outcome reward" in raised.value.hint
-    assert recognise(problem.question) is None
+    assert read_problem(problem.question) is None
     assert not toy_task.has_exact_dags
 
 
-def test_a_task_with_one_wording_has_none_to_hold_out(toy_task: Task) -> None:
-    class OneWording(type(toy_task.generator)):  # type: ignore[misc]
-        def num_wordings(self, language: str) -> int:
-            return 1
-
-    register(Task("toy_sums", OneWording(), toy_task.grader))
-    problem = next(generate_problems("toy_sums", 1, seed=0, split=Split.TRAIN))
-    assert problem.wording == 0
-    with pytest.raises(UserError, match="only one wording"):
-        next(generate_problems("toy_sums", 1, seed=0, split=Split.TEST, held_out_wording=True))
+def test_the_voices_may_be_those_of_another_split(toy_task: Task) -> None:
+    problems = generate_problems("toy_sums", 1, seed=0, split=Split.TEST, voices=Split.TRAIN)
+    problem = next(problems)
+    assert (problem.split, problem.voice) == (Split.TEST, Split.TRAIN)
 
 
 def test_a_level_that_the_task_lacks_is_refused() -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
-from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.path_sampling import Walk
 from steiner.dags.solver import build_dag
 from steiner.dags.store import path_table, read_paths
 from steiner.data.mixture import ROW_TOKENS, PackedRows
@@ -25,10 +25,11 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRecipe
-from steiner.tasks import generate_problems, tasks
+from steiner.tasks import generate_problems
 from steiner.training import cpt, sft
 from steiner.training.losses import perplexity
 from steiner.types import SearchPath, Split, TokenSequence, UserError
+from tests.puzzles import PUZZLES, walks_through
 
 WATER = Document(("What do jugs do? ", "Jugs hold water. " * 8))
 MakeModel = Callable[[], Qwen2ForCausalLM]
@@ -39,9 +40,9 @@ HELD_OUT = PackedRows(
 
 def _paths() -> Iterator[SearchPath]:
     rng = random_stream("test stages")
-    for name in tasks():
+    for name in PUZZLES:
         for problem in islice(generate_problems(name, 1, seed=0, split=Split.TRAIN), 3):
-            yield from sample_paths(build_dag(problem), 5, Walk(explore=0.8, cut=0.3), rng)
+            yield from walks_through(build_dag(problem), 5, Walk(explore=0.8, cut=0.3), rng)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def recipe(make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: 
     common: dict[str, Any] = {"batch_tokens": 1024, "precision": "fp32", "report_to": "none"}
     return Recipe(
         name="test",
-        problems=ProblemsRecipe(dict.fromkeys(tasks(), 1)),
+        problems=ProblemsRecipe(dict.fromkeys(PUZZLES, 1)),
         base=BaseRecipe(model=str(folder)),
         cpt=CptRecipe(tokens=6000, ordinary_fraction=0.3, **common),
         sft=SftRecipe(tokens=6000, wrong_turn_loss=0.25, answer_loss=2.0, **common),
@@ -124,7 +125,7 @@ def _check_cpt(sequences: list[TokenSequence], recipe: Recipe, old_size: int) ->
     assert num_ordinary == 6000 * 0.3 // ROW_TOKENS * ROW_TOKENS  # whole rows
     num_reasoning = sum(len(sequence.token_ids) for sequence in sequences) - num_ordinary
     longest = max(len(sequence.token_ids) for sequence in sequences)
-    assert 6000 * 0.7 <= num_reasoning < 6000 * 0.7 + len(tasks()) * longest
+    assert 6000 * 0.7 <= num_reasoning < 6000 * 0.7 + len(PUZZLES) * longest
 
 
 def _check_sft(sequences: list[TokenSequence], run_dir: Path, vocabulary: Vocabulary) -> None:
@@ -145,7 +146,7 @@ def _check_sft(sequences: list[TokenSequence], run_dir: Path, vocabulary: Vocabu
     assert weights == {0.0, 0.25, 1.0, 2.0}
     total = sum(len(sequence.token_ids) for sequence in sequences)
     longest = max(len(sequence.token_ids) for sequence in sequences)
-    assert 6000 <= total < 6000 + len(tasks()) * longest
+    assert 6000 <= total < 6000 + len(PUZZLES) * longest
 
 
 def test_sft_of_a_model_without_the_tokens_is_refused(recipe: Recipe, run_dir: Path) -> None:
