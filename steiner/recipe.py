@@ -34,6 +34,11 @@ def operational(default: Any) -> Any:
     return field(default=default, metadata={"operational": True})
 
 
+def may_be_zero(default: int) -> Any:
+    """A whole number from 0; others are counts, from 1."""
+    return field(default=default, metadata={"may_be_zero": True})
+
+
 def fraction(default: float) -> Any:
     """A field from 0 to 1."""
     return field(default=default, metadata={"at_most": 1})
@@ -78,7 +83,7 @@ class SynthRecipe:
     max_steps: int = 32
     max_tokens: int = 1024
     """Longest path, question included, in tokens."""
-    workers: int = operational(0)
+    workers: int = field(default=0, metadata={"operational": True, "may_be_zero": True})
     """Processes; 0 means one per core."""
 
 
@@ -97,7 +102,7 @@ class BaseRecipe:
     intermediate_size: int = 384
     max_positions: int = 4096
     tokens: int = 400_000_000
-    recall_tokens: int = 1_200_000
+    recall_tokens: int = may_be_zero(1_200_000)
     """Tokens of each of two kinds of recall rows, before any text (data/recall_rows.py)."""
     batch_tokens: int = 16_384
     muon_lr: float = 0.02
@@ -227,7 +232,7 @@ class Recipe:
     """All settings of a run."""
 
     name: str
-    seed: int = 0
+    seed: int = may_be_zero(0)
     language: str = "en"
     problems: ProblemsRecipe = field(default_factory=ProblemsRecipe)
     synth: SynthRecipe = field(default_factory=SynthRecipe)

@@ -112,8 +112,9 @@ def _value(spec: Field[Any], hint: Any, value: Any, key: str, source: str) -> An
         expected = f"'{key}' in recipe {source} must be {_description(hint)}"
         raise UserError(f"{expected}, not {_shown(value)}")
     at_most = spec.metadata.get("at_most", math.inf)
-    if not all(0 <= number <= at_most for number in _numbers(converted)):
-        bounds = "0 or more" if math.isinf(at_most) else f"from 0 to {at_most}"
+    at_least = 1 if hint is int and not spec.metadata.get("may_be_zero") else 0
+    if not all(at_least <= number <= at_most for number in _numbers(converted)):
+        bounds = f"{at_least} or more" if math.isinf(at_most) else f"from 0 to {at_most}"
         raise UserError(f"'{key}' in recipe {source} must be {bounds}, not {_shown(value)}")
     return converted
 

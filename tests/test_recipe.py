@@ -28,7 +28,7 @@ def test_written_recipe_reads_back_equal(name: str, tmp_path: Path) -> None:
 
 @given(
     lr=st.floats(0, 1e9),
-    steps=st.integers(0, 2**60),
+    steps=st.integers(1, 2**60),
     name=st.text(st.characters(codec="utf-8", exclude_characters="\x7f"), max_size=20),
 )
 def test_any_values_survive_toml(
@@ -67,7 +67,7 @@ def test_override_adds_to_a_table_or_replaces_it() -> None:
         ("rl.steps=ten", "'rl.steps' in recipe tiny.toml must be a whole number", ""),
         ("rl.steps=true", "must be a whole number, not true", ""),
         ("rl.steps=1.5", "must be a whole number, not 1.5", ""),
-        ("rl.steps=-1", "must be 0 or more, not -1", ""),
+        ("rl.steps=-1", "must be 1 or more, not -1", ""),
         ("rl.lr=nan", "must be a number", ""),
         ("rl={}=3", "must be a table", ""),
         ("synth.explore=1.5", "must be from 0 to 1", ""),
@@ -119,3 +119,25 @@ def test_sections_of_a_recipe() -> None:
     sections = {spec.name for spec in fields(Recipe)} - {"name", "seed", "language"}
     expected = {"problems", "synth", "base", "sampling", "cpt", "sft", "rl", "eval"}
     assert sections == expected
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("synth.dags", "synth.paths", "synth.max_steps", "synth.max_tokens", "cpt.tokens"),
+        *("cpt.batch_tokens", "sft.tokens", "sft.save_every_steps", "rl.steps", "base.num_layers"),
+        *("rl.problems_per_step", "rl.rollouts_per_problem", "eval.samples", "eval.batch_size"),
+        "eval.problems_per_family",
+    ],
+)
+def test_counts_of_nothing_are_refused(key: str) -> None:
+    for value in (0, -1):
+        with pytest.raises(
+            UserError, match=rf"'{key}' in recipe .* must be 1 or more, not {value}"
+        ):
+            load_recipe("tiny", [f"{key}={value}"])
+
+
+def test_what_may_be_zero_may_be_zero() -> None:
+    recipe = load_recipe("tiny", ["seed=0", "synth.workers=0", "base.recall_tokens=0"])
+    assert (recipe.seed, recipe.synth.workers, recipe.base.recall_tokens) == (0, 0, 0)

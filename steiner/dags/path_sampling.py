@@ -36,14 +36,20 @@ _DEFAULTS = SynthRecipe()
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Settings of a walk."""
+    """Settings of a walk; SynthRecipe has the reasons for them."""
 
     explore: float = _DEFAULTS.explore
+    """Chance of a wrong turn at a live node; each walk draws its own rate from 0 to twice it."""
     turn_back: float = _DEFAULTS.turn_back
+    """Chance of leaving a dead branch at each of its nodes before it is exhausted."""
     back_jump: float = _DEFAULTS.back_jump
+    """Chance, where the parent is dead too, of going back past it to a live node."""
     cut: float = _DEFAULTS.cut
+    """Share of walks that end at a random step."""
     max_steps: int = _DEFAULTS.max_steps
+    """Most steps, the one that reads the question included."""
     in_order: bool = False
+    """After a backtrack, take the move that follows the last one tried there."""
 
     def __post_init__(self) -> None:
         for name in ("explore", "turn_back", "back_jump", "cut"):
