@@ -36,7 +36,6 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.engine import Engine
 from steiner.models.loading import load_model
 from steiner.models.precision import wants_bf16
-from steiner.models.saving import save_model
 from steiner.recipe import Recipe
 from steiner.rl.credit_assignment import token_advantages
 from steiner.rl.policy_logprobs import GrammarPolicy
@@ -49,7 +48,7 @@ from steiner.rl.rollout_groups import (
 )
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
-from steiner.training.trainer import choose_attention, keep_logs, last_checkpoint
+from steiner.training.trainer import choose_attention, last_checkpoint, save_trained
 from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
@@ -69,9 +68,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     model, tokenizer = load_model(run_dir / "sft")
     trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
     trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
-    if trainer.is_world_process_zero():
-        save_model(model, tokenizer, out_dir)
-        keep_logs(trainer.state, out_dir)
+    save_trained(trainer, model, tokenizer, out_dir)
 
 
 def build_trainer(

@@ -178,9 +178,7 @@ def train_sequences(
     choose_attention(model, compiled=_compile_if_worth(model, trainer.batches, schedule))
     with forward_gives_losses(model):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    if trainer.is_world_process_zero():
-        save_model(model, tokenizer, folder)
-        keep_logs(trainer.state, folder)
+    save_trained(trainer, model, tokenizer, folder)
     return trainer
 
 
@@ -223,7 +221,18 @@ def _is_whole(checkpoint: Path) -> bool:
     return True
 
 
-def keep_logs(state: TrainerState, folder: Path) -> None:
+def save_trained(
+    trainer: Trainer, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> None:
+    """Save the model and its logs into `folder`, and delete the checkpoints, once every process
+    has written its part of the last one."""
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        save_model(model, tokenizer, folder)
+        _keep_logs(trainer.state, folder)
+
+
+def _keep_logs(state: TrainerState, folder: Path) -> None:
     """Move what a finished training leaves besides the model into `folder/logs`, and delete its
     checkpoints. A stage's logs end up in `<run>/logs/<stage>` (pipeline/stage.py)."""
     (folder / LOGS).mkdir(exist_ok=True)

@@ -60,7 +60,8 @@ def _train_apart(run_dir: Path, num_processes: int) -> list[dict[str, float]]:
     root = str(Path(__file__).parents[2])  # the process imports tests.*
     paths = os.pathsep.join([root, *sys.path])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return _log_of(run_dir)
 
 
