@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
 from steiner.rl import grpo
 from steiner.tasks import generate_problems
 from steiner.types import Split
+from tests.processes import run_in_processes
 from tests.small_model import small_qwen2
 from tests.toy_task import TOY_TASK
 
@@ -55,13 +54,7 @@ def _log_of(run_dir: Path) -> list[dict[str, float]]:
 
 def _train_apart(run_dir: Path, num_processes: int) -> list[dict[str, float]]:
     """The log of RL in processes of their own, over gloo."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={num_processes}", str(Path(__file__)), str(run_dir)]
-    root = str(Path(__file__).parents[2])  # the process imports tests.*
-    paths = os.pathsep.join([root, *sys.path])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_in_processes(__file__, run_dir, num_processes)
     return _log_of(run_dir)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,6 +34,7 @@ from steiner.training.trainer import (
     train_sequences,
 )
 from steiner.types import TokenSequence
+from tests.processes import run_in_processes
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
 
@@ -271,11 +270,7 @@ def test_chunks_do_not_change_losses_or_gradients(
 
 def _train_apart(folder: Path, num_processes: int) -> list[float]:
     """The logged losses of a training in processes of their own, over gloo."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={num_processes}", str(Path(__file__)), str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_in_processes(__file__, folder, num_processes)
     log = json.loads((folder / "logs" / "trainer_state.json").read_text())["log_history"]
     return [entry["loss"] for entry in log if "loss" in entry]
 
