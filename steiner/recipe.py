@@ -78,6 +78,8 @@ class SynthRecipe:
     """Families in which, at a node that was left for another try, the move that follows the last in
     the family's order is tried. It keeps a model from repeating itself where it cannot foresee what
     a move leads to; where it can, it would no longer choose (docs/log.md)."""
+    readings: float = 0.0
+    """Questions that are read and not solved, for each path: practice in reading alone."""
     cut: float = fraction(0.1)
     """Share of paths that end at a random step with the answer."""
     max_steps: int = 32

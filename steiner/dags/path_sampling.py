@@ -82,6 +82,12 @@ def path_without_search(problem: Problem) -> SearchPath:
     return SearchPath(problem, (step,), sentence(problem.spec, problem.language))
 
 
+def reading_alone(problem: Problem) -> SearchPath:
+    """The first step, which reads the question, and nothing after it."""
+    texts = task(problem.family).require_reader().reading(problem)
+    return SearchPath(problem, (Step(texts, Decision.PROCEED, 0, 0),), "", truncated=True)
+
+
 def shortest_path(dag: ReasoningDag, rng: random.Random) -> SearchPath:
     """A path without a wrong turn, by fewest steps; for the baseline that never backtracks."""
     straight = Walk(explore=0.0, cut=0.0, max_steps=10_000)

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steiner.dags.dialogues import KINDS, in_dialogue, reworded
-from steiner.dags.path_sampling import Walk, path_without_search, sample_paths
+from steiner.dags.path_sampling import Walk, path_without_search, reading_alone, sample_paths
 from steiner.dags.source import SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
@@ -193,6 +193,9 @@ def _make_block(block: _Block) -> _Made:
             for path in found:
                 counts.update(_path_counts(path))
             continue
+        for _ in range(_drawn(num_paths * recipe.synth.readings, rng)):
+            paths.append(reading_alone(_asked(problem, recipe, rng)))
+            counts["readings"] += 1
         dag = source.dag(problem)
         dags.append(dag)
         counts.update(dags=1, nodes=len(dag.nodes), edges=len(dag.edges))
@@ -204,6 +207,11 @@ def _make_block(block: _Block) -> _Made:
             paths.append(path)
             counts.update(_path_counts(path))
     return _Made(dag_table(dags), path_table(paths), counts)
+
+
+def _drawn(expected: float, rng: random.Random) -> int:
+    """A whole number that is `expected` on average."""
+    return int(expected + rng.random()) if expected else 0
 
 
 def _asked(problem: Problem, recipe: Recipe, rng: random.Random) -> Problem:

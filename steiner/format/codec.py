@@ -50,7 +50,8 @@ class Codec:
         wrong_turn_loss: float = 1.0,
         answer_loss: float = 1.0,
     ) -> TokenSequence:
-        """Encodes a SearchPath: prompt, reasoning, answer, closing token.
+        """Encodes a SearchPath: prompt, reasoning, answer, closing token. A path without an answer
+        stops after its last step.
 
         Loss weights: `choice_loss` for the tokens of next_step, or `wrong_turn_loss` if the step is
         a wrong turn; `answer_loss` for the answer; 1 for the rest of the reasoning.
@@ -68,6 +69,8 @@ class Codec:
             for name, ids in self._step(step.texts):
                 add(ids, choice if name == "name" else 1.0)
             forced = path.truncated and index == len(path.steps) - 1
+            if forced and not path.answer:
+                return TokenSequence(tuple(tokens), tuple(weights))
             decision = self._special[_DECISION_TOKENS[step.decision]]
             add([decision], 0.0 if forced else 1.0)
         add([*self._text(path.answer), self.vocabulary.close_id], answer_loss)

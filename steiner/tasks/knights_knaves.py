@@ -182,19 +182,19 @@ class KnightsKnaves:
     def reading(self, problem: Problem) -> StepTexts:
         spec, phrases = problem.spec, phrases_of(problem)
         in_letters = lettered(spec)
-        people = ", ".join(
+        people = [
             phrases.render("person", letter=letter, name=name)
             for letter, name in zip(LETTERS, spec["names"], strict=False)
-        )
+        ]
         a_knight, a_knave = terms_of(spec, phrases)
         claims = phrases.words["no_claims"]
         if "says" in spec:
             claims = " ".join(
-                render_claim(phrases, in_letters["names"], who, claim)
-                for who, claim in zip(in_letters["names"], _says(spec), strict=True)
+                render_claim(phrases, people, who, claim)
+                for who, claim in zip(people, _says(spec), strict=True)
             )
         restated = phrases.render(
-            "reading", people=people, knight=a_knight, knave=a_knave, claims=claims
+            "reading", people=", ".join(people), knight=a_knight, knave=a_knave, claims=claims
         )
         if not has_search(spec):
             return reading_without_search(spec, problem.language, restated)
@@ -206,19 +206,18 @@ class KnightsKnaves:
     def read_question(self, understanding: str, language: str) -> Spec | None:
         phrases = load_phrases(self.name, language)
         found = phrases.match(understanding, "reading")
-        people = (
-            [phrases.match(p, "person") for p in found[1]["people"].split(", ")] if found else []
-        )
+        people = found[1]["people"].split(", ") if found else []
         if found is None or not 2 <= len(people) <= len(LETTERS):
             return None
-        letters = [person[1]["letter"] for person in people if person]
+        read = [phrases.match(person, "person") for person in people]
+        letters = [person[1]["letter"] for person in read if person]
         if letters != list(LETTERS[: len(people)]):
             return None
-        names = [person[1]["name"] for person in people if person]
+        names = [person[1]["name"] for person in read if person]
         spec: dict[str, Any] = {"names": names, "terms": [found[1]["knight"], found[1]["knave"]]}
         if found[1]["claims"] == phrases.words["no_claims"]:
             return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": "statements"}
-        says = read_claims(phrases, letters, found[1]["claims"])
+        says = read_claims(phrases, people, found[1]["claims"])
         if says is None:
             return None
         spec["says"] = [list(claim) for claim in says]

@@ -1,5 +1,5 @@
-"""Claims of knights and knaves as sentences: writes them in the canonical
-line of a step that reads a question, and reads them back.
+"""Claims of knights and knaves as sentences: writes them in the canonical line of a step that reads
+a question, and reads them back. A person is a name and a letter there: `Wei A`.
 
 Claim <-> text
 """
@@ -21,26 +21,26 @@ def render_claim(phrases: Phrases, names: Sequence[str], speaker: str, claim: Cl
     return phrases.render(f"says_{claim[0]}", speaker=speaker, first=first, second=second)
 
 
-def read_claims(phrases: Phrases, letters: Sequence[str], text: str) -> tuple[Claim, ...] | None:
-    """One claim of each person, in the order of `letters`; None for any other text."""
+def read_claims(phrases: Phrases, people: Sequence[str], text: str) -> tuple[Claim, ...] | None:
+    """One claim of each person, in the order of `people`; None for any other text."""
     found: dict[int, Claim] = {}
     for sentence in filter(None, map(str.strip, text.split("."))):
-        read = _read_claim(phrases, letters, f"{sentence}.")
+        read = _read_claim(phrases, people, f"{sentence}.")
         if read is None or read[0] in found or len({read[0], *read[1][1:]}) < len(read[1]):
             return None
         found[read[0]] = read[1]
-    if len(found) < len(letters):
+    if len(found) < len(people):
         return None
-    return tuple(found[person] for person in range(len(letters)))
+    return tuple(found[person] for person in range(len(people)))
 
 
 def _read_claim(
-    phrases: Phrases, letters: Sequence[str], sentence: str
+    phrases: Phrases, people: Sequence[str], sentence: str
 ) -> tuple[int, Claim] | None:
     for kind in KINDS:
         found = phrases.match(sentence, f"says_{kind}")
-        if found and all(letter in letters for letter in found[1].values()):
-            speaker, *others = (letters.index(found[1][f]) for f in _FIELDS if f in found[1])
+        if found and all(person in people for person in found[1].values()):
+            speaker, *others = (people.index(found[1][f]) for f in _FIELDS if f in found[1])
             return speaker, ordered((kind, *others))
     return None
 
