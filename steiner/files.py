@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -114,6 +115,14 @@ def file_sizes(folder: Path) -> dict[str, int]:
     """Size in bytes of each file under `folder`, by relative path, in a fixed order."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+def file_digest(path: Path) -> str:
+    """16 hexadecimal digits of a file's SHA-256; empty if there is no such file."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 @contextmanager

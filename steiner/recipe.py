@@ -53,6 +53,69 @@ class ProblemsRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionsRecipe:
+    """[questions]: your own questions with known answers, as one more task."""
+
+    source: str = ""
+    """A JSONL, JSON, CSV, TSV or Parquet file, or owner/name of a data set on the Hub."""
+    name: str = "questions"
+    """Name of the task, for shares and reports."""
+    grader: str = "text"
+    """text, number, choice, math, regex, or a Python file that defines grade()."""
+    tolerance: float = 0.0
+    """Largest absolute difference that the grader `number` accepts."""
+    question: str = "question"
+    """Column of the question."""
+    answer: str = "answer"
+    """Column of the answer."""
+    answer_after: str = ""
+    """If set, the answer is the text after the last such mark, and the text before it is the
+    worked solution: "####" in GSM8K."""
+    rationale: str = ""
+    """Column of a worked solution, if there is one."""
+    hub_config: str = ""
+    hub_split: str = "train"
+    limit: int = may_be_zero(0)
+    """Only the first so many questions; 0 for all."""
+    paths_per_question: int = 4
+    """Search paths through the DAG of each question."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherRecipe:
+    """[teacher]: the model that makes reasoning DAGs for your own questions."""
+
+    url: str = ""
+    """Base URL of an OpenAI-compatible API, such as http://127.0.0.1:8000/v1; empty to load `model`
+    here."""
+    model: str = ""
+    """Its name at that URL; without a URL, a folder or a name on the Hugging Face Hub."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the API key."""
+    solutions: int = may_be_zero(1)
+    """Solutions per question that the teacher writes with the answer shown; worked solutions of the
+    data come on top."""
+    wrong_turns: int = may_be_zero(2)
+    """Places per question where a solution is cut and the teacher goes on without the answer."""
+    continuations: int = 3
+    """Continuations without the answer that decide whether a step is a dead end: none is right."""
+    max_wrong_steps: int = 3
+    """Steps of a wrong turn that are kept."""
+    temperature: float = 0.8
+    max_tokens: int = 512
+    """Longest reply, in tokens."""
+    price_in: float = 0.0
+    """Price of a million prompt tokens."""
+    price_out: float = 0.0
+    """Price of a million completion tokens."""
+    max_cost: float = 0.0
+    """The run stops before it costs more; 0 for no limit."""
+    max_concurrent: int = operational(32)
+    """Requests at once, at most; fewer if the server answers 429 or fails."""
+    timeout_s: float = operational(120.0)
+
+
+@dataclass(frozen=True, slots=True)
 class SynthRecipe:
     """[synth]: how many DAGs, and how paths walk through them."""
 
@@ -141,6 +204,9 @@ class CptRecipe:
     batch_tokens: int = 4096
     ordinary_fraction: float = fraction(0.3)
     """Share of tokens that are ordinary text."""
+    corpora: Mapping[str, float] = field(default_factory=dict)
+    """Your own ordinary text: a txt, JSONL or Parquet file, or a data set on the Hub -> its share.
+    Without any, the embedded base gets its own kinds of text, and another base gets none."""
     wrong_turn_loss: float = fraction(1.0)
     """Loss weight of the choice of a wrong turn; its verification always has weight 1."""
     muon_lr: float = 0.01
@@ -237,6 +303,8 @@ class Recipe:
     seed: int = may_be_zero(0)
     language: str = "en"
     problems: ProblemsRecipe = field(default_factory=ProblemsRecipe)
+    questions: QuestionsRecipe = field(default_factory=QuestionsRecipe)
+    teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
     synth: SynthRecipe = field(default_factory=SynthRecipe)
     base: BaseRecipe = field(default_factory=BaseRecipe)
     sampling: SamplingRecipe = field(default_factory=SamplingRecipe)

@@ -11,12 +11,12 @@ import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import Field, asdict, fields, is_dataclass
+from dataclasses import Field, asdict, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from steiner.recipe import Recipe
+from steiner.recipe import ProblemsRecipe, Recipe
 from steiner.types import UserError
 
 SHIPPED = Path(__file__).parent / "recipes"
@@ -34,7 +34,15 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         _override(table, override)
     table.setdefault("name", path.stem)
     recipe: Recipe = _record(Recipe, table, "", path.name)
-    return recipe
+    return _with_own_task(recipe)
+
+
+def _with_own_task(recipe: Recipe) -> Recipe:
+    """The recipe with its own questions among its tasks."""
+    name, levels = recipe.questions.name, recipe.problems.levels
+    if not recipe.questions.source or name in levels:
+        return recipe
+    return replace(recipe, problems=ProblemsRecipe({**levels, name: 1}))
 
 
 def shipped_recipes() -> list[str]:

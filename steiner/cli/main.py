@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steiner import __version__
-from steiner.cli import pipeline_commands, serve_command, solve_commands
+from steiner.cli import pipeline_commands, question_commands, serve_command, solve_commands
 from steiner.cli.parser import Parser, Run
 from steiner.types import SteinerError
 
@@ -51,6 +51,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"steiner {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     pipeline_commands.add_commands(commands)
+    question_commands.add_commands(commands)
     solve_commands.add_commands(commands)
     serve_command.add_command_to(commands)
     return parser

@@ -11,12 +11,13 @@ a model.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from steiner.cli.parser import Commands, Parser, Run, add_command
+from steiner.cli.parser import Commands, Parser, Run, add_command, whole_number
 from steiner.recipe import Recipe
 from steiner.types import UserError
 
@@ -26,12 +27,21 @@ _STAGE_OF_COMMAND = {"synth": "synth", "eval": "evaluate", "report": "report"}
 
 def add_commands(commands: Commands[Parser]) -> None:
     """Adds the commands of this module."""
-    _add(
+    synth = _add(
         commands,
         "synth",
         _synth,
-        summary="problems -> reasoning DAGs -> search paths",
-        example="steiner synth --set synth.dags=500 --set synth.paths=2000 --out runs/mine",
+        summary="problems or own questions -> reasoning DAGs -> search paths",
+        example="steiner synth --questions mine.jsonl --grader number --teacher MODEL --out runs/mine",
+    )
+    synth.add_argument(
+        "--preview",
+        type=whole_number,
+        metavar="N",
+        nargs="?",
+        const=10,
+        help="ask the teacher about N own questions (10), show what it makes and what all would "
+        "cost, and write no data; the run that follows does not ask again",
     )
     _add(
         commands,
@@ -64,10 +74,10 @@ def _add(commands: Commands[Parser], name: str, run: Run, *, summary: str, examp
     parser.set_defaults(interrupt_hint="the same command continues where this one stopped")
     parser.add_argument(
         "--recipe",
-        default="tiny",
         metavar="NAME|FILE",
-        help="tiny (default), smoke, small or a TOML file",
+        help="tiny (default; questions with --questions), reasoner, small, smoke or a TOML file",
     )
+    _add_own_questions(parser)
     parser.add_argument(
         "--set",
         action="append",
@@ -81,6 +91,28 @@ def _add(commands: Commands[Parser], name: str, run: Run, *, summary: str, examp
     )
     parser.add_argument("--force", action="store_true", help="make it again even if unchanged")
     return parser
+
+
+_SHORT_FORMS = {
+    "questions": "questions.source",
+    "grader": "questions.grader",
+    "teacher": "teacher.model",
+    "teacher_url": "teacher.url",
+    "base": "base.model",
+}
+"""Option -> the key of the recipe that it sets."""
+
+
+def _add_own_questions(parser: Parser) -> None:
+    """Adds short forms for the keys that own questions need."""
+    own = parser.add_argument_group("your own questions and base (docs/own-questions.md)")
+    own.add_argument("--questions", metavar="FILE|NAME", help="questions with known answers")
+    own.add_argument(
+        "--grader", metavar="NAME|FILE", help="text, number, choice, math, regex or a Python file"
+    )
+    own.add_argument("--teacher", metavar="MODEL", help="the model that makes reasoning DAGs")
+    own.add_argument("--teacher-url", metavar="URL", help="its OpenAI-compatible API, if it has one")
+    own.add_argument("--base", metavar="MODEL", help="the model to train: a folder or owner/name")
 
 
 def _add_train(commands: Commands[Parser]) -> None:
@@ -119,7 +151,13 @@ def training_stages() -> list[str]:
 
 
 def _synth(options: argparse.Namespace) -> None:
-    _run_stage(options, _STAGE_OF_COMMAND["synth"])
+    if options.preview is None:
+        _run_stage(options, _STAGE_OF_COMMAND["synth"])
+        return
+    from steiner.teacher.preview import preview
+
+    recipe = _load_recipe(options)
+    print(preview(recipe, _run_dir(options, recipe), options.preview))
 
 
 def _pretrain(options: argparse.Namespace) -> None:
@@ -180,10 +218,15 @@ def _run_stage(options: argparse.Namespace, name: str) -> None:
 
 def _load_recipe(options: argparse.Namespace) -> Recipe:
     """The recipe of the options. Raises UserError for an unknown task or level in it."""
+    from steiner.questions.task import register_questions
     from steiner.recipe_file import load_recipe
     from steiner.tasks import task
 
-    recipe = load_recipe(options.recipe, options.overrides)
+    own = {key: getattr(options, name) for name, key in _SHORT_FORMS.items()}
+    overrides = [f"{key}={json.dumps(value)}" for key, value in own.items() if value is not None]
+    name = options.recipe or ("questions" if options.questions else "tiny")
+    recipe = load_recipe(name, [*overrides, *options.overrides])
+    register_questions(recipe)
     if not recipe.problems.levels:
         hint = "give each task its level: [problems.levels] countdown = 1"
         raise UserError(f"recipe {recipe.name} names no task", hint)

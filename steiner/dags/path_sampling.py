@@ -104,7 +104,7 @@ class _Walker:
     ) -> None:
         self.dag, self.walk, self.rng, self.shortest = dag, walk, rng, shortest
         self.problem = dag.problem
-        self.reader = task(dag.problem.family).require_reader()
+        self.reader = task(dag.problem.family).reader
         self.writer = task(dag.problem.family).require_step_writer()
         self.out: list[list[Edge]] = [[] for _ in dag.nodes]
         for edge in dag.edges:
@@ -113,9 +113,10 @@ class _Walker:
     def path(self) -> SearchPath | None:
         """One path, cut or whole; None for a search without a solution that takes too long."""
         explore = self.rng.uniform(0, 2) * self.walk.explore
-        reading = Step(self.reader.reading(self.problem), Decision.PROCEED, 0, 0)
-        found, branch = self._walk(explore)
-        steps = [reading, *found]
+        steps, branch = self._walk(explore)
+        if self.reader is not None:
+            reading = self.reader.reading(self.problem)
+            steps = [Step(reading, Decision.PROCEED, 0, 0), *steps]
         if self.dag.nodes[0].status is Status.DEAD:
             steps[-1] = _decided(steps[-1], Decision.END)
             answer = sentence(self.problem.spec, self.problem.language)

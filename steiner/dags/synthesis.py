@@ -15,12 +15,12 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
@@ -58,16 +58,19 @@ class _Block:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """The result of one block."""
+class Made:
+    """The DAGs and paths of one block of problems."""
 
     dags: pa.Table
     paths: pa.Table
     counts: Counter[str]
 
 
-def synthesise(recipe: Recipe, folder: Path) -> Path:
-    """Writes the data of `recipe` into `folder`. Raises UserError where no family is named."""
+def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
+    """Writes the data of `recipe` into `folder`, then `more`, which other DAG sources made.
+
+    Raises UserError where no family is named.
+    """
     if not recipe.problems.levels:
         raise UserError(
             "the recipe names no problem family", "add [problems.levels] with a level for each"
@@ -80,22 +83,50 @@ def synthesise(recipe: Recipe, folder: Path) -> Path:
         replacing(folder / "paths.parquet") as paths_file,
         pq.ParquetWriter(dags_file, DAG_SCHEMA, compression="zstd") as dags,
         pq.ParquetWriter(paths_file, PATH_SCHEMA, compression="zstd") as paths,
-        progress("synth", recipe.synth.dags, "dag") as advance,
     ):
-        for made in _make(blocks, recipe.synth.workers):
+        for made in chain(_solved(recipe, blocks), more):
             dags.write_table(made.dags)
             paths.write_table(made.paths)
             counts.update(made.counts)
-            advance(made.counts["dags"])
+    _require_paths(recipe, counts)
     write_json(folder / "manifest.json", _manifest(recipe, counts))
     print(_summary(counts), file=sys.stderr)
     return folder
 
 
+def _require_paths(recipe: Recipe, counts: Counter[str]) -> None:
+    """Raises UserError, with what was dropped and why, if there is no path to train on."""
+    if not counts["paths"]:
+        dropped = ", ".join(f"{n} {name}" for name, n in counts.items() if n and ":" in name)
+        where = recipe.questions.source or "this recipe"
+        raise UserError(
+            f"there is no search path from {where}" + (f": {dropped}" if dropped else ""),
+            "for own questions, try a stronger teacher or name a column of worked solutions",
+        )
+
+
+def _solved(recipe: Recipe, blocks: Sequence[_Block]) -> Iterator[Made]:
+    """What the solver finds, with progress."""
+    if not blocks:
+        return
+    with progress("synth", recipe.synth.dags, "dag") as advance:
+        for made in _make(blocks, recipe.synth.workers):
+            yield made
+            advance(made.counts["dags"])
+
+
 def _summary(counts: Counter[str]) -> str:
     """`synth: 4,000 distinct problems of 4,312 drawn, 20,000 paths`."""
-    distinct, drawn = counts["distinct problems"], counts["problems drawn"]
-    return f"synth: {distinct:,} distinct problems of {drawn:,} drawn, {counts['paths']:,} paths"
+    text = f"{counts['paths']:,} paths"
+    if counts["problems drawn"]:
+        distinct, drawn = counts["distinct problems"], counts["problems drawn"]
+        text = f"{distinct:,} distinct problems of {drawn:,} drawn, {text}"
+    if counts["questions"]:
+        with_dag = counts["questions"] - counts["dropped: questions without a solution"]
+        text += f"; DAGs for {with_dag:,} of {counts['questions']:,} own questions"
+    notes = {n.removeprefix("teacher: "): c for n, c in counts.items() if n.startswith("teacher: ")}
+    lines = [f"synth: {text}", *(f"  {count:,} {name}" for name, count in notes.items() if count)]
+    return "\n".join(lines)
 
 
 def _problem_counts(blocks: Sequence[_Block], draws: Counter[str]) -> Counter[str]:
@@ -113,7 +144,7 @@ def _blocks(recipe: Recipe, draws: Counter[str]) -> Iterator[_Block]:
     """The work, cut into blocks that mix all families; `draws` counts the problems drawn."""
     problems = list(islice(_problems(recipe, draws), recipe.synth.dags))
     num_dags = Counter(problem.family for problem in problems)
-    family_paths = _even(recipe.synth.paths, len(num_dags))
+    family_paths = _even(recipe.synth.paths, len(num_dags)) if num_dags else []
     num_paths = {
         name: iter(_even(paths, num_dags[name]))
         for name, paths in zip(num_dags, family_paths, strict=True)
@@ -132,7 +163,7 @@ def _even(total: int, parts: int) -> list[int]:
 
 def _problems(recipe: Recipe, draws: Counter[str]) -> Iterator[Problem]:
     """Training problems, one of each family in turn; a family that runs out leaves its turns."""
-    levels = recipe.problems.levels
+    levels = _solved_levels(recipe)
     streams = {name: _levels(recipe, name, level, draws) for name, level in levels.items()}
     while streams:
         for name in list(streams):
@@ -141,6 +172,14 @@ def _problems(recipe: Recipe, draws: Counter[str]) -> Iterator[Problem]:
                 del streams[name]
             else:
                 yield problem
+
+
+def _solved_levels(recipe: Recipe) -> dict[str, int]:
+    """Task -> level, without the recipe's own questions, which no solver knows."""
+    levels = dict(recipe.problems.levels)
+    if recipe.questions.source:
+        del levels[recipe.questions.name]
+    return levels
 
 
 def _levels(recipe: Recipe, name: str, level: int, draws: Counter[str]) -> Iterator[Problem]:
@@ -170,7 +209,7 @@ def _levels(recipe: Recipe, name: str, level: int, draws: Counter[str]) -> Itera
             yield problem
 
 
-def _make(blocks: Sequence[_Block], workers: int) -> Iterator[_Made]:
+def _make(blocks: Sequence[_Block], workers: int) -> Iterator[Made]:
     workers = min(workers or cpu_count() or 1, len(blocks))
     if workers <= 1:
         yield from map(_make_block, blocks)
@@ -179,7 +218,7 @@ def _make(blocks: Sequence[_Block], workers: int) -> Iterator[_Made]:
         yield from pool.map(_make_block, blocks)
 
 
-def _make_block(block: _Block) -> _Made:
+def _make_block(block: _Block) -> Made:
     counts: Counter[str] = Counter()
     recipe = block.recipe
     rng = random_stream("paths", block.name)
@@ -191,7 +230,7 @@ def _make_block(block: _Block) -> _Made:
             found = list(map(path_without_search, asked))
             paths += found
             for path in found:
-                counts.update(_path_counts(path))
+                counts.update(path_counts(path))
             continue
         for _ in range(_drawn(num_paths * recipe.synth.readings, rng)):
             paths.append(reading_alone(_asked(problem, recipe, rng)))
@@ -205,8 +244,8 @@ def _make_block(block: _Block) -> _Made:
                 counts["dropped: longer than max_tokens"] += 1
                 continue
             paths.append(path)
-            counts.update(_path_counts(path))
-    return _Made(dag_table(dags), path_table(paths), counts)
+            counts.update(path_counts(path))
+    return Made(dag_table(dags), path_table(paths), counts)
 
 
 def _drawn(expected: float, rng: random.Random) -> int:
@@ -230,7 +269,7 @@ def _asked(problem: Problem, recipe: Recipe, rng: random.Random) -> Problem:
 
 def _other_problem(recipe: Recipe, rng: random.Random) -> Problem:
     """A problem of any task for an unrelated turn."""
-    name = rng.choice(list(recipe.problems.levels))
+    name = rng.choice(list(_solved_levels(recipe)))
     generator = task(name).generator
     level = rng.randint(generator.levels.start, recipe.problems.levels[name])
     while True:
@@ -251,7 +290,8 @@ def _walk(synth: SynthRecipe, name: str) -> Walk:
     )
 
 
-def _path_counts(path: SearchPath) -> dict[str, int]:
+def path_counts(path: SearchPath) -> dict[str, int]:
+    """What one path adds to the counts of the manifest."""
     return {
         "paths": 1,
         f"paths: {path.problem.family}": 1,
@@ -274,7 +314,7 @@ def _manifest(recipe: Recipe, counts: Counter[str]) -> dict[str, object]:
     return {
         "seed": recipe.seed,
         "recipe": recipe.name,
-        "digest": recipe.digest("seed", "language", "problems", "synth"),
+        "digest": recipe.digest("seed", "language", "problems", "synth", "questions", "teacher"),
         "versions": {name: version(name) for name in ("steiner", "pyarrow")},
         "counts": dict(sorted(counts.items())),
     }

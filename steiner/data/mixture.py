@@ -173,7 +173,11 @@ def _rows(documents: Iterable[_Encoded], row_tokens: int) -> Iterator[_Encoded]:
 
 def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
     """Rows of ordinary text that no training uses."""
-    documents = held_out_documents(HELD_OUT_DOCUMENTS)
+    return rows_of(held_out_documents(HELD_OUT_DOCUMENTS), tokenizer)
+
+
+def rows_of(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase) -> PackedRows:
+    """Rows of these documents, about all of them."""
     num_tokens = sum(map(len, _encoded(iter(documents), tokenizer)))
     return pack_documents(iter(documents), tokenizer, num_tokens, show_progress=False)
 

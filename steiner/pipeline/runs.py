@@ -18,6 +18,7 @@ from pathlib import Path
 from steiner.files import locked, write_json
 from steiner.pipeline.stage import Stage, read_stamp, run_stage, versions
 from steiner.pipeline.stages import PRETRAIN, STAGES, model_digest
+from steiner.questions.task import register_questions
 from steiner.recipe import Recipe
 from steiner.tasks import task
 from steiner.types import UserError
@@ -39,6 +40,7 @@ def run(
     """
     known = STAGES if stages is None else tuple(stages)
     chosen = known if only is None else (stage_named(only, known),)
+    register_questions(recipe)
     for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
         task(name)  # raises UserError for one unknown
     with locked(run_dir):
@@ -79,7 +81,8 @@ def evaluate_models(
     def fingerprint(recipe: Recipe) -> str:
         return "/".join(f"{label}={model_digest(model)}" for label, model in models.items())
 
-    keys = ("seed", "language", "problems", "eval")
+    register_questions(recipe)
+    keys = ("seed", "language", "problems", "questions", "eval")
     with locked(run_dir):
         stage = Stage(
             "evaluate-models", "accuracy of models from elsewhere", keys, (), work, fingerprint

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steiner.files import LOGS, read_json
+from steiner.files import LOGS, file_digest, read_json
 from steiner.pipeline.stage import Stage
 from steiner.recipe import Recipe
 
@@ -30,16 +30,19 @@ def _pretrain(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
 
 def _synth(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
     from steiner.dags.synthesis import synthesise
+    from steiner.teacher.synthesis import teacher_blocks
 
-    synthesise(recipe, out_dir)
+    synthesise(recipe, out_dir, teacher_blocks(recipe, run_dir))
     counts = read_json(out_dir / "manifest.json")["counts"]
-    return f"{counts['dags']:,} DAGs, {counts['paths']:,} paths"
+    return f"{counts.get('dags', 0):,} DAGs, {counts.get('paths', 0):,} paths"
 
 
 def _cpt(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
     from steiner.training import cpt
 
     cpt.train(recipe, run_dir, out_dir)
+    if not (out_dir / LOGS / "perplexity.json").exists():
+        return f"loss {_last_logged(out_dir, 'loss'):.3f}"
     perplexity = _log(out_dir, "perplexity.json")
     return f"perplexity {perplexity['before']:.3f} -> {perplexity['after']:.3f}"
 
@@ -100,15 +103,30 @@ def model_digest(model: str) -> str:
     return digest.hexdigest()[:16]
 
 
-_PROBLEMS = ("seed", "language", "problems")
+def questions_fingerprint(recipe: Recipe) -> str:
+    """Identity of the recipe's own questions: their file, and their grader if it is a file."""
+    if not recipe.questions.source:
+        return ""
+    from steiner.questions.reading import source_digest
+
+    return f"{source_digest(recipe.questions)}/{file_digest(Path(recipe.questions.grader))}"
+
+
+def problems_and_base(recipe: Recipe) -> str:
+    """Identity of the base model and of the recipe's own questions."""
+    return f"{base_fingerprint(recipe)}{questions_fingerprint(recipe)}"
+
+
+_PROBLEMS = ("seed", "language", "problems", "questions")
 _TRAINED = ("seed", "sampling")
 
 SYNTH = Stage(
     "synth",
     "problems, their reasoning DAGs and search paths",
-    keys=(*_PROBLEMS, "synth"),
+    keys=(*_PROBLEMS, "teacher", "synth"),
     inputs=(),
     work=_synth,
+    fingerprint=questions_fingerprint,
 )
 
 TRAINING = (
@@ -135,6 +153,7 @@ TRAINING = (
         keys=(*_PROBLEMS, "rl"),
         inputs=("synth", "sft"),
         work=_rl,
+        fingerprint=questions_fingerprint,
         makes_model=True,
     ),
 )
@@ -151,7 +170,7 @@ def stages_of_run(training: Sequence[Stage]) -> tuple[Stage, ...]:
         keys=(*_PROBLEMS, "eval"),
         inputs=("synth", *models),
         work=_evaluate,
-        fingerprint=base_fingerprint,
+        fingerprint=problems_and_base,
     )
     report = Stage(
         "report",

@@ -8,15 +8,26 @@ text keeps the base's abilities; perplexity on held-out ordinary text is measure
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from steiner.data.mixture import encode_paths, held_out_rows, pack_documents
-from steiner.data.ordinary_text import documents
-from steiner.data.packed_rows import FlatSequences
+from transformers import PreTrainedTokenizerBase
+
+from steiner.data.corpora import corpus_documents, held_out_corpus
+from steiner.data.mixture import (
+    HELD_OUT_DOCUMENTS,
+    encode_paths,
+    held_out_rows,
+    pack_documents,
+    rows_of,
+)
+from steiner.data.ordinary_text import Document, documents
+from steiner.data.packed_rows import FlatSequences, PackedRows
 from steiner.files import LOGS, write_json
 from steiner.format.codec import Codec
 from steiner.models.loading import load_model
 from steiner.models.preparation import add_reasoning_vocabulary
+from steiner.progress import say
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.training.losses import perplexity
@@ -27,11 +38,11 @@ from steiner.types import SearchPath, TokenSequence
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Continues the base of `recipe` on `run_dir/synth`; resumes from its checkpoint."""
     model, tokenizer = load_model(recipe.base.source)
-    held_out = held_out_rows(tokenizer)
-    before = perplexity(model, held_out)
+    held_out = _held_out(recipe, tokenizer)
+    before = perplexity(model, held_out) if held_out else None
     add_reasoning_vocabulary(model, tokenizer, recipe.seed)
-    ordinary_tokens = int(recipe.cpt.tokens * recipe.cpt.ordinary_fraction)
-    ordinary = pack_documents(documents("cpt", recipe.seed), tokenizer, ordinary_tokens)
+    ordinary_tokens = int(recipe.cpt.tokens * recipe.cpt.ordinary_fraction) if held_out else 0
+    ordinary = pack_documents(_ordinary(recipe), tokenizer, ordinary_tokens)
     reasoning = encode_paths(
         run_dir / "synth" / "paths.parquet",
         tokenizer,
@@ -44,8 +55,27 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     schedule = schedule_of(recipe.cpt, recipe.seed)
     set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
-    after = perplexity(model, held_out)
-    write_json(out_dir / LOGS / "perplexity.json", {"before": before, "after": after})
+    if held_out:
+        after = perplexity(model, held_out)
+        write_json(out_dir / LOGS / "perplexity.json", {"before": before, "after": after})
+
+
+def _ordinary(recipe: Recipe) -> Iterator[Document]:
+    """The recipe's corpora, or the ordinary text that the embedded base was trained on."""
+    if recipe.cpt.corpora:
+        return corpus_documents(recipe.cpt.corpora, "cpt", recipe.seed)
+    return documents("cpt", recipe.seed)
+
+
+def _held_out(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PackedRows | None:
+    """Rows of ordinary text that no training uses; None where the recipe has no such text."""
+    if recipe.cpt.corpora:
+        found = held_out_corpus(recipe.cpt.corpora, HELD_OUT_DOCUMENTS)
+        return rows_of(found, tokenizer) if found else None
+    if recipe.base.model == "embedded":
+        return held_out_rows(tokenizer)
+    say("cpt        no ordinary text: name some in cpt.corpora to keep the base's abilities")
+    return None
 
 
 def _encode_whole(codec: Codec, path: SearchPath) -> TokenSequence:

@@ -43,13 +43,17 @@ class MuonAdamW(Optimizer):
         self._share_groups()
 
 
-def build_optimizer(model: torch.nn.Module, *, muon_lr: float, adam_lr: float) -> MuonAdamW:
-    """Muon at `muon_lr` for the matrices, AdamW at `adam_lr` for the rest.
+def build_optimizer(model: torch.nn.Module, *, muon_lr: float, adam_lr: float) -> Optimizer:
+    """Muon at `muon_lr` for the matrices, AdamW at `adam_lr` for the rest; with a `muon_lr` of 0,
+    AdamW for everything, as fine-tuning of a pretrained model needs it.
 
     Embeddings are not matrices in this sense. Neither are the query and key projections: nothing in
     Qwen2 bounds their product, and under Muon attention saturates before it has learned to look
     anything up (docs/log.md).
     """
+    if not muon_lr:
+        trained = [p for p in model.parameters() if p.requires_grad]
+        return AdamW(trained, lr=adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
     embeddings = {
         id(parameter)
         for module in model.modules()

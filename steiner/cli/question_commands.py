@@ -1,0 +1,70 @@
+"""The commands for own questions: `questions check` and `inspect`.
+
+    steiner questions check mine.jsonl --grader number
+    steiner inspect runs/mine
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from steiner.cli.parser import Commands, Parser, add_command
+from steiner.types import UserError
+
+
+def add_commands(commands: Commands[Parser]) -> None:
+    """Adds the commands of this module."""
+    check = add_command(
+        commands,
+        "questions",
+        _check,
+        summary="check a file of your own questions",
+        example="steiner questions check mine.jsonl --grader number",
+    )
+    check.add_argument("action", choices=["check"], metavar="check")
+    check.add_argument("source", metavar="FILE", help="the file, or owner/name on the Hub")
+    check.add_argument(
+        "--grader",
+        default="text",
+        metavar="NAME|FILE",
+        help="text (default), number, choice, math, regex or a Python file",
+    )
+    check.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="another key of [questions], such as questions.answer=solution; repeatable",
+    )
+    inspect = add_command(
+        commands,
+        "inspect",
+        _inspect,
+        summary="one page with the DAGs, paths and texts of a run's training data",
+        example="steiner inspect runs/mine                # writes runs/mine/inspect.html",
+    )
+    inspect.add_argument("run", type=Path, metavar="RUN", help="a run folder with synth/ in it")
+    inspect.add_argument(
+        "--problems", type=int, default=20, metavar="N", help="number of problems (20)"
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    import json
+
+    from steiner.questions.check import check_report
+    from steiner.recipe_file import load_recipe
+
+    overrides = [f"questions.source={json.dumps(options.source)}"]
+    overrides.append(f"questions.grader={json.dumps(options.grader)}")
+    print(check_report(load_recipe("questions", [*overrides, *options.overrides]).questions))
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from steiner.evaluation.inspect_page import write_inspect_page
+
+    if not (options.run / "synth").is_dir():
+        raise UserError(f"no synth/ in {options.run}", "name a run folder, such as runs/tiny")
+    print(write_inspect_page(options.run, options.problems))

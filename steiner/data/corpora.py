@@ -1,0 +1,107 @@
+"""A user's own ordinary text for continual pre-training.
+
+{file or data set: share} -> documents; one in fifty is held out for perplexity
+
+Text files are cut at empty lines into documents of some thousand characters. JSON lines and Parquet
+have a document a row, in the column `text` or `content`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from steiner.data.ordinary_text import Document
+from steiner.randomness import random_stream
+from steiner.types import UserError
+
+COLUMNS = ("text", "content")
+_HELD_OUT_ONE_IN = 50
+_DOCUMENT_CHARACTERS = 4_000
+
+
+def corpus_documents(corpora: Mapping[str, float], *names: object) -> Iterator[Document]:
+    """Documents of the corpora in their shares, without end; those held out are left out.
+
+    Raises UserError if a corpus cannot be read or is empty.
+    """
+    rng = random_stream("corpora", *names)
+    streams = {source: _endless(source) for source in corpora}
+    while True:
+        source = rng.choices(list(corpora), list(corpora.values()))[0]
+        yield Document(("", next(streams[source])))
+
+
+def held_out_corpus(corpora: Mapping[str, float], count: int) -> list[Document]:
+    """The first `count` held-out documents, the same number of each corpus."""
+    share = max(1, count // len(corpora))
+    found = []
+    for source in corpora:
+        texts = [text for text in _texts(source) if _is_held_out(text)]
+        found += [Document(("", text)) for text in texts[:share]]
+    return found
+
+
+def _endless(source: str) -> Iterator[str]:
+    texts = [text for text in _texts(source) if not _is_held_out(text)]
+    if not texts:
+        raise UserError(f"the corpus {source} has no text", "remove it from cpt.corpora")
+    random_stream("corpus", source).shuffle(texts)
+    return cycle(texts)
+
+
+def _is_held_out(text: str) -> bool:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % _HELD_OUT_ONE_IN == 0
+
+
+def _texts(source: str) -> Iterator[str]:
+    path = Path(source)
+    if not path.is_file():
+        return (_text_of(row, source) for row in _hub_rows(source))
+    try:
+        if path.suffix in (".jsonl", ".json"):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return iter([_text_of(json.loads(line), source) for line in lines if line.strip()])
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return iter([_text_of(row, source) for row in pq.read_table(path).to_pylist()])
+        return _documents_of(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"cannot read the corpus {source}: {reason}") from error
+
+
+def _documents_of(text: str) -> Iterator[str]:
+    """Paragraphs joined into documents of about _DOCUMENT_CHARACTERS."""
+    parts: list[str] = []
+    for paragraph in text.split("\n\n"):
+        parts.append(paragraph)
+        if sum(map(len, parts)) >= _DOCUMENT_CHARACTERS:
+            yield "\n\n".join(parts)
+            parts = []
+    if any(part.strip() for part in parts):
+        yield "\n\n".join(parts)
+
+
+def _text_of(row: Any, source: str) -> str:
+    for name in COLUMNS:
+        if isinstance(row, Mapping) and isinstance(row.get(name), str):
+            return str(row[name])
+    columns = " or ".join(COLUMNS)
+    raise UserError(f"a row of the corpus {source} has no column {columns}", "rename its column")
+
+
+def _hub_rows(source: str) -> Iterator[Any]:
+    from datasets import load_dataset
+
+    try:
+        return iter(load_dataset(source, split="train"))
+    except Exception as error:  # the library raises many kinds, some of its dependencies
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        hint = "cpt.corpora names files, or data sets on the Hugging Face Hub"
+        raise UserError(f"no corpus {source}: {reason}", hint) from error

@@ -1,0 +1,65 @@
+"""The process behind `ProcessGrader`: reads one JSON request a line, writes one JSON grade a line.
+
+    python -m steiner.questions.grader_process math
+    python -m steiner.questions.grader_process my_grader.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+
+def main() -> None:
+    """Grades until stdin ends. What a grader prints goes to stderr."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        grade = _grade_function(sys.argv[1])
+    except BaseException as error:
+        _reply(replies, {"error": f"{type(error).__name__}: {error}"})
+        return
+    _reply(replies, {"ready": True})
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            right = bool(grade(request["question"], request["answer"], request["known"]))
+        except Exception as error:
+            print(f"grader: {type(error).__name__}: {error}", file=sys.stderr)
+            _reply(replies, {"right": None})
+        else:
+            _reply(replies, {"right": right})
+
+
+def _reply(replies: TextIO, record: dict[str, Any]) -> None:
+    replies.write(json.dumps(record) + "\n")
+    replies.flush()
+
+
+def _grade_function(program: str) -> Callable[[str, str, str], bool]:
+    if program == "math":
+        return _equal_mathematically
+    found = runpy.run_path(program).get("grade")
+    if not callable(found):
+        raise TypeError("the file defines no function `grade`")
+    function: Callable[[str, str, str], bool] = found
+    return function
+
+
+def _equal_mathematically(question: str, answer: str, known: str) -> bool:
+    """True if math-verify finds the two expressions equal."""
+    from math_verify import parse, verify
+
+    return bool(verify(parse(_as_latex(known)), parse(_as_latex(answer))))
+
+
+def _as_latex(text: str) -> str:
+    return text if "$" in text or "\\boxed" in text else f"${text}$"
+
+
+if __name__ == "__main__":
+    main()

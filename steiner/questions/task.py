@@ -1,0 +1,121 @@
+"""Own questions as a task: a generator that deals them out, a grader, and a step writer for steps
+that a teacher model or the data themselves worded.
+
+QuestionsRecipe -> Task
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from steiner.questions.graders import grader_named
+from steiner.questions.reading import Question, QuestionSet, read_questions, source_digest
+from steiner.recipe import QuestionsRecipe, Recipe
+from steiner.tasks import Move, Task, register
+from steiner.tasks.protocols import Grade, Grader, WordedQuestion
+from steiner.types import Message, Problem, Spec, Split, State, StepTexts, UserError, problem_key
+
+UNREADABLE_ANSWER = "an answer that the grader cannot read"
+
+
+class OwnQuestions:
+    """Generator over a list of questions. All are of level 1, and each is one problem."""
+
+    levels = range(1, 2)
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        self.questions = questions
+
+    def generate(self, rng: random.Random, level: int) -> Spec:
+        """One of the questions."""
+        return spec_of(rng.choice(self.questions))
+
+    def canonical_text(self, spec: Spec) -> str:
+        """The question without regard to case and white space."""
+        return " ".join(str(spec["question"]).split()).casefold()
+
+    def question(
+        self, spec: Spec, language: str, rng: random.Random, split: Split
+    ) -> WordedQuestion:
+        """The question as it is, in every split."""
+        return WordedQuestion(spec["question"])
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenSteps:
+    """Step writer for DAGs whose edges hold the texts of their steps."""
+
+    def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
+        """The texts in the action."""
+        return StepTexts(*move.action)
+
+    def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
+        """The known answer."""
+        return str(problem.spec["answer"])
+
+
+def spec_of(question: Question) -> Spec:
+    """The Spec of a question."""
+    return {"question": question.text, "answer": question.answer}
+
+
+def problem_of(question: Question, name: str) -> Problem:
+    """The Problem of a question in the task `name`."""
+    spec = spec_of(question)
+    key = problem_key(name, " ".join(question.text.split()).casefold())
+    return Problem(name, key, 1, "en", (Message("user", question.text),), spec)
+
+
+def readable_questions(settings: QuestionsRecipe) -> QuestionSet:
+    """The questions of `settings` whose answers its grader accepts; the others are counted.
+
+    Raises UserError if there are none.
+    """
+    found = read_questions(settings)
+    graded = accepted(found.questions, grader_named(settings), settings.name)
+    for question, is_right in zip(list(found.questions), graded, strict=True):
+        if not is_right:
+            found.questions.remove(question)
+            found.drop(UNREADABLE_ANSWER, question.row)
+    if not found.questions:
+        raise UserError(
+            f"the grader '{settings.grader}' accepts none of the answers in {settings.source}",
+            "choose another with questions.grader, or cut the answers with questions.answer_after",
+        )
+    return found
+
+
+def accepted(questions: Iterable[Question], grader: Grader, name: str) -> list[bool]:
+    """For each question, whether the grader accepts its own known answer."""
+    return [_accepts(grader, problem_of(question, name)) for question in questions]
+
+
+def _accepts(grader: Grader, problem: Problem) -> bool:
+    try:
+        return grader.grade(problem, str(problem.spec["answer"])) is Grade.RIGHT
+    except UserError:
+        return False
+
+
+def register_questions(recipe: Recipe) -> None:
+    """Registers the recipe's own questions as a task in this process, if it has any.
+
+    Raises UserError if they cannot be read.
+    """
+    if recipe.questions.source:
+        register(_task(recipe.questions, source_digest(recipe.questions)))
+
+
+@lru_cache(maxsize=8)
+def _task(settings: QuestionsRecipe, digest: str) -> Task:
+    """The task; read once for each content of the file."""
+    questions = readable_questions(settings).questions
+    return Task(
+        settings.name,
+        generator=OwnQuestions(questions),
+        grader=grader_named(settings),
+        step_writer=WrittenSteps(),
+    )

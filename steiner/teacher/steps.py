@@ -1,0 +1,217 @@
+"""The teacher's prompts, and its replies as steps with the four components.
+
+question, steps so far -> messages;  reply or worked solution -> steps and answer
+
+A teacher writes plain labelled lines, which models of any size can do; the 14 tokens come later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from steiner.types import Message, StepTexts
+
+LABELS = ("Next step", "Understanding", "Summary", "Check")
+"""Labels of the four components, in the order of StepTexts."""
+
+MAX_STEPS = 24
+"""Steps of one reply; a longer one is cut and has no answer."""
+
+_FORM = """\
+Next step: what to do now, in a few words
+Understanding: what is known so far and needed for this step
+Summary: the result of the step, with its number or finding last
+Check: a short test of the result"""
+
+_SYSTEM = f"""\
+You solve problems in small steps. Write every step in exactly this form:
+
+{_FORM}
+
+Leave an empty line between steps. After the last step write one line:
+
+Answer: the answer alone"""
+
+_LABEL = re.compile(
+    r"^[\s>#*\-\d.)]*(next step|understanding|summary|check|answer)\s*\**\s*:\s*\**\s*",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+_ANNOTATION = re.compile(r"<<([^<>]*)>>")
+_EQUATION = re.compile(r"^\s*([-+*/().\d\s]+?)\s*=\s*([-+]?\d[\d,]*(?:\.\d+)?)\s*$")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Steps, and the answer after them; the answer is empty if there is none."""
+
+    steps: tuple[StepTexts, ...]
+    answer: str = ""
+
+
+def solving_messages(question: str, answer: str) -> tuple[Message, ...]:
+    """Asks for steps toward the known answer."""
+    return (
+        Message("system", _SYSTEM),
+        Message(
+            "user",
+            f"{question}\n\nThe correct answer is {answer}. Derive it step by step. "
+            "Do not mention that it was given.",
+        ),
+    )
+
+
+def continuing_messages(question: str, steps: Sequence[StepTexts]) -> tuple[Message, ...]:
+    """Asks for the steps after `steps`, without the answer."""
+    if not steps:
+        return Message("system", _SYSTEM), Message("user", question)
+    text = (
+        f"{question}\n\nThese steps are done:\n\n{render(steps)}\n\n"
+        "Continue with the next step. Do not repeat the steps above."
+    )
+    return Message("system", _SYSTEM), Message("user", text)
+
+
+def correcting_messages(
+    question: str, answer: str, steps: Sequence[StepTexts]
+) -> tuple[Message, ...]:
+    """Asks what is wrong with the last of `steps`, with the answer shown."""
+    text = (
+        f"{question}\n\nSomebody wrote these steps:\n\n{render(steps)}\n\n"
+        f"They do not lead to the correct answer, {answer}. In one short sentence, say what is "
+        "wrong with the last step. Do not tell the answer."
+    )
+    return (Message("user", text),)
+
+
+def render(steps: Sequence[StepTexts]) -> str:
+    """The steps in the labelled form."""
+    return "\n\n".join(
+        "\n".join(
+            f"{label}: {getattr(step, name)}"
+            for label, name in zip(LABELS, StepTexts.__slots__, strict=True)
+        )
+        for step in steps
+    )
+
+
+def parse_reply(text: str) -> Solution:
+    """The steps and the answer of a reply; no steps if it is not in the form.
+
+    Labels may have other case, Markdown, or numbers before them.
+    """
+    found = list(_LABEL.finditer(text))
+    steps: list[StepTexts] = []
+    parts: dict[str, str] = {}
+    answer = ""
+    for index, label in enumerate(found):
+        end = found[index + 1].start() if index + 1 < len(found) else len(text)
+        name = label[1].lower()
+        content = _one_line(text[label.end() : end])
+        if name == "answer":
+            answer = content
+            break
+        if name in parts or (name == "next step" and parts):
+            parts = {}
+        parts[name] = content
+        if len(parts) == len(LABELS):
+            if not all(parts.get(each.lower()) for each in LABELS) or len(steps) == MAX_STEPS:
+                return Solution(tuple(steps))
+            steps.append(StepTexts(*(parts[each.lower()] for each in LABELS)))
+            parts = {}
+    return Solution(tuple(steps), bare_answer(answer))
+
+
+def bare_answer(text: str) -> str:
+    """An answer without Markdown, a box or a closing full stop."""
+    bare = text.strip().strip("*`").strip()
+    boxed = re.fullmatch(r"\$?\\boxed\{(.*)\}\$?\.?", bare)
+    return (boxed[1] if boxed else bare).removesuffix(".").strip()
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a reply, on one line."""
+    return _SENTENCE.split(_one_line(text), maxsplit=1)[0][:300]
+
+
+def worked_solution(rationale: str, answer: str) -> Solution:
+    """The steps of a worked solution in the data: one for each line, or sentence if it has one line.
+
+    The check of a step with an equation computes it again; a solution with a false equation has no
+    steps. Calculator marks of GSM8K (`<<48/2=24>>`) are read and removed.
+    """
+    lines = [line.strip() for line in rationale.splitlines() if line.strip()]
+    if len(lines) == 1:
+        lines = _SENTENCE.split(lines[0])
+    steps: list[StepTexts] = []
+    known: list[str] = []
+    for line in lines[:MAX_STEPS]:
+        text = _ANNOTATION.sub("", line).strip()
+        equation = _equation(line)
+        if equation is None:
+            next_step, check = "State what follows", "This follows from the question."
+        else:
+            expression, result = equation
+            value = arithmetic(expression)
+            if value is None or abs(value - float(result.replace(",", ""))) > 0.01:
+                return Solution((), answer)
+            next_step, check = f"Compute {expression}", f"{expression} = {result}, right."
+        understanding = f"Known so far: {'; '.join(known[-3:])}" if known else "Nothing is computed."
+        steps.append(StepTexts(next_step, understanding, text, check))
+        known.append(text.removesuffix("."))
+    return Solution(tuple(steps), answer)
+
+
+def value_of(summary: str) -> str:
+    """The computed value of a step: the last number of its summary; empty without one."""
+    numbers = _NUMBER.findall(summary)
+    if not numbers:
+        return ""
+    value = float(numbers[-1].replace(",", ""))
+    return str(int(value)) if value.is_integer() else str(value)
+
+
+def arithmetic(expression: str) -> float | None:
+    """The value of an expression of numbers, + - * / and brackets; None for any other text."""
+    import ast
+
+    try:
+        tree = ast.parse(expression.replace(",", ""), mode="eval")
+        return _evaluated(tree.body)
+    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError):
+        return None
+
+
+def _evaluated(node: object) -> float:
+    import ast
+
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return float(node.value)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_evaluated(node.operand)
+    if isinstance(node, ast.BinOp):
+        left, right = _evaluated(node.left), _evaluated(node.right)
+        if isinstance(node.op, ast.Add):
+            return left + right
+        if isinstance(node.op, ast.Sub):
+            return left - right
+        if isinstance(node.op, ast.Mult):
+            return left * right
+        if isinstance(node.op, ast.Div):
+            return left / right
+    raise ValueError("not arithmetic")
+
+
+def _equation(line: str) -> tuple[str, str] | None:
+    """(expression, result) of the last calculator mark."""
+    for mark in reversed(_ANNOTATION.findall(line)):
+        if found := _EQUATION.match(mark):
+            return found[1], found[2]
+    return None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

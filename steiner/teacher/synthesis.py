@@ -1,0 +1,333 @@
+"""Makes the DAGs and paths of own questions with a teacher.
+
+Questions -> blocks of DAGs and SearchPaths
+
+For each question: (1) solutions toward the known answer, from the data or from the teacher;
+(2) some are cut, and the teacher goes on without the answer; (3) where that goes wrong, more
+continuations from the first new step decide whether it is a dead end; (4) with the answer shown
+again, the teacher says what is wrong. All requests of a block of questions go out together, round
+by round. Without a teacher, worked solutions in the data give DAGs without wrong turns.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.store import dag_table, path_table
+from steiner.dags.synthesis import Made, path_counts
+from steiner.progress import progress, say
+from steiner.questions.reading import Question
+from steiner.questions.task import problem_of, readable_questions, register_questions
+from steiner.randomness import random_stream
+from steiner.recipe import Recipe, TeacherRecipe
+from steiner.tasks import Grade, grade
+from steiner.teacher.building import START, DagBuilder
+from steiner.teacher.cache import CachedTeacher
+from steiner.teacher.endpoint import EndpointTeacher
+from steiner.teacher.local import LocalTeacher
+from steiner.teacher.requests import Reply, Teacher, TeacherRequest
+from steiner.teacher.steps import (
+    Solution,
+    continuing_messages,
+    correcting_messages,
+    first_sentence,
+    parse_reply,
+    solving_messages,
+    worked_solution,
+)
+from steiner.types import Message, Problem, ReasoningDag, Split, Status, StepTexts
+
+BLOCK = 64
+"""Questions whose requests go out together."""
+_UNEXPLAINED = "This does not lead to the answer."
+
+Ask = Callable[[Sequence[TeacherRequest]], list[Reply]]
+
+
+@dataclass(slots=True)
+class _WrongTurn:
+    """Steps that the teacher wrote without the answer, from a node of the DAG on."""
+
+    explored: Explored
+    prefix: tuple[StepTexts, ...]
+    node: int
+    steps: tuple[StepTexts, ...]
+
+
+@dataclass(slots=True)
+class Explored:
+    """One question and what is known of its DAG."""
+
+    problem: Problem
+    question: Question
+    solutions: list[Solution] = field(default_factory=list)
+    builder: DagBuilder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.builder = DagBuilder(self.problem)
+
+
+def cache_file(run_dir: Path) -> Path:
+    """The file of all replies of a run's teacher."""
+    return run_dir / "teacher" / "replies.sqlite"
+
+
+def teacher_of(settings: TeacherRecipe) -> Teacher:
+    """The teacher that the recipe names. Raises UserError if it names none."""
+    return EndpointTeacher(settings) if settings.url else LocalTeacher(settings)
+
+
+def teacher_blocks(recipe: Recipe, run_dir: Path) -> Iterator[Made]:
+    """The DAGs and paths of the recipe's own questions in the training split, block by block.
+
+    Raises UserError if a question file or teacher cannot be used.
+    """
+    if not recipe.questions.source:
+        return
+    register_questions(recipe)
+    chosen = training_questions(recipe)
+    settings = recipe.teacher
+    if not _has_teacher(settings):
+        say("synth      no teacher is named: paths without wrong turns, from worked solutions")
+        for start in range(0, len(chosen), BLOCK):
+            yield _made(recipe, explore(chosen[start : start + BLOCK], settings, None))
+        return
+    expected = requests_per_question(settings)
+    with (
+        CachedTeacher(teacher_of(settings), settings, cache_file(run_dir)) as teacher,
+        progress("teacher", len(chosen) * expected, "reply") as advance,
+    ):
+        for start in range(0, len(chosen), BLOCK):
+            block = chosen[start : start + BLOCK]
+            left = [len(block) * expected]
+
+            def count(replies: int, left: list[int] = left) -> None:
+                left[0] -= replies
+                advance(replies)
+
+            found = explore(block, settings, lambda r, count=count: teacher.ask(r, count))
+            advance(left[0])  # requests that were not needed
+            yield _made(recipe, found)
+        say(f"teacher    {teacher.ledger.line()}")
+
+
+def training_questions(recipe: Recipe) -> list[tuple[Problem, Question]]:
+    """The questions of the training split as problems."""
+    found = readable_questions(recipe.questions)
+    pairs = [(problem_of(each, recipe.questions.name), each) for each in found.questions]
+    return [pair for pair in pairs if pair[0].split is Split.TRAIN]
+
+
+def requests_per_question(settings: TeacherRecipe) -> int:
+    """Most requests for one question."""
+    return settings.solutions + settings.wrong_turns * (2 + settings.continuations)
+
+
+def explore(
+    questions: Sequence[tuple[Problem, Question]], settings: TeacherRecipe, ask: Ask | None
+) -> list[Explored]:
+    """The four rounds for some questions; without `ask`, only the worked solutions."""
+    explored = [Explored(problem, question) for problem, question in questions]
+    _solve(explored, settings, ask)
+    if ask is not None:
+        turns = _turn_wrong(explored, settings, ask)
+        dead = _decide(turns, settings, ask)
+        _correct(dead, settings, ask)
+    return explored
+
+
+def _solve(explored: Sequence[Explored], settings: TeacherRecipe, ask: Ask | None) -> None:
+    """Round 1: solutions toward the known answer."""
+    for one in explored:
+        if one.question.rationale:
+            solution = worked_solution(one.question.rationale, one.question.answer)
+            _add_solution(one, solution, "worked solutions that cannot be read")
+    if ask is None or not settings.solutions:
+        return
+    requests, owners = [], []
+    for one in explored:
+        messages = solving_messages(one.question.text, one.question.answer)
+        for sample in range(settings.solutions):
+            requests.append(_request(messages, settings, sample))
+            owners.append(one)
+    for one, reply in zip(owners, ask(requests), strict=True):
+        if reply.error:
+            one.builder.counts["failed requests"] += 1
+            continue
+        solution = parse_reply(reply.text)
+        is_right = grade(one.problem, solution.answer) is Grade.RIGHT
+        kept = solution if is_right else Solution(())
+        reason = "replies with another answer" if solution.steps else "replies not in the form"
+        _add_solution(one, kept, reason)
+
+
+def _add_solution(one: Explored, solution: Solution, reason: str) -> None:
+    if not solution.steps:
+        one.builder.counts[reason] += 1
+        return
+    one.builder.add_chain(solution.steps, START, is_right=True)
+    one.solutions.append(solution)
+
+
+def _turn_wrong(
+    explored: Sequence[Explored], settings: TeacherRecipe, ask: Ask
+) -> list[_WrongTurn]:
+    """Round 2: solutions are cut and continued without the answer; those that go wrong."""
+    requests, cuts = [], []
+    for one in explored:
+        rng = random_stream("wrong turns", one.problem.key)
+        for sample in range(settings.wrong_turns if one.solutions else 0):
+            solution = rng.choice(one.solutions)
+            prefix = solution.steps[: rng.randrange(len(solution.steps))]
+            messages = continuing_messages(one.question.text, prefix)
+            requests.append(_request(messages, settings, sample))
+            cuts.append((one, prefix))
+    turns = []
+    for (one, prefix), reply in zip(cuts, ask(requests), strict=True):
+        turn = _wrong_turn(one, prefix, reply, settings)
+        if turn is not None:
+            turns.append(turn)
+    return turns
+
+
+def _wrong_turn(
+    one: Explored, prefix: tuple[StepTexts, ...], reply: Reply, settings: TeacherRecipe
+) -> _WrongTurn | None:
+    counts, builder = one.builder.counts, one.builder
+    if reply.error:
+        counts["failed requests"] += 1
+        return None
+    found = parse_reply(reply.text)
+    if not found.steps:
+        counts["replies not in the form"] += 1
+        return None
+    node = builder.add_chain(prefix, START, is_right=False)[-1] if prefix else START
+    is_right = grade(one.problem, found.answer) is Grade.RIGHT
+    builder.add_evidence(node, [is_right])
+    if is_right:
+        builder.add_chain(found.steps, node, is_right=True)
+        return None
+    num_known = builder.known_steps(found.steps)
+    wrong = found.steps[num_known : num_known + settings.max_wrong_steps]
+    if not wrong:
+        counts["wrong answers after known steps"] += 1
+        return None
+    known = found.steps[:num_known]
+    node = (builder.add_chain(known, node, is_right=False) or [node])[-1] if known else node
+    if node in builder.goals:
+        counts["wrong answers after known steps"] += 1
+        return None
+    return _WrongTurn(one, (*prefix, *known), node, wrong)
+
+
+def _decide(
+    turns: Sequence[_WrongTurn], settings: TeacherRecipe, ask: Ask
+) -> list[tuple[_WrongTurn, int]]:
+    """Round 3: continuations from the first step of each wrong turn. The turns none of whose
+    continuations is right, with their last node."""
+    requests = [
+        _request(
+            continuing_messages(
+                turn.explored.question.text, (*turn.prefix, turn.steps[0])
+            ),
+            settings,
+            sample,
+        )
+        for turn in turns
+        for sample in range(settings.continuations)
+    ]
+    replies = iter(ask(requests))
+    dead = []
+    for turn in turns:
+        one, builder = turn.explored, turn.explored.builder
+        found = [next(replies) for _ in range(settings.continuations)]
+        answered = [parse_reply(reply.text) for reply in found if not reply.error]
+        builder.counts["failed requests"] += len(found) - len(answered)
+        if not answered:
+            builder.counts["wrong turns without evidence"] += 1
+            continue
+        right = [s for s in answered if grade(one.problem, s.answer) is Grade.RIGHT]
+        reached = builder.add_chain(turn.steps[:1], turn.node, is_right=False)
+        builder.add_evidence(reached[0], [solution in right for solution in answered])
+        if right:
+            builder.counts["detours"] += 1
+            for solution in right:
+                builder.add_chain(solution.steps, reached[0], is_right=True)
+            continue
+        builder.counts["dead ends"] += 1
+        rest = builder.add_chain(turn.steps[1:], reached[0], is_right=False)
+        dead.append((turn, (rest or reached)[-1]))
+    return dead
+
+
+def _correct(
+    dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, ask: Ask
+) -> None:
+    """Round 4: the answer is shown again, and the teacher says what is wrong."""
+    requests = [
+        _request(
+            correcting_messages(
+                turn.explored.question.text,
+                turn.explored.question.answer,
+                (*turn.prefix, *turn.steps),
+            ),
+            settings,
+            sample,
+        )
+        for sample, (turn, _) in enumerate(dead)
+    ]
+    for (turn, node), reply in zip(dead, ask(requests), strict=True):
+        builder = turn.explored.builder
+        sentence = first_sentence(reply.text)
+        if not sentence or turn.explored.question.answer.casefold() in sentence.casefold():
+            builder.counts["corrections without a reason"] += 1
+            sentence = _UNEXPLAINED
+        builder.set_check(node, sentence)
+
+
+def _request(
+    messages: tuple[Message, ...], settings: TeacherRecipe, sample: int
+) -> TeacherRequest:
+    return TeacherRequest(messages, settings.temperature, settings.max_tokens, sample)
+
+
+def _has_teacher(settings: TeacherRecipe) -> bool:
+    return bool(settings.url or settings.model)
+
+
+def dag_of(one: Explored) -> ReasoningDag | None:
+    """The question's DAG; None if no solution was found."""
+    dag = one.builder.build()
+    return dag if dag.nodes[0].status is Status.LIVE else None
+
+
+def _made(recipe: Recipe, explored: Sequence[Explored]) -> Made:
+    """The DAGs of a block and the paths through them, with all counts."""
+    counts: Counter[str] = Counter()
+    dags, paths = [], []
+    walk = Walk(
+        explore=recipe.synth.explore, cut=recipe.synth.cut, max_steps=recipe.synth.max_steps
+    )
+    for one in explored:
+        counts.update({f"teacher: {name}": n for name, n in one.builder.counts.items()})
+        counts["questions"] += 1
+        dag = dag_of(one)
+        if dag is None:
+            counts["dropped: questions without a solution"] += 1
+            continue
+        rng: random.Random = random_stream("own paths", recipe.seed, one.problem.key)
+        asked = [one.problem] * recipe.questions.paths_per_question
+        found = list(sample_paths(dag, asked, walk, rng))
+        dags.append(dag)
+        paths += found
+        counts.update(dags=1, nodes=len(dag.nodes), edges=len(dag.edges))
+        counts["dead nodes"] += sum(node.status is Status.DEAD for node in dag.nodes)
+        counts["shared nodes"] += sum(node.in_degree > 1 for node in dag.nodes)
+        for path in found:
+            counts.update(path_counts(path))
+    return Made(dag_table(dags), path_table(paths), counts)
