@@ -109,7 +109,7 @@ class TeacherRecipe:
     price_out: float = 0.0
     """Price of a million completion tokens."""
     max_cost: float = 0.0
-    """The run stops before it costs more; 0 for no limit."""
+    """No request is sent once the run has cost this; 0 for no limit."""
     max_concurrent: int = operational(32)
     """Requests at once, at most; fewer if the server answers 429 or fails."""
     timeout_s: float = operational(120.0)

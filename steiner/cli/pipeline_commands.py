@@ -32,7 +32,7 @@ def add_commands(commands: Commands[Parser]) -> None:
         "synth",
         _synth,
         summary="problems or own questions -> reasoning DAGs -> search paths",
-        example="steiner synth --questions mine.jsonl --grader number --teacher MODEL --out runs/mine",
+        example="steiner synth --questions mine.jsonl --grader number --teacher MODEL",
     )
     synth.add_argument(
         "--preview",
@@ -111,7 +111,7 @@ def _add_own_questions(parser: Parser) -> None:
         "--grader", metavar="NAME|FILE", help="text, number, choice, math, regex or a Python file"
     )
     own.add_argument("--teacher", metavar="MODEL", help="the model that makes reasoning DAGs")
-    own.add_argument("--teacher-url", metavar="URL", help="its OpenAI-compatible API, if it has one")
+    own.add_argument("--teacher-url", metavar="URL", help="its OpenAI-compatible API")
     own.add_argument("--base", metavar="MODEL", help="the model to train: a folder or owner/name")
 
 

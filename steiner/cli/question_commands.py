@@ -1,7 +1,7 @@
 """The commands for own questions: `questions check` and `inspect`.
 
-    steiner questions check mine.jsonl --grader number
-    steiner inspect runs/mine
+steiner questions check mine.jsonl --grader number
+steiner inspect runs/mine
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def add_commands(commands: Commands[Parser]) -> None:
         summary="one page with the DAGs, paths and texts of a run's training data",
         example="steiner inspect runs/mine                # writes runs/mine/inspect.html",
     )
-    inspect.add_argument("run", type=Path, metavar="RUN", help="a run folder with synth/ in it")
+    inspect.add_argument("folder", type=Path, metavar="RUN", help="a run folder with synth/ in it")
     inspect.add_argument(
         "--problems", type=int, default=20, metavar="N", help="number of problems (20)"
     )
@@ -65,6 +65,6 @@ def _check(options: argparse.Namespace) -> None:
 def _inspect(options: argparse.Namespace) -> None:
     from steiner.evaluation.inspect_page import write_inspect_page
 
-    if not (options.run / "synth").is_dir():
-        raise UserError(f"no synth/ in {options.run}", "name a run folder, such as runs/tiny")
-    print(write_inspect_page(options.run, options.problems))
+    if not (options.folder / "synth").is_dir():
+        raise UserError(f"no synth/ in {options.folder}", "name a run folder, such as runs/tiny")
+    print(write_inspect_page(options.folder, options.problems))

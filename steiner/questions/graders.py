@@ -9,6 +9,7 @@ that a model wrote: an answer that makes them hang or crash is wrong, and the ru
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import re
 import subprocess
@@ -151,8 +152,6 @@ class _GraderProcess:
             self._process.wait()
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    try:
+                    with contextlib.suppress(OSError):
                         stream.close()
-                    except OSError:
-                        pass
             self._process = None

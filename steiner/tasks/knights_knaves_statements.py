@@ -34,9 +34,7 @@ def read_claims(phrases: Phrases, people: Sequence[str], text: str) -> tuple[Cla
     return tuple(found[person] for person in range(len(people)))
 
 
-def _read_claim(
-    phrases: Phrases, people: Sequence[str], sentence: str
-) -> tuple[int, Claim] | None:
+def _read_claim(phrases: Phrases, people: Sequence[str], sentence: str) -> tuple[int, Claim] | None:
     for kind in KINDS:
         found = phrases.match(sentence, f"says_{kind}")
         if found and all(person in people for person in found[1].values()):

@@ -3,9 +3,9 @@
 Chains of steps, evidence -> ReasoningDag
 
 Equal steps of one question become one node: steps with the same computed value, or, without a
-value, steps whose summaries are alike by TF-IDF. An edge that would close a cycle is dropped and
-counted, and its chain continues from the node that it leads to. Nothing leaves a goal. A node is
-live if a goal can be reached from it, else dead.
+value, steps whose summaries are alike by TF-IDF. A step never becomes one with a step that leads to
+it, so there are no cycles. Nothing leaves a goal. A node is live if a goal can be reached from it,
+else dead.
 
 A node's state is (id, value, right, tried): of `tried` continuations from it without the answer,
 `right` reached the answer. An edge's action holds the four texts of its step.
@@ -21,6 +21,8 @@ from steiner.teacher.steps import value_of
 from steiner.types import Edge, Node, Problem, ReasoningDag, Status, StepTexts
 
 START = 0
+UNEXPLAINED = "This does not lead to the answer."
+"""Verification of a dead end that the teacher gave no reason for."""
 ALIKE = 0.85
 """Least TF-IDF cosine of the summaries of equal steps."""
 
@@ -37,6 +39,7 @@ class DagBuilder:
     goals: set[int] = field(default_factory=set)
     right: Counter[int] = field(default_factory=Counter)
     tried: Counter[int] = field(default_factory=Counter)
+    corrections: dict[int, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def add_chain(self, steps: Sequence[StepTexts], start: int, *, is_right: bool) -> list[int]:
@@ -50,26 +53,26 @@ class DagBuilder:
                 self.counts["steps after the answer"] += 1
                 break
             num_nodes = len(self.values)
-            node = self._node(step)
-            self.counts["steps merged"] += len(self.values) == num_nodes
             ends = is_right and index == len(steps) - 1
-            if node == START or (ends and self._has_children(node)):
+            node = self._find(step, here)
+            if node is None or (ends and self._has_children(node)):
                 node = self._new_node(step)
-            if node == here or self._reaches(node, here):
-                self.counts["edges that close a cycle"] += 1
-            else:
-                self.edges.setdefault((here, node), step)
+            self.counts["steps merged"] += len(self.values) == num_nodes
+            self.edges.setdefault((here, node), step)
             here = node
             reached.append(node)
             if ends:
                 self.goals.add(node)
         return reached
 
-    def known_steps(self, steps: Sequence[StepTexts]) -> int:
-        """How many of the first steps equal steps that are in the DAG already."""
+    def known_steps(self, steps: Sequence[StepTexts], start: int) -> int:
+        """How many of the first steps after the node `start` are edges of the DAG already."""
+        here = start
         for index, step in enumerate(steps):
-            if self._find(step) is None:
+            node = self._find(step, here)
+            if node is None or (here, node) not in self.edges:
                 return index
+            here = node
         return len(steps)
 
     def add_evidence(self, node: int, grades: Iterable[bool]) -> None:
@@ -78,12 +81,10 @@ class DagBuilder:
             self.tried[node] += 1
             self.right[node] += is_right
 
-    def set_check(self, node: int, check: str) -> None:
-        """Replaces the verification of the steps that lead to a node."""
-        for source, target in self.edges:
-            if target == node:
-                step = self.edges[source, target]
-                self.edges[source, target] = replace(step, verification=check)
+    def add_correction(self, node: int, reason: str) -> None:
+        """What is wrong with the steps that lead to a dead node; it becomes their verification,
+        where no wrong step follows."""
+        self.corrections[node] = reason
 
     def build(self) -> ReasoningDag:
         """The DAG of all nodes that the start reaches."""
@@ -105,26 +106,26 @@ class DagBuilder:
                     distance_end=to_goal.get(node),
                 )
             )
-        edges = [
-            Edge(index[source], index[target], _texts(step))
-            for (source, target), step in self.edges.items()
-            if source in index
-        ]
+        dead_ends = {node for node in from_start if node not in to_goal and not children[node]}
+        edges = []
+        for (source, target), step in self.edges.items():
+            if source in index:
+                if target in dead_ends:
+                    reason = self.corrections.get(target, UNEXPLAINED)
+                    step = replace(step, verification=reason)
+                edges.append(Edge(index[source], index[target], _texts(step)))
         return ReasoningDag(self.problem, tuple(nodes), tuple(sorted(edges, key=_place)))
 
-    def _node(self, step: StepTexts) -> int:
-        """The node of an equal step, or a new one."""
-        node = self._find(step)
-        return self._new_node(step) if node is None else node
-
-    def _find(self, step: StepTexts) -> int | None:
-        """The node of an equal step."""
+    def _find(self, step: StepTexts, here: int) -> int | None:
+        """The node of an equal step, none of those that lead to `here`."""
         value = value_of(step.summary)
-        if value:
-            return self.values.index(value) if value in self.values else None
-        unvalued = [n for n in range(1, len(self.values)) if not self.values[n]]
-        similar = _similarities(step.summary, [self.summaries[n] for n in unvalued])
-        likeness, node = max(zip(similar, unvalued, strict=True), default=(0.0, START))
+        _, parents = self._neighbours()
+        before = {START, *_distances([here], parents)}
+        others = [n for n in range(len(self.values)) if n not in before and self.values[n] == value]
+        if value or not others:
+            return min(others, default=None)
+        similar = _similarities(step.summary, [self.summaries[n] for n in others])
+        likeness, node = max(zip(similar, others, strict=True))
         return node if likeness >= ALIKE else None
 
     def _new_node(self, step: StepTexts) -> int:
@@ -134,10 +135,6 @@ class DagBuilder:
 
     def _has_children(self, node: int) -> bool:
         return any(source == node for source, _ in self.edges)
-
-    def _reaches(self, source: int, target: int) -> bool:
-        children, _ = self._neighbours()
-        return target in _distances([source], children)
 
     def _neighbours(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
         children: dict[int, list[int]] = {node: [] for node in range(len(self.values))}

@@ -25,7 +25,7 @@ TRIES = 6
 """Tries of one request before it fails for good."""
 FAILURES_IN_A_ROW = 20
 """Requests that fail for good, one after the other, before the run stops."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _FIRST_CONCURRENT = 4
 _RETRIED = frozenset({408, 409, 425, 429})
 
@@ -33,7 +33,7 @@ _RETRIED = frozenset({408, 409, 425, 429})
 class EndpointTeacher:
     """Asks the API at `settings.url`."""
 
-    def __init__(self, settings: TeacherRecipe, *, first_pause_s: float = _FIRST_PAUSE_S) -> None:
+    def __init__(self, settings: TeacherRecipe) -> None:
         if not settings.url.startswith(("http://", "https://")):
             raise UserError(
                 f"teacher.url is '{settings.url}'", "give a URL such as http://127.0.0.1:8000/v1"
@@ -41,7 +41,7 @@ class EndpointTeacher:
         if not settings.model:
             raise UserError("teacher.model is empty", "name the model that the endpoint serves")
         self.identity = settings.model
-        self._settings, self._first_pause_s = settings, first_pause_s
+        self._settings = settings
         self._url = settings.url.rstrip("/") + "/chat/completions"
 
     def replies(
@@ -69,9 +69,9 @@ class EndpointTeacher:
         async def work(client: httpx.AsyncClient) -> None:
             nonlocal num_failed
             for index, request in waiting:
-                if not may_go_on():
+                reply = await self._reply(client, gate, request, may_go_on)
+                if reply is None:
                     return
-                reply = await self._reply(client, gate, request)
                 num_failed = num_failed + 1 if reply.error else 0
                 on_reply(index, reply)
                 if num_failed >= FAILURES_IN_A_ROW:
@@ -93,13 +93,20 @@ class EndpointTeacher:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _reply(
-        self, client: httpx.AsyncClient, gate: _AdaptiveGate, request: TeacherRequest
-    ) -> Reply:
+        self,
+        client: httpx.AsyncClient,
+        gate: _AdaptiveGate,
+        request: TeacherRequest,
+        may_go_on: Callable[[], bool],
+    ) -> Reply | None:
+        """The reply, after several tries; None if no more may be asked."""
         rng = random_stream("retry", request.digest(self.identity))
-        pause, reason, unreachable = self._first_pause_s, "", False
+        pause, reason, unreachable = FIRST_PAUSE_S, "", False
         for attempt in range(TRIES):
             wait = pause * (0.5 + rng.random())
             async with gate:
+                if not may_go_on():
+                    return None
                 try:
                     response = await client.post(self._url, json=self._body(request))
                 except httpx.HTTPError as error:

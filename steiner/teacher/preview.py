@@ -41,8 +41,9 @@ def preview(recipe: Recipe, run_dir: Path, count: int) -> str:
         ledger = teacher.ledger
     counts = sum((one.builder.counts for one in explored), Counter[str]())
     lines = [line for one in explored for line in _lines(one)]
-    lines += ["", *(f"{n:,} {name}" for name, n in counts.items() if n), f"teacher: {ledger.line()}"]
-    return "\n".join([*lines, _forecast(ledger, len(some), len(questions))])
+    lines += ["", *(f"{n:,} {name}" for name, n in counts.items() if n)]
+    lines += [f"teacher: {ledger.line()}", _forecast(ledger, len(some), len(questions))]
+    return "\n".join(lines)
 
 
 def _lines(one: Explored) -> list[str]:

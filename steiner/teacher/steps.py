@@ -138,7 +138,7 @@ def first_sentence(text: str) -> str:
 
 
 def worked_solution(rationale: str, answer: str) -> Solution:
-    """The steps of a worked solution in the data: one for each line, or sentence if it has one line.
+    """The steps of a worked solution in the data: one a line, or one a sentence of a single line.
 
     The check of a step with an equation computes it again; a solution with a false equation has no
     steps. Calculator marks of GSM8K (`<<48/2=24>>`) are read and removed.
@@ -159,7 +159,8 @@ def worked_solution(rationale: str, answer: str) -> Solution:
             if value is None or abs(value - float(result.replace(",", ""))) > 0.01:
                 return Solution((), answer)
             next_step, check = f"Compute {expression}", f"{expression} = {result}, right."
-        understanding = f"Known so far: {'; '.join(known[-3:])}" if known else "Nothing is computed."
+        known_so_far = "; ".join(known[-3:])
+        understanding = f"Known so far: {known_so_far}" if known else "Nothing is computed yet."
         steps.append(StepTexts(next_step, understanding, text, check))
         known.append(text.removesuffix("."))
     return Solution(tuple(steps), answer)

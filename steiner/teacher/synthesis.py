@@ -26,7 +26,7 @@ from steiner.questions.task import problem_of, readable_questions, register_ques
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, TeacherRecipe
 from steiner.tasks import Grade, grade
-from steiner.teacher.building import START, DagBuilder
+from steiner.teacher.building import START, UNEXPLAINED, DagBuilder
 from steiner.teacher.cache import CachedTeacher
 from steiner.teacher.endpoint import EndpointTeacher
 from steiner.teacher.local import LocalTeacher
@@ -44,7 +44,6 @@ from steiner.types import Message, Problem, ReasoningDag, Split, Status, StepTex
 
 BLOCK = 64
 """Questions whose requests go out together."""
-_UNEXPLAINED = "This does not lead to the answer."
 
 Ask = Callable[[Sequence[TeacherRequest]], list[Reply]]
 
@@ -97,23 +96,36 @@ def teacher_blocks(recipe: Recipe, run_dir: Path) -> Iterator[Made]:
         for start in range(0, len(chosen), BLOCK):
             yield _made(recipe, explore(chosen[start : start + BLOCK], settings, None))
         return
-    expected = requests_per_question(settings)
+    expected = len(chosen) * requests_per_question(settings)
     with (
         CachedTeacher(teacher_of(settings), settings, cache_file(run_dir)) as teacher,
-        progress("teacher", len(chosen) * expected, "reply") as advance,
+        progress("teacher", expected, "reply") as advance,
     ):
         for start in range(0, len(chosen), BLOCK):
-            block = chosen[start : start + BLOCK]
-            left = [len(block) * expected]
-
-            def count(replies: int, left: list[int] = left) -> None:
-                left[0] -= replies
-                advance(replies)
-
-            found = explore(block, settings, lambda r, count=count: teacher.ask(r, count))
-            advance(left[0])  # requests that were not needed
+            found, unused = _explore_block(
+                chosen[start : start + BLOCK], settings, teacher, advance
+            )
+            advance(unused)
             yield _made(recipe, found)
         say(f"teacher    {teacher.ledger.line()}")
+
+
+def _explore_block(
+    block: Sequence[tuple[Problem, Question]],
+    settings: TeacherRecipe,
+    teacher: CachedTeacher,
+    advance: Callable[[int], None],
+) -> tuple[list[Explored], int]:
+    """The questions' DAGs, and how many requests were not needed."""
+    left = len(block) * requests_per_question(settings)
+
+    def count(replies: int) -> None:
+        nonlocal left
+        left -= replies
+        advance(replies)
+
+    found = explore(block, settings, lambda requests: teacher.ask(requests, count))
+    return found, left
 
 
 def training_questions(recipe: Recipe) -> list[tuple[Problem, Question]]:
@@ -212,7 +224,7 @@ def _wrong_turn(
     if is_right:
         builder.add_chain(found.steps, node, is_right=True)
         return None
-    num_known = builder.known_steps(found.steps)
+    num_known = builder.known_steps(found.steps, node)
     wrong = found.steps[num_known : num_known + settings.max_wrong_steps]
     if not wrong:
         counts["wrong answers after known steps"] += 1
@@ -232,9 +244,7 @@ def _decide(
     continuations is right, with their last node."""
     requests = [
         _request(
-            continuing_messages(
-                turn.explored.question.text, (*turn.prefix, turn.steps[0])
-            ),
+            continuing_messages(turn.explored.question.text, (*turn.prefix, turn.steps[0])),
             settings,
             sample,
         )
@@ -265,9 +275,7 @@ def _decide(
     return dead
 
 
-def _correct(
-    dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, ask: Ask
-) -> None:
+def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, ask: Ask) -> None:
     """Round 4: the answer is shown again, and the teacher says what is wrong."""
     requests = [
         _request(
@@ -286,13 +294,11 @@ def _correct(
         sentence = first_sentence(reply.text)
         if not sentence or turn.explored.question.answer.casefold() in sentence.casefold():
             builder.counts["corrections without a reason"] += 1
-            sentence = _UNEXPLAINED
-        builder.set_check(node, sentence)
+            sentence = UNEXPLAINED
+        builder.add_correction(node, sentence)
 
 
-def _request(
-    messages: tuple[Message, ...], settings: TeacherRecipe, sample: int
-) -> TeacherRequest:
+def _request(messages: tuple[Message, ...], settings: TeacherRecipe, sample: int) -> TeacherRequest:
     return TeacherRequest(messages, settings.temperature, settings.max_tokens, sample)
 
 
