@@ -58,6 +58,9 @@ class QuestionsRecipe:
 
     source: str = ""
     """A JSONL, JSON, CSV, TSV or Parquet file, or owner/name of a data set on the Hub."""
+    test: str = ""
+    """Questions for evaluation alone, in the same form. Without it, 5 % of `source` are held out.
+    """
     name: str = "questions"
     """Name of the task, for shares and reports."""
     grader: str = "text"

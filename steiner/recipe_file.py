@@ -40,7 +40,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 def _with_own_task(recipe: Recipe) -> Recipe:
     """The recipe with its own questions among its tasks."""
     name, levels = recipe.questions.name, recipe.problems.levels
-    if not recipe.questions.source or name in levels:
+    if not (recipe.questions.source or recipe.questions.test) or name in levels:
         return recipe
     return replace(recipe, problems=ProblemsRecipe({**levels, name: 1}))
 

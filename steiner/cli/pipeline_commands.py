@@ -112,6 +112,13 @@ def _add_own_questions(parser: Parser) -> None:
     )
     own.add_argument("--teacher", metavar="MODEL", help="the model that makes reasoning DAGs")
     own.add_argument("--teacher-url", metavar="URL", help="its OpenAI-compatible API")
+    own.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a task at its first level, such as gym:chain_sum of reasoning-gym; repeatable",
+    )
     own.add_argument("--base", metavar="MODEL", help="the model to train: a folder or owner/name")
 
 
@@ -140,6 +147,12 @@ def _add_eval(commands: Commands[Parser]) -> None:
         action="append",
         metavar="MODEL",
         help="evaluate this model (a folder or owner/name) instead of the run's stages; repeatable",
+    )
+    evaluate.add_argument(
+        "--suite",
+        metavar="NAME|FILE",
+        help="evaluate on gsm8k, bbh:NAME (from the Hub, or gsm8k:FILE and bbh:FILE), or a file of "
+        "questions with --grader",
     )
 
 
@@ -218,13 +231,18 @@ def _run_stage(options: argparse.Namespace, name: str) -> None:
 
 def _load_recipe(options: argparse.Namespace) -> Recipe:
     """The recipe of the options. Raises UserError for an unknown task or level in it."""
+    from steiner.questions.presets import suite_settings
     from steiner.questions.task import register_questions
     from steiner.recipe_file import load_recipe
     from steiner.tasks import task
 
     own = {key: getattr(options, name) for name, key in _SHORT_FORMS.items()}
     overrides = [f"{key}={json.dumps(value)}" for key, value in own.items() if value is not None]
-    name = options.recipe or ("questions" if options.questions else "tiny")
+    overrides += [f"problems.levels.{name}=1" for name in options.task]
+    if suite := getattr(options, "suite", None):
+        overrides += suite_settings(suite)
+    has_own = options.questions or options.task or suite
+    name = options.recipe or ("questions" if has_own else "tiny")
     recipe = load_recipe(name, [*overrides, *options.overrides])
     register_questions(recipe)
     if not recipe.problems.levels:

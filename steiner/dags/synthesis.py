@@ -175,11 +175,15 @@ def _problems(recipe: Recipe, draws: Counter[str]) -> Iterator[Problem]:
 
 
 def _solved_levels(recipe: Recipe) -> dict[str, int]:
-    """Task -> level, without the recipe's own questions, which no solver knows."""
-    levels = dict(recipe.problems.levels)
-    if recipe.questions.source:
-        del levels[recipe.questions.name]
-    return levels
+    """Task -> level of the tasks that a solver knows."""
+    levels = recipe.problems.levels
+    return {name: level for name, level in levels.items() if is_solved(name)}
+
+
+def is_solved(name: str) -> bool:
+    """True if the task's DAGs come from a solver, or its questions have nothing to search."""
+    known = task(name)
+    return known.has_exact_dags or known.is_always_unanswerable
 
 
 def _levels(recipe: Recipe, name: str, level: int, draws: Counter[str]) -> Iterator[Problem]:

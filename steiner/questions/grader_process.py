@@ -11,7 +11,10 @@ import os
 import runpy
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO
+
+Request = dict[str, Any]
 
 
 def main() -> None:
@@ -27,7 +30,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            right = bool(grade(request["question"], request["answer"], request["known"]))
+            right = bool(grade(request))
         except Exception as error:
             print(f"grader: {type(error).__name__}: {error}", file=sys.stderr)
             _reply(replies, {"right": None})
@@ -40,21 +43,31 @@ def _reply(replies: TextIO, record: dict[str, Any]) -> None:
     replies.flush()
 
 
-def _grade_function(program: str) -> Callable[[str, str, str], bool]:
+def _grade_function(program: str) -> Callable[[Request], bool]:
     if program == "math":
         return _equal_mathematically
+    if program.startswith("gym:"):
+        return partial(_gym_score_is_full, program.removeprefix("gym:"))
     found = runpy.run_path(program).get("grade")
     if not callable(found):
         raise TypeError("the file defines no function `grade`")
-    function: Callable[[str, str, str], bool] = found
-    return function
+    return lambda request: found(request["question"], request["answer"], request["known"])
 
 
-def _equal_mathematically(question: str, answer: str, known: str) -> bool:
+def _equal_mathematically(request: Request) -> bool:
     """True if math-verify finds the two expressions equal."""
     from math_verify import parse, verify
 
-    return bool(verify(parse(_as_latex(known)), parse(_as_latex(answer))))
+    return bool(verify(parse(_as_latex(request["known"])), parse(_as_latex(request["answer"]))))
+
+
+def _gym_score_is_full(name: str, request: Request) -> bool:
+    """True if reasoning-gym's scorer gives 1.0; `item` is (seed, index) of the data set."""
+    from steiner.questions.gym import gym_data
+
+    seed, index = request["item"]
+    data = gym_data(name, seed)
+    return bool(data.score_answer(request["answer"], data[index]) == 1.0)
 
 
 def _as_latex(text: str) -> str:

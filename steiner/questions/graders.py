@@ -66,8 +66,8 @@ class RegularExpression:
 
 @dataclass(frozen=True, slots=True)
 class ProcessGrader:
-    """Grades in another process: `program` is "math", or a file that defines
-    `grade(question: str, answer: str, known: str) -> bool`."""
+    """Grades in another process: `program` is "math", "gym:NAME" for reasoning-gym's own scorer,
+    or a file that defines `grade(question: str, answer: str, known: str) -> bool`."""
 
     program: str
     time_limit_s: float = _TIME_LIMIT_S
@@ -77,7 +77,12 @@ class ProcessGrader:
         if not answer.strip():
             return Grade.UNREADABLE
         spec = problem.spec
-        request = {"question": spec["question"], "answer": answer, "known": spec["answer"]}
+        request = {
+            "question": spec["question"],
+            "answer": answer,
+            "known": spec["answer"],
+            "item": spec.get("item"),
+        }
         return grade_of(_process(self.program).ask(request, self.time_limit_s))
 
 

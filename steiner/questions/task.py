@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from steiner.questions.graders import grader_named
+from steiner.questions.gym import GYM, gym_task
 from steiner.questions.reading import Question, QuestionSet, read_questions, source_digest
 from steiner.recipe import QuestionsRecipe, Recipe
 from steiner.tasks import Move, Task, register
@@ -26,12 +27,12 @@ class OwnQuestions:
 
     levels = range(1, 2)
 
-    def __init__(self, questions: Sequence[Question]) -> None:
-        self.questions = questions
+    def __init__(self, name: str, questions: Sequence[Question], test: Sequence[Question]) -> None:
+        self.name, self.questions, self.test = name, questions, test
 
     def generate(self, rng: random.Random, level: int) -> Spec:
         """One of the questions."""
-        return spec_of(rng.choice(self.questions))
+        return spec_of(rng.choice(self.questions or self.test))
 
     def canonical_text(self, spec: Spec) -> str:
         """The question without regard to case and white space."""
@@ -42,6 +43,14 @@ class OwnQuestions:
     ) -> WordedQuestion:
         """The question as it is, in every split."""
         return WordedQuestion(spec["question"])
+
+    def held_out(self, split: Split) -> list[Problem] | None:
+        """The questions of the recipe's own test file, in an order that does not depend on the
+        file's; None for the part of the questions that the key decides."""
+        if split is not Split.TEST or not self.test:
+            return None
+        problems = [problem_of(question, self.name) for question in self.test]
+        return sorted(problems, key=lambda problem: problem.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +110,29 @@ def _accepts(grader: Grader, problem: Problem) -> bool:
 
 
 def register_questions(recipe: Recipe) -> None:
-    """Registers the recipe's own questions as a task in this process, if it has any.
+    """Registers the recipe's own questions and reasoning-gym data sets as tasks in this process.
 
     Raises UserError if they cannot be read.
     """
-    if recipe.questions.source:
-        register(_task(recipe.questions, source_digest(recipe.questions)))
+    settings = recipe.questions
+    if settings.source or settings.test:
+        test = replace(settings, source=settings.test)
+        register(_task(settings, source_digest(settings) + source_digest(test)))
+    for name in recipe.problems.levels:
+        if name.startswith(GYM):
+            register(gym_task(name))
 
 
 @lru_cache(maxsize=8)
 def _task(settings: QuestionsRecipe, digest: str) -> Task:
-    """The task; read once for each content of the file."""
-    questions = readable_questions(settings).questions
+    """The task; read once for each content of the files."""
+    questions = readable_questions(settings).questions if settings.source else []
+    test = []
+    if settings.test:
+        test = readable_questions(replace(settings, source=settings.test)).questions
     return Task(
         settings.name,
-        generator=OwnQuestions(questions),
+        generator=OwnQuestions(settings.name, questions, test),
         grader=grader_named(settings),
         step_writer=WrittenSteps(),
     )

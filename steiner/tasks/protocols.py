@@ -119,6 +119,14 @@ class FollowUpGenerator(Protocol):
         """An earlier problem, and a turn that changes it into `spec`; None if none was found."""
 
 
+@runtime_checkable
+class HeldOutGenerator(Protocol):
+    """A generator with problems of its own for evaluation, such as a test file."""
+
+    def held_out(self, split: Split) -> list[Problem] | None:
+        """Those of `split`; None where the problems' keys decide which are held out."""
+
+
 class Grader(Protocol):
     """Grades answers strictly: no credit for parts, echoes or lists of candidates."""
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from steiner.recipe import Recipe
 from steiner.tasks import Grade, generate_problems, grade, task
+from steiner.tasks.protocols import HeldOutGenerator
 from steiner.types import Problem, Split
 
 MAIN = "test"
@@ -89,7 +90,12 @@ def problems_of(recipe: Recipe, split: Split, num_per_family: int) -> list[Probl
     for name, highest in recipe.problems.levels.items():
         if task(name).is_always_unanswerable:
             continue
-        levels = [each for each in recipe.eval.levels if each in task(name).generator.levels]
+        generator = task(name).generator
+        own = generator.held_out(split) if isinstance(generator, HeldOutGenerator) else None
+        if own is not None:
+            found += own[:num_per_family]
+            continue
+        levels = [each for each in recipe.eval.levels if each in generator.levels]
         levels = levels or [highest]
         for index, level in enumerate(levels):
             share = num_per_family // len(levels) + (index < num_per_family % len(levels))

@@ -1,0 +1,110 @@
+"""Graders of own questions, those in another process included."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from steiner.questions.graders import ProcessGrader, RegularExpression, grader_named
+from steiner.questions.gym import gym_data, gym_task
+from steiner.questions.reading import Question
+from steiner.questions.task import problem_of
+from steiner.recipe import QuestionsRecipe
+from steiner.tasks.protocols import Grade
+from steiner.types import Message, Problem, Split, UserError
+
+
+def _grade(grader: str, known: str, answer: str) -> Grade:
+    problem = problem_of(Question("How much?", known), "questions")
+    return grader_named(QuestionsRecipe(grader=grader)).grade(problem, answer)
+
+
+@pytest.mark.parametrize(
+    ("grader", "known", "answer", "grade"),
+    [
+        ("text", "Yes", " yes. ", Grade.RIGHT),
+        ("text", "Yes", "Yes or no", Grade.WRONG),
+        ("number", "72", "72.0", Grade.RIGHT),
+        ("number", "72", "It is 72", Grade.UNREADABLE),
+        ("choice", "(B)", "B", Grade.RIGHT),
+        ("choice", "(B)", "A or B", Grade.UNREADABLE),
+        ("regex", r"\d+ (cats|dogs)", "3 cats", Grade.RIGHT),
+        ("regex", r"\d+ (cats|dogs)", "3 cats and more", Grade.WRONG),
+        ("math", "1/2", "0.5", Grade.RIGHT),
+        ("math", r"\frac{3}{4}", "3/4", Grade.RIGHT),
+        ("math", "1/2", "2", Grade.WRONG),
+        ("math", "x+1", "1+x", Grade.RIGHT),
+        ("math", "1/2", "", Grade.UNREADABLE),
+    ],
+)
+def test_grades(grader: str, known: str, answer: str, grade: Grade) -> None:
+    assert _grade(grader, known, answer) is grade
+
+
+PROGRAM = """
+import os, time
+def grade(question, answer, known):
+    print("noise on stdout")
+    if answer == "hang":
+        time.sleep(60)
+    if answer == "crash":
+        os._exit(3)
+    if answer == "raise":
+        raise ValueError("no")
+    return answer[::-1] == known
+"""
+
+
+def test_a_python_file_that_hangs_or_crashes_grades_on(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(PROGRAM, encoding="utf-8")
+    grader = ProcessGrader(str(file), time_limit_s=2)
+    problem = problem_of(Question("Reverse?", "abc"), "questions")
+    answers = ["cba", "hang", "cba", "crash", "cba", "raise", "abc"]
+    assert [grader.grade(problem, answer) for answer in answers] == [
+        Grade.RIGHT,
+        Grade.UNREADABLE,
+        Grade.RIGHT,
+        Grade.UNREADABLE,
+        Grade.RIGHT,
+        Grade.UNREADABLE,
+        Grade.WRONG,
+    ]
+
+
+def test_a_file_without_grade_is_one_clear_error(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("x = 1", encoding="utf-8")
+    problem = problem_of(Question("A?", "b"), "questions")
+    with pytest.raises(UserError, match="defines no function `grade`"):
+        ProcessGrader(str(file)).grade(problem, "b")
+
+
+@pytest.mark.parametrize("name", ["nonsense", "missing.py"])
+def test_an_unknown_grader_is_one_clear_error(name: str) -> None:
+    with pytest.raises(UserError, match=f"grader.*{name}"):
+        grader_named(QuestionsRecipe(grader=name))
+
+
+def test_a_bad_expression_is_one_clear_error() -> None:
+    with pytest.raises(UserError, match="no regular expression"):
+        RegularExpression().grade(problem_of(Question("A?", "("), "questions"), "x")
+
+
+def test_a_gym_data_set_is_a_task_with_its_own_scorer() -> None:
+    task = gym_task("gym:chain_sum")
+    spec = task.generator.generate(random.Random(3), 1)
+    message = task.generator.question(spec, "en", random.Random(0), Split.TEST)
+    problem = Problem(task.name, "", 1, "en", (Message("user", message.text),), spec)
+    seed, index = spec["item"]
+    assert gym_data("chain_sum", seed)[index]["question"] == message.text
+    assert task.grader.grade(problem, spec["answer"]) is Grade.RIGHT
+    assert task.grader.grade(problem, str(int(spec["answer"]) + 1)) is Grade.WRONG
+
+
+def test_an_unknown_gym_data_set_names_the_nearest() -> None:
+    with pytest.raises(UserError) as raised:
+        gym_task("gym:chain_sums")
+    assert "gym:chain_sum" in raised.value.hint

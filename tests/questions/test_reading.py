@@ -1,0 +1,126 @@
+"""Reading questions from files of every kind, with each bad row counted."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steiner.questions.check import check_report
+from steiner.questions.reading import (
+    DUPLICATE,
+    NO_ANSWER,
+    NO_QUESTION,
+    NOT_A_RECORD,
+    Question,
+    read_questions,
+)
+from steiner.questions.task import UNREADABLE_ANSWER, readable_questions
+from steiner.recipe import QuestionsRecipe
+from steiner.types import UserError
+
+ROWS = [{"question": f"What is {n} plus 1?", "answer": n + 1} for n in range(3)]
+WANTED = [(f"What is {n} plus 1?", str(n + 1)) for n in range(3)]
+
+
+def _write(path: Path) -> None:
+    if path.suffix == ".jsonl":
+        path.write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
+    elif path.suffix == ".json":
+        path.write_text(json.dumps({"version": 1, "examples": ROWS}), encoding="utf-8")
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    else:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            dialect = "excel-tab" if path.suffix == ".tsv" else "excel"
+            writer = csv.DictWriter(file, ["question", "answer"], dialect=dialect)
+            writer.writeheader()
+            writer.writerows(ROWS)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
+def test_every_kind_of_file_has_the_same_questions(tmp_path: Path, suffix: str) -> None:
+    _write(tmp_path / f"q{suffix}")
+    found = read_questions(QuestionsRecipe(source=str(tmp_path / f"q{suffix}")))
+    assert [(q.text, q.answer) for q in found.questions] == WANTED
+    assert not found.dropped
+
+
+def test_a_data_set_in_a_folder_is_read_as_the_hub_is(tmp_path: Path) -> None:
+    folder = tmp_path / "owner" / "data"
+    datasets.Dataset.from_list(ROWS).to_parquet(folder / "train.parquet")
+    found = read_questions(QuestionsRecipe(source=str(folder)))
+    assert [(q.text, q.answer) for q in found.questions] == WANTED
+
+
+def test_bad_rows_are_counted_by_reason(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    lines = [
+        '{"question": "A?", "answer": "1"}',
+        '{"question": " a? ", "answer": "2"}',
+        '{"question": "", "answer": "2"}',
+        '{"question": "B?", "answer": null}',
+        "{broken",
+        "[1, 2]",
+        '{"question": "C?", "answer": 3}',
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    found = read_questions(QuestionsRecipe(source=str(file)))
+    assert [q.text for q in found.questions] == ["A?", "C?"]
+    assert found.dropped == {DUPLICATE: 1, NO_QUESTION: 1, NO_ANSWER: 1, NOT_A_RECORD: 2}
+    assert found.examples == {DUPLICATE: 2, NO_QUESTION: 3, NO_ANSWER: 4, NOT_A_RECORD: 5}
+    assert found.num_rows == 7
+
+
+def test_the_answer_is_cut_out_of_a_worked_solution(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"question": "A?", "answer": "So 1 + 1 = 2.\\n#### 2"}', encoding="utf-8")
+    found = read_questions(QuestionsRecipe(source=str(file), answer_after="####"))
+    assert found.questions == [Question("A?", "2", "So 1 + 1 = 2.", 1)]
+
+
+def test_answers_that_the_grader_cannot_read_are_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    rows = [{"question": "A?", "answer": "about 3"}, {"question": "B?", "answer": "3"}]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = readable_questions(QuestionsRecipe(source=str(file), grader="number"))
+    assert [q.text for q in found.questions] == ["B?"]
+    assert found.dropped == {UNREADABLE_ANSWER: 1}
+
+
+def test_check_reports_counts_and_refused_answers(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    rows = [{"question": "A?", "answer": "about 3"}, {"question": "B?", "answer": "3"}]
+    file.write_text("\n".join(map(json.dumps, [*rows, rows[1]])), encoding="utf-8")
+    report = check_report(QuestionsRecipe(source=str(file), grader="number"))
+    assert "3 rows, 2 questions" in report
+    assert "1 dropped: the same question as an earlier row (first: row 3)" in report
+    assert "grader 'number': accepts 1 of 2 known answers" in report
+    assert "row 1: about 3" in report
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("q.jsonl", "", "no usable question"),
+        ("q.jsonl", '{"q": "A?", "answer": 1}', "no column 'question'; its columns: q, answer"),
+        ("q.json", '{"a": 1}', "no list of questions"),
+        ("q.json", "{", "cannot read questions"),
+        ("q.parquet", "no parquet", "cannot read questions"),
+        ("q.xlsx", "x", "unknown kind of file '.xlsx'"),
+    ],
+)
+def test_a_bad_file_is_one_clear_error(tmp_path: Path, name: str, content: str, says: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=says):
+        read_questions(QuestionsRecipe(source=str(tmp_path / name)))
+
+
+def test_a_missing_file_is_one_clear_error() -> None:
+    with pytest.raises(UserError, match=r"no file of questions nowhere\.jsonl"):
+        read_questions(QuestionsRecipe(source="nowhere.jsonl"))

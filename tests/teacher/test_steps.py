@@ -1,0 +1,76 @@
+"""Replies of a teacher and worked solutions, as steps."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steiner.teacher.steps import (
+    Solution,
+    arithmetic,
+    bare_answer,
+    parse_reply,
+    render,
+    value_of,
+    worked_solution,
+)
+from steiner.types import StepTexts
+
+WORDS = st.text("abc 12", min_size=1).map(lambda t: " ".join(t.split())).filter(bool)
+STEPS = st.lists(st.builds(StepTexts, WORDS, WORDS, WORDS, WORDS), min_size=1, max_size=5)
+
+
+@given(STEPS, WORDS)
+def test_rendered_steps_are_read_back(steps: list[StepTexts], answer: str) -> None:
+    found = parse_reply(f"{render(steps)}\n\nAnswer: {answer}")
+    assert found == Solution(tuple(steps), bare_answer(answer))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**Next step:** a\n**Understanding:** b\n**Summary:** c\n**Check:** d\n\n**Answer:** 5.",
+        "1. Next step: a\n   Understanding: b\n   Summary: c\n   Check: d\nAnswer: \\boxed{5}",
+        "Sure!\n\nNEXT STEP: a\nunderstanding: b\nSummary: c\nCheck: d\n\nAnswer: 5",
+    ],
+)
+def test_other_layouts_are_read(text: str) -> None:
+    assert parse_reply(text) == Solution((StepTexts("a", "b", "c", "d"),), "5")
+
+
+@pytest.mark.parametrize("text", ["", "I like trains.", "Next step: a\nSummary: c\nCheck: d"])
+def test_other_texts_have_no_steps(text: str) -> None:
+    assert parse_reply(text).steps == ()
+
+
+def test_a_cut_reply_keeps_its_whole_steps_and_has_no_answer() -> None:
+    text = "Next step: a\nUnderstanding: b\nSummary: c\nCheck: d\n\nNext step: e\nUnderst"
+    assert parse_reply(text) == Solution((StepTexts("a", "b", "c", "d"),), "")
+
+
+def test_worked_solutions_become_checked_steps() -> None:
+    found = worked_solution("She has 3*4=<<3*4=12>>12 eggs.\nSo 12-2=<<12-2=10>>10 are left.", "10")
+    assert [step.next_step for step in found.steps] == ["Compute 3*4", "Compute 12-2"]
+    assert found.steps[1].understanding == "Known so far: She has 3*4=12 eggs"
+    assert found.steps[1].verification == "12-2 = 10, right."
+
+
+def test_a_false_equation_drops_the_solution() -> None:
+    assert worked_solution("She has <<3*4=13>>13 eggs.", "13").steps == ()
+
+
+@pytest.mark.parametrize(
+    ("summary", "value"),
+    [("3 + 4 = 7", "7"), ("It costs $1,250.50.", "1250.5"), ("none", ""), ("so -3.0", "-3")],
+)
+def test_the_value_is_the_last_number(summary: str, value: str) -> None:
+    assert value_of(summary) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("(2+3)*4", 20), ("7/2", 3.5), ("1,000-1", 999), ("1/0", None), ("x+1", None), ("9**9", None)],
+)
+def test_arithmetic(text: str, value: float | None) -> None:
+    assert arithmetic(text) == value
