@@ -51,10 +51,15 @@ class StoredDagSource:
         self.num_stored = self.num_passed_on = 0
         self._file, self._otherwise = DagFile(file), otherwise
 
+    def stored(self, problem: Problem) -> ReasoningDag | None:
+        """The DAG in the file; None if it has none of exactly this problem."""
+        found = self._file.dag(problem.key)
+        return found if found is not None and found.problem.spec == problem.spec else None
+
     def dag(self, problem: Problem) -> ReasoningDag:
         """Raises RunError if the file has no DAG of that problem and there is no `otherwise`."""
-        stored = self._file.dag(problem.key)
-        if stored is not None and stored.problem.spec == problem.spec:
+        stored = self.stored(problem)
+        if stored is not None:
             self.num_stored += 1
             return stored
         if self._otherwise is None:

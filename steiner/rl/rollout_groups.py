@@ -13,13 +13,13 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
 from statistics import fmean, pvariance
 from typing import Any
 
-from steiner.dags.source import DagSource, SolverDagSource
+from steiner.dags.source import DagSource, SolverDagSource, StoredDagSource
 from steiner.dags.tracing import Tracer
 from steiner.format import grammar
 from steiner.format.codec import Codec
@@ -31,6 +31,7 @@ from steiner.inference.sampling import Sampling
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.rl.credit_assignment import StepTokens, locate
+from steiner.rl.evidence_rewards import EvidenceScorer, evidence_rewards, span_tokens
 from steiner.rl.rewards import Score, outcome_score, score, term_weights
 from steiner.tasks import Grade, generate_problems, grade, task
 from steiner.tasks.no_answer import no_answer
@@ -121,12 +122,26 @@ class RolloutGroupSource:
 
     def _group(self, problem: Problem, rollouts_G: tuple[Rollout, ...]) -> RolloutGroup:
         if not task(problem.family).has_exact_dags or no_answer(problem.spec):
-            scores_G = tuple(self._outcome_score(problem, rollout) for rollout in rollouts_G)
-            return RolloutGroup(problem, rollouts_G, scores_G, ((),) * len(rollouts_G))
+            return self._group_without_exact_dag(problem, rollouts_G)
         tracer = Tracer(self.dags.dag(problem))
         scored = [self._score(tracer, rollout) for rollout in rollouts_G]
         scores_G = tuple(score for score, _ in scored)
         return RolloutGroup(problem, rollouts_G, scores_G, tuple(tokens for _, tokens in scored))
+
+    def _group_without_exact_dag(
+        self, problem: Problem, rollouts_G: tuple[Rollout, ...]
+    ) -> RolloutGroup:
+        """Outcomes, and step rewards by a teacher's evidence where the run has it."""
+        scores_G = tuple(self._outcome_score(problem, rollout) for rollout in rollouts_G)
+        stored = self.dags.stored(problem) if isinstance(self.dags, StoredDagSource) else None
+        if stored is None or task(problem.family).has_exact_dags:
+            return RolloutGroup(problem, rollouts_G, scores_G, ((),) * len(rollouts_G))
+        scorer = EvidenceScorer(stored)
+        scores_G = tuple(
+            replace(score, steps=evidence_rewards(scorer, rollout))
+            for score, rollout in zip(scores_G, rollouts_G, strict=True)
+        )
+        return RolloutGroup(problem, rollouts_G, scores_G, tuple(map(span_tokens, rollouts_G)))
 
     def _outcome_score(self, problem: Problem, rollout: Rollout) -> Score:
         right = grade(problem, rollout.answer) is Grade.RIGHT
@@ -155,6 +170,7 @@ class RolloutGroupSource:
 
 def _report_outcome_only(recipe: Recipe) -> None:
     names = [name for name in recipe.problems.levels if not task(name).has_exact_dags]
+    names = [name for name in names if task(name).step_writer is None]
     if names and recipe.rl.step_reward_weight:
         print(f"rl: outcome reward only for {', '.join(names)}: no exact DAGs", file=sys.stderr)
 
