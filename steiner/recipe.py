@@ -50,6 +50,8 @@ class ProblemsRecipe:
 
     levels: Mapping[str, int] = field(default_factory=dict)
     """Task -> difficulty level; only tasks named here take part."""
+    files: tuple[str, ...] = ()
+    """Python files that define a task of yours as TASK."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def _with_own_task(recipe: Recipe) -> Recipe:
     name, levels = recipe.questions.name, recipe.problems.levels
     if not (recipe.questions.source or recipe.questions.test) or name in levels:
         return recipe
-    return replace(recipe, problems=ProblemsRecipe({**levels, name: 1}))
+    return replace(recipe, problems=ProblemsRecipe({**levels, name: 1}, recipe.problems.files))
 
 
 def shipped_recipes() -> list[str]:

@@ -117,7 +117,7 @@ def _add_own_questions(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a task at its first level, such as gym:chain_sum of reasoning-gym; repeatable",
+        help="a task at level 1: gym:NAME of reasoning-gym, or a Python file; repeatable",
     )
     own.add_argument("--base", metavar="MODEL", help="the model to train: a folder or owner/name")
 
@@ -233,12 +233,17 @@ def _load_recipe(options: argparse.Namespace) -> Recipe:
     """The recipe of the options. Raises UserError for an unknown task or level in it."""
     from steiner.questions.presets import suite_settings
     from steiner.questions.task import register_questions
+    from steiner.questions.task_file import register_task_file
     from steiner.recipe_file import load_recipe
     from steiner.tasks import task
 
     own = {key: getattr(options, name) for name, key in _SHORT_FORMS.items()}
     overrides = [f"{key}={json.dumps(value)}" for key, value in own.items() if value is not None]
-    overrides += [f"problems.levels.{name}=1" for name in options.task]
+    for name in options.task:
+        is_file = name.endswith(".py")
+        overrides.append(f"problems.levels.{register_task_file(name).name if is_file else name}=1")
+    if files := [name for name in options.task if name.endswith(".py")]:
+        overrides.append(f"problems.files={json.dumps(files)}")
     if suite := getattr(options, "suite", None):
         overrides += suite_settings(suite)
     has_own = options.questions or options.task or suite

@@ -34,6 +34,7 @@ from steiner.dags.source import SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
 from steiner.progress import progress
+from steiner.questions.task import register_questions
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SynthRecipe
 from steiner.tasks import ask, generate_problems, problem_key_of, task
@@ -75,6 +76,7 @@ def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
         raise UserError(
             "the recipe names no problem family", "add [problems.levels] with a level for each"
         )
+    register_questions(recipe)
     draws: Counter[str] = Counter()
     blocks = list(_blocks(recipe, draws))
     counts = _problem_counts(blocks, draws)

@@ -108,8 +108,10 @@ def _counts(synth: Path) -> list[tuple[str, int]]:
 
 
 def _problem(dag: ReasoningDag, paths: Sequence[SearchPath]) -> dict[str, Any]:
+    questions = {dag.problem.question, *(path.problem.question for path in paths)}
     return {
         "family": dag.problem.family,
+        "has_one_question": len(questions) == 1,
         "question": dag.problem.question,
         "num_nodes": len(dag.nodes),
         "num_edges": len(dag.edges),
@@ -123,7 +125,7 @@ def _path(path: SearchPath) -> dict[str, Any]:
     backtracks = sum(step.decision is Decision.BACKTRACK for step in path.steps)
     ending = ", cut" if path.truncated else ""
     return {
-        "title": f"{len(path.steps)} steps, {backtracks} backtracks{ending}",
+        "title": f"{_number(len(path.steps), 'step')}, {_number(backtracks, 'backtrack')}{ending}",
         "question": path.problem.question,
         "steps": [
             {"texts": step.texts, "decision": str(step.decision), "depth": step.depth}
@@ -131,6 +133,10 @@ def _path(path: SearchPath) -> dict[str, Any]:
         ],
         "answer": path.answer,
     }
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _texts(dag: ReasoningDag) -> dict[int, str]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from steiner.questions.graders import grader_named
 from steiner.questions.gym import GYM, gym_task
 from steiner.questions.reading import Question, QuestionSet, read_questions, source_digest
+from steiner.questions.task_file import register_task_file
 from steiner.recipe import QuestionsRecipe, Recipe
 from steiner.tasks import Move, Task, register
 from steiner.tasks.protocols import Grade, Grader, WordedQuestion
@@ -110,10 +111,11 @@ def _accepts(grader: Grader, problem: Problem) -> bool:
 
 
 def register_questions(recipe: Recipe) -> None:
-    """Registers the recipe's own questions and reasoning-gym data sets as tasks in this process.
-
-    Raises UserError if they cannot be read.
+    """Registers the recipe's own questions, task files and reasoning-gym data sets as tasks in this
+    process. Raises UserError if they cannot be read.
     """
+    for file in recipe.problems.files:
+        register_task_file(file)
     settings = recipe.questions
     if settings.source or settings.test:
         test = replace(settings, source=settings.test)

@@ -11,7 +11,9 @@ from steiner.questions.graders import ProcessGrader, RegularExpression, grader_n
 from steiner.questions.gym import gym_data, gym_task
 from steiner.questions.reading import Question
 from steiner.questions.task import problem_of
+from steiner.questions.task_file import register_task_file
 from steiner.recipe import QuestionsRecipe
+from steiner.tasks import tasks, unregister
 from steiner.tasks.protocols import Grade
 from steiner.types import Message, Problem, Split, UserError
 
@@ -108,3 +110,31 @@ def test_an_unknown_gym_data_set_names_the_nearest() -> None:
     with pytest.raises(UserError) as raised:
         gym_task("gym:chain_sums")
     assert "gym:chain_sum" in raised.value.hint
+
+
+def test_a_task_file_registers_its_task(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from steiner.tasks import Task\n"
+        "from steiner.tasks.graders import Number\n"
+        "from tests.toy_task import Sums\n"
+        "TASK = Task('my_sums', generator=Sums(), grader=Number())\n",
+        encoding="utf-8",
+    )
+    try:
+        assert register_task_file(str(file)).name == "my_sums"
+        assert "my_sums" in tasks()
+    finally:
+        unregister("my_sums")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("x = 1", "defines no TASK"), ("1 / 0", "fails: ZeroDivisionError"), (None, "no task file")],
+)
+def test_a_bad_task_file_is_one_clear_error(tmp_path: Path, content: str | None, says: str) -> None:
+    file = tmp_path / "mine.py"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=says):
+        register_task_file(str(file))

@@ -1,0 +1,64 @@
+"""A user's own ordinary text: files of each kind, shares, and the held-out part."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steiner.data.corpora import corpus_documents, held_out_corpus
+from steiner.types import UserError
+
+TEXTS = [f"Document {number} is about the number {number}." for number in range(400)]
+
+
+def _corpus(folder: Path, suffix: str) -> str:
+    file = folder / f"corpus{suffix}"
+    if suffix == ".jsonl":
+        lines = [json.dumps({"text": text}) for text in TEXTS]
+        file.write_text("\n".join(lines), encoding="utf-8")
+    elif suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist([{"content": text} for text in TEXTS]), file)
+    else:
+        file.write_text("\n\n".join(text * 100 for text in TEXTS), encoding="utf-8")
+    return str(file)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".txt"])
+def test_held_out_documents_are_never_dealt(tmp_path: Path, suffix: str) -> None:
+    corpora = {_corpus(tmp_path, suffix): 1.0}
+    held_out = {document.parts[1] for document in held_out_corpus(corpora, 100)}
+    dealt = {document.parts[1] for document in islice(corpus_documents(corpora, "a"), 1000)}
+    assert held_out
+    assert not held_out & dealt
+    assert len(held_out | dealt) == 400
+
+
+def test_corpora_are_mixed_in_their_shares(tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("Something else. " * 10, encoding="utf-8")
+    corpora = {_corpus(tmp_path, ".jsonl"): 3.0, str(other): 1.0}
+    some = [d.parts[1] for d in islice(corpus_documents(corpora, "b"), 2000)]
+    share = sum(text.startswith("Something") for text in some) / len(some)
+    assert share == pytest.approx(0.25, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.jsonl", '{"words": "x"}', "no column text or content"),
+        ("a.jsonl", "{", "cannot read the corpus"),
+        ("a.parquet", "x", "cannot read the corpus"),
+        ("a.txt", "", "has no text"),
+    ],
+)
+def test_a_bad_corpus_is_one_clear_error(
+    tmp_path: Path, name: str, content: str, says: str
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=says):
+        next(corpus_documents({str(tmp_path / name): 1.0}, "c"))
