@@ -61,11 +61,11 @@ class PromptBatch:
 
 
 class KVCache:
-    """Keys and values of every layer: (max_batch, KV heads, columns, head width).
+    """Keys and values of every layer: (rows, KV heads, columns, head width).
 
-    With `column_last_keys` the keys are (max_batch, KV heads, head width, columns), which makes
-    their product with one query up to twice as fast on a CPU. Layers are allocated when first
-    written, so that the shapes of any model fit.
+    With `column_last_keys` the keys are (rows, KV heads, head width, columns), which makes their
+    product with one query up to twice as fast on a CPU. Memory follows use: layers are allocated
+    when first written, and rows and columns grow by doubling, rows up to `max_batch`.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class KVCache:
         self.end = 0
         """Column that the next token is written to."""
         self._capacity = 0
+        self._row_capacity = 0
         self._starts = [0] * max_batch
         self._starts_B = torch.zeros(max_batch, dtype=torch.int64, device=device)
         self._bias = torch.zeros(max_batch, 0, device=device)
@@ -101,19 +102,24 @@ class KVCache:
 
     def _relocate(self, end: int, capacity: int) -> None:
         self._capacity, shift = capacity, end - self.end
-        length = self.end - self.first
-        for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
-            for index, old in enumerate(layers):
-                shape = [capacity if d == dim else size for d, size in enumerate(old.shape)]
-                layers[index] = old.new_zeros(shape)
-                live = old[: self.rows].narrow(dim, self.first, length)
-                layers[index][: self.rows].narrow(dim, self.first + shift, length).copy_(live)
+        self._copy_layers(self.rows, shift)
         self.first, self.end = self.first + shift, end
         self._starts = [start + shift for start in self._starts]
         self._starts_B += shift
         columns = torch.arange(capacity, device=self.device)
         self._bias = torch.zeros(self.max_batch, capacity, device=self.device)
         self._bias.masked_fill_(columns < self._starts_B[:, None], -torch.inf)
+
+    def _copy_layers(self, rows: int, shift: int) -> None:
+        """Allocates all layers anew, with the window of the first `rows` rows moved to the right by
+        `shift` columns."""
+        length = self.end - self.first
+        for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
+            for index, old in enumerate(layers):
+                shape = [self._capacity if d == dim else size for d, size in enumerate(old.shape)]
+                layers[index] = old.new_zeros([self._row_capacity, *shape[1:]])
+                live = old[:rows].narrow(dim, self.first, length)
+                layers[index][:rows].narrow(dim, self.first + shift, length).copy_(live)
 
     def begin(self, row: int, length: int) -> None:
         """Starts `row` so that a prompt of `length` tokens ends left of `end`."""
@@ -162,9 +168,9 @@ class KVCache:
         # Zeros, not uninitialised memory: a masked column weighs 0, and 0 times NaN is NaN.
         heads, width = keys.shape[1], keys.shape[3]
         columns = (width, self._capacity) if self._key_dim == 3 else (self._capacity, width)
-        self.keys.append(keys.new_zeros(self.max_batch, heads, *columns))
+        self.keys.append(keys.new_zeros(self._row_capacity, heads, *columns))
         heads, width = values.shape[1], values.shape[3]
-        self.values.append(values.new_zeros(self.max_batch, heads, self._capacity, width))
+        self.values.append(values.new_zeros(self._row_capacity, heads, self._capacity, width))
 
     @property
     def bias(self) -> torch.Tensor:
@@ -189,11 +195,14 @@ class KVCache:
 
     def resize(self, rows: int) -> None:
         """Sets the number of active rows, and adapts the window."""
+        if rows > self._row_capacity:
+            self._row_capacity = min(self.max_batch, max(rows, 2 * self._row_capacity))
+            self._copy_layers(self.rows, 0)
         self.rows = rows
         self.first = min(self._starts[:rows], default=self.end)
 
     def clear(self) -> None:
         """Drops all rows and frees the memory."""
         self.keys, self.values = [], []
-        self._capacity = self.end = 0
+        self._capacity = self._row_capacity = self.end = 0
         self.resize(0)

@@ -11,9 +11,7 @@ from pathlib import Path
 from steiner.tasks import Task, register
 from steiner.types import SteinerError, UserError
 
-_HINT = (
-    "docs/extending.md shows a task in one file: end it with TASK = Task(name, generator, grader)"
-)
+_HINT = "end it with TASK = Task(name, generator, grader): docs/extending.md"
 
 
 def register_task_file(file: str) -> Task:

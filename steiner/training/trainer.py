@@ -45,6 +45,9 @@ from steiner.types import RunError, TokenSequence
 _WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
 """Tokens to train on above which compilation pays; it takes up to a minute. On an accelerator, only
 rows of one length are compiled."""
+_LARGEST_COMPILED = 20_000_000
+"""Parameters of a model above which a CPU is not faster compiled, which needs plain attention:
+there, matrix products take most of the time."""
 _TENSORBOARD = "runs"
 """Where transformers' TensorBoardCallback writes, inside the output folder."""
 _LOADERS = 4
@@ -197,6 +200,8 @@ def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: S
     """Compile a model's layers if it saves time: in bf16, a small model spends much time between
     matrix products (docs/log.md). Returns whether it did."""
     pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING.get(model.device.type, math.inf)
+    if model.device.type == "cpu" and model.num_parameters() > _LARGEST_COMPILED:
+        return False
     is_dynamic = len(set(batches.lengths)) > 1
     if not (pays and shutil.which("g++")) or (is_dynamic and model.device.type == "cuda"):
         return False

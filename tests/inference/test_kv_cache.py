@@ -94,3 +94,16 @@ def test_equal_prompts_are_computed_once():
     assert batch.source.tolist() == [0, 1, 0]
     assert batch.rows == slice(4, 7)
     assert batch.positions.tolist() == [[0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("column_last_keys", [False, True])
+def test_memory_follows_the_rows_in_use(column_last_keys):
+    twin = Twin(column_last_keys)
+    twin.join(3)
+    assert twin.cache.keys[0].shape[0] == twin.cache.values[0].shape[0] == 1
+    twin.append()
+    twin.join(5, 2)
+    assert twin.cache.keys[0].shape[0] == twin.cache.values[0].shape[0] == 3
+    twin.append()
+    twin.cache.clear()
+    assert twin.cache.keys == []
