@@ -30,6 +30,15 @@ settings.load_profile("untimed")
 QUESTION = "Use each of 8, 4, 3 once to reach 15."
 
 
+@pytest.fixture(autouse=True)
+def same_tasks() -> Iterator[None]:
+    """Unregisters the tasks that a test leaves behind."""
+    before = set(tasks())
+    yield
+    for name in tasks().keys() - before:
+        unregister(name)
+
+
 @pytest.fixture
 def toy_task() -> Iterator[Task]:
     """A registered task with a generator and a grader only."""

@@ -34,10 +34,11 @@ def test_help_starts_with_an_example_and_lists_the_commands_in_order(tmp_path: P
     assert done.returncode == 0
     assert done.stdout.startswith("Example:\n  steiner run")
     listing = done.stdout.partition("commands:")[2]
-    places = [listing.index(f"  {command} ") for command in COMMANDS]
+    places = [listing.index(f"  {command}") for command in COMMANDS]
     assert places == sorted(places)
     assert (
         *("synth", "pretrain", "train", "run", "eval", "report"),
+        *("questions", "inspect"),
         *("solve", "chat", "serve"),
     ) == COMMANDS
 

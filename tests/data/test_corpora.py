@@ -24,7 +24,8 @@ def _corpus(folder: Path, suffix: str) -> str:
     elif suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist([{"content": text} for text in TEXTS]), file)
     else:
-        file.write_text("\n\n".join(text * 100 for text in TEXTS), encoding="utf-8")
+        # Each paragraph is long enough to be a document.
+        file.write_text("\n\n".join((text + " ") * 120 for text in TEXTS), encoding="utf-8")
     return str(file)
 
 

@@ -102,9 +102,12 @@ def check_steiner(arguments: list[str]) -> None:
     if set(arguments) & {"--help", "--version"}:
         return
     options = build_parser().parse_args(arguments)
-    recipe = getattr(options, "recipe", None)
-    if recipe and not str(recipe).endswith(".toml"):
-        load_recipe(recipe, getattr(options, "overrides", ()))
+    if not hasattr(options, "overrides"):
+        return
+    has_own = arguments[0] == "questions" or getattr(options, "questions", None)
+    recipe = getattr(options, "recipe", None) or ("questions" if has_own else "tiny")
+    if not str(recipe).endswith(".toml"):
+        load_recipe(recipe, options.overrides)
 
 
 def help_of(subcommand: list[str]) -> str:

@@ -13,7 +13,7 @@ from steiner.questions.reading import Question
 from steiner.questions.task import problem_of
 from steiner.questions.task_file import register_task_file
 from steiner.recipe import QuestionsRecipe
-from steiner.tasks import tasks, unregister
+from steiner.tasks import tasks
 from steiner.tasks.protocols import Grade
 from steiner.types import Message, Problem, Split, UserError
 
@@ -121,11 +121,8 @@ def test_a_task_file_registers_its_task(tmp_path: Path) -> None:
         "TASK = Task('my_sums', generator=Sums(), grader=Number())\n",
         encoding="utf-8",
     )
-    try:
-        assert register_task_file(str(file)).name == "my_sums"
-        assert "my_sums" in tasks()
-    finally:
-        unregister("my_sums")
+    assert register_task_file(str(file)).name == "my_sums"
+    assert "my_sums" in tasks()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from steiner.dags.synthesis import synthesise
 from steiner.pipeline import runs
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
-from steiner.tasks import Grade, grade, tasks, unregister
+from steiner.tasks import Grade, grade
 from steiner.teacher import endpoint
 from steiner.teacher.preview import preview
 from steiner.teacher.synthesis import teacher_blocks, training_questions
@@ -24,12 +23,9 @@ NUMBERS = [(3 + n, 40 + 2 * n, 100 + 5 * n, 1000 + n * n) for n in range(24)]
 
 
 @pytest.fixture(autouse=True)
-def without_own_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Short pauses between tries, and no task left behind."""
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses between tries."""
     monkeypatch.setattr(endpoint, "FIRST_PAUSE_S", 0.001)
-    yield
-    if "sums" in tasks():
-        unregister("sums")
 
 
 def _recipe(folder: Path, url: str, *overrides: str) -> Recipe:
