@@ -211,7 +211,8 @@ class CptRecipe:
     """Share of tokens that are ordinary text."""
     corpora: Mapping[str, float] = field(default_factory=dict)
     """Your own ordinary text: a txt, JSONL or Parquet file, or a data set on the Hub -> its share.
-    Without any, the embedded base gets its own kinds of text, and another base gets none."""
+    Without any, the embedded base and those of `steiner pretrain` get their own kinds of text, and
+    other bases get none."""
     wrong_turn_loss: float = fraction(1.0)
     """Loss weight of the choice of a wrong turn; its verification always has weight 1."""
     muon_lr: float = 0.01

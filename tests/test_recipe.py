@@ -15,7 +15,7 @@ from steiner.types import UserError
 
 
 def test_shipped_recipes() -> None:
-    assert shipped_recipes() == ["reasoner", "small", "smoke", "tiny"]
+    assert shipped_recipes() == ["questions", "reasoner", "small", "smoke", "tiny"]
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -117,8 +117,8 @@ def test_digest_ignores_operational_fields() -> None:
 
 def test_sections_of_a_recipe() -> None:
     sections = {spec.name for spec in fields(Recipe)} - {"name", "seed", "language"}
-    expected = {"problems", "synth", "base", "sampling", "cpt", "sft", "rl", "eval"}
-    assert sections == expected
+    data = {"problems", "questions", "teacher", "synth"}
+    assert sections == data | {"base", "sampling", "cpt", "sft", "rl", "eval"}
 
 
 @pytest.mark.parametrize(

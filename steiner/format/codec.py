@@ -50,8 +50,8 @@ class Codec:
         wrong_turn_loss: float = 1.0,
         answer_loss: float = 1.0,
     ) -> TokenSequence:
-        """Encodes a SearchPath: prompt, reasoning, answer, closing token. A path without an answer
-        stops after its last step.
+        """Encodes a SearchPath: prompt, reasoning, answer, closing token. A path that stops without
+        an end has its last step's tokens last.
 
         Loss weights: `choice_loss` for the tokens of next_step, or `wrong_turn_loss` if the step is
         a wrong turn; `answer_loss` for the answer; 1 for the rest of the reasoning.
@@ -69,7 +69,7 @@ class Codec:
             for name, ids in self._step(step.texts):
                 add(ids, choice if name == "name" else 1.0)
             forced = path.truncated and index == len(path.steps) - 1
-            if forced and not path.answer:
+            if forced and step.decision is not Decision.END:
                 return TokenSequence(tuple(tokens), tuple(weights))
             decision = self._special[_DECISION_TOKENS[step.decision]]
             add([decision], 0.0 if forced else 1.0)

@@ -209,11 +209,11 @@ class KnightsKnaves:
         people = found[1]["people"].split(", ") if found else []
         if found is None or not 2 <= len(people) <= len(LETTERS):
             return None
-        read = [phrases.match(person, "person") for person in people]
-        letters = [person[1]["letter"] for person in read if person]
-        if letters != list(LETTERS[: len(people)]):
+        names = [
+            _name(phrases, person, letter) for person, letter in zip(people, LETTERS, strict=False)
+        ]
+        if not all(names):
             return None
-        names = [person[1]["name"] for person in read if person]
         spec: dict[str, Any] = {"names": names, "terms": [found[1]["knight"], found[1]["knave"]]}
         if found[1]["claims"] == phrases.words["no_claims"]:
             return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": "statements"}
@@ -250,6 +250,14 @@ def _random_says(rng: random.Random, count: int) -> tuple[Claim, ...]:
 def _as_typed(name: str, question: str) -> str:
     found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", question, re.IGNORECASE)
     return name if found is None else found[0]
+
+
+def _name(phrases: Phrases, person: str, letter: str) -> str:
+    """The name in a phrase like `Lady Ingrid A`; empty for a phrase with another letter."""
+    before, after = phrases.render("person", name="{name}", letter=letter).split("{name}")
+    if not (person.startswith(before) and person.endswith(after)):
+        return ""
+    return person[len(before) : len(person) - len(after)]
 
 
 def lettered(spec: Spec) -> Spec:

@@ -72,10 +72,15 @@ def _held_out(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PackedRows 
     if recipe.cpt.corpora:
         found = held_out_corpus(recipe.cpt.corpora, HELD_OUT_DOCUMENTS)
         return rows_of(found, tokenizer) if found else None
-    if recipe.base.model == "embedded":
+    if recipe.base.model == "embedded" or _is_ours(Path(recipe.base.source)):
         return held_out_rows(tokenizer)
     say("cpt        no ordinary text: name some in cpt.corpora to keep the base's abilities")
     return None
+
+
+def _is_ours(base: Path) -> bool:
+    """True for a base that `steiner pretrain` made: it knows our kinds of text."""
+    return (base / "recipe.toml").is_file()
 
 
 def _encode_whole(codec: Codec, path: SearchPath) -> TokenSequence:

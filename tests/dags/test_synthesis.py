@@ -225,3 +225,18 @@ def test_failure_leaves_no_data(tmp_path: FilePath, monkeypatch: pytest.MonkeyPa
     with pytest.raises(RuntimeError, match="no more"):
         synthesise(RECIPE, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_questions_that_are_only_read_stop_after_the_first_step(tmp_path: FilePath) -> None:
+    recipe = replace(RECIPE, synth=replace(RECIPE.synth, readings=1.5))
+    folder = _made(recipe, tmp_path)
+    paths = list(read_paths(folder / "paths.parquet"))
+    alone = [path for path in paths if not path.answer]
+    counts = _manifest(folder)["counts"]
+    assert len(alone) == counts["readings"]
+    assert len(paths) - len(alone) == counts["paths"]
+    assert 100 <= len(alone) <= 200
+    for path in alone:
+        (step,) = path.steps
+        assert step.texts.next_step == "Read the question"
+        assert step.depth == 0

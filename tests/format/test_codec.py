@@ -175,3 +175,14 @@ def test_direct_answer_has_loss_on_the_answer_only(vocabulary: Vocabulary) -> No
     assert vocabulary.decode_text(weighted) == f"4 * 5{TURN_END}"
     assert list(sequence.loss_weights) == sorted(sequence.loss_weights)  # the last ones
     assert set(sequence.loss_weights) == {0.0, 1.0}
+
+
+def test_a_question_that_is_only_read_stops_before_its_decision(vocabulary: Vocabulary) -> None:
+    problem = Problem("countdown", "0" * 16, 1, "en", (Message("user", "How?"),), {})
+    texts = StepTexts("Read the question", "Numbers 8 3, target 5", "Now we hold 8 3", "2 left")
+    step = Step(texts, Decision.PROCEED, 0)
+    codec = Codec(vocabulary)
+    sequence = codec.encode_path(SearchPath(problem, (step,), "", truncated=True))
+    completion = _completion(vocabulary, SearchPath(problem, (step,), ""), sequence)
+    assert completion[1:] == codec.encode_step(texts)
+    assert sequence.loss_weights[-len(completion) :] == (1.0,) * len(completion)

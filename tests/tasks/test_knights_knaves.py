@@ -240,8 +240,8 @@ def test_lines_that_state_no_puzzle_are_not_read(claims: str) -> None:
 
 
 def test_statements_may_come_in_any_order() -> None:
-    claims = "C says A never lies. B says A opposes C. A says B lies."
-    line = f"People A Ann, B Bob, C Cid; a knight tells the truth, a knave lies; {claims}"
+    claims = "Cid C says Ann A never lies. Bob B says Ann A opposes Cid C. Ann A says Bob B lies."
+    line = f"People Ann A, Bob B, Cid C; a knight tells the truth, a knave lies; {claims}"
     assert FAMILY.read_question(line, "en") == {**SPEC, "names": ["Ann", "Bob", "Cid"], **KNIGHTS}
 
 

@@ -57,6 +57,7 @@ def recipe(make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: 
     folder = tmp_path / "base"
     make_model().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    (folder / "recipe.toml").touch()  # as `steiner pretrain` leaves one
     common: dict[str, Any] = {"batch_tokens": 1024, "precision": "fp32", "report_to": "none"}
     return Recipe(
         name="test",
@@ -154,6 +155,33 @@ def test_sft_of_a_model_without_the_tokens_is_refused(recipe: Recipe, run_dir: P
     with pytest.raises(UserError, match="lacks 14 of the 14 reasoning tokens") as caught:
         sft.train(recipe, run_dir, run_dir / "sft")
     assert "steiner train cpt" in caught.value.hint
+
+
+def test_another_base_gets_no_text_that_it_does_not_know(
+    recipe: Recipe, run_dir: Path, learnt_from: list[list[TokenSequence]]
+) -> None:
+    (Path(recipe.base.source) / "recipe.toml").unlink()
+    cpt.train(recipe, run_dir, run_dir / "cpt")
+    assert not (run_dir / "cpt" / "logs" / "perplexity.json").exists()
+    _, tokenizer = load_model(run_dir / "cpt")
+    start = tokenizer.convert_tokens_to_ids("<|reasoning_start|>")
+    assert all(start in sequence.token_ids for sequence in learnt_from[0])
+
+
+def test_the_user_s_own_text_is_mixed_in_and_its_perplexity_is_measured(
+    recipe: Recipe, run_dir: Path, tmp_path: Path, learnt_from: list[list[TokenSequence]]
+) -> None:
+    corpus = tmp_path / "own.jsonl"
+    rows = [{"text": f"Our product number {n} is new."} for n in range(400)]
+    corpus.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    own = replace(recipe, cpt=replace(recipe.cpt, corpora={str(corpus): 1.0}))
+    cpt.train(own, run_dir, run_dir / "cpt")
+    stated = json.loads((run_dir / "cpt" / "logs" / "perplexity.json").read_text())
+    assert stated["after"] < stated["before"]
+    _, tokenizer = load_model(run_dir / "cpt")
+    texts = [tokenizer.decode(sequence.token_ids) for sequence in learnt_from[0]]
+    share = sum("Our product" in text for text in texts) / len(texts)
+    assert 0 < share < 1
 
 
 def test_cpt_of_a_damaged_base_is_refused(recipe: Recipe, run_dir: Path) -> None:
