@@ -34,8 +34,29 @@ Leave an empty line between steps. After the last step write one line:
 
 Answer: the answer alone"""
 
+_EXAMPLE = (
+    Message("system", _SYSTEM),
+    Message("user", "A box holds 6 eggs. Ann has 4 boxes and eats 5 eggs. How many are left?"),
+    Message(
+        "assistant",
+        """\
+Next step: count the eggs in all boxes
+Understanding: there are 4 boxes with 6 eggs each
+Summary: 4 * 6 = 24
+Check: 6 + 6 + 6 + 6 is 24 as well
+
+Next step: take away the eggs that Ann eats
+Understanding: of the 24 eggs, 5 are eaten
+Summary: 24 - 5 = 19
+Check: 19 + 5 is 24 again
+
+Answer: 19""",
+    ),
+)
+"""The form, and an example of it: small models follow an example better than a description."""
+
 _LABEL = re.compile(
-    r"^[\s>#*\-\d.)]*(next step|understanding|summary|check|answer)\s*\**\s*:\s*\**\s*",
+    r"^[\s>#*\-\d.)]*(next step|understanding|summary|check|(?:final )?answer)\s*\**\s*:\s*\**\s*",
     re.IGNORECASE | re.MULTILINE,
 )
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
@@ -55,7 +76,7 @@ class Solution:
 def solving_messages(question: str, answer: str) -> tuple[Message, ...]:
     """Asks for steps toward the known answer."""
     return (
-        Message("system", _SYSTEM),
+        *_EXAMPLE,
         Message(
             "user",
             f"{question}\n\nThe correct answer is {answer}. Derive it step by step. "
@@ -67,12 +88,12 @@ def solving_messages(question: str, answer: str) -> tuple[Message, ...]:
 def continuing_messages(question: str, steps: Sequence[StepTexts]) -> tuple[Message, ...]:
     """Asks for the steps after `steps`, without the answer."""
     if not steps:
-        return Message("system", _SYSTEM), Message("user", question)
+        return *_EXAMPLE, Message("user", question)
     text = (
         f"{question}\n\nThese steps are done:\n\n{render(steps)}\n\n"
         "Continue with the next step. Do not repeat the steps above."
     )
-    return Message("system", _SYSTEM), Message("user", text)
+    return *_EXAMPLE, Message("user", text)
 
 
 def correcting_messages(
@@ -111,7 +132,7 @@ def parse_reply(text: str) -> Solution:
         end = found[index + 1].start() if index + 1 < len(found) else len(text)
         name = label[1].lower()
         content = _one_line(text[label.end() : end])
-        if name == "answer":
+        if name.endswith("answer"):
             answer = content
             break
         if name in parts or (name == "next step" and parts):

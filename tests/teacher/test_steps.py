@@ -32,6 +32,7 @@ def test_rendered_steps_are_read_back(steps: list[StepTexts], answer: str) -> No
     [
         "**Next step:** a\n**Understanding:** b\n**Summary:** c\n**Check:** d\n\n**Answer:** 5.",
         "1. Next step: a\n   Understanding: b\n   Summary: c\n   Check: d\nAnswer: \\boxed{5}",
+        "Next step: a\nUnderstanding: b\nSummary: c\nCheck: d\n\nFinal answer: 5",
         "Sure!\n\nNEXT STEP: a\nunderstanding: b\nSummary: c\nCheck: d\n\nAnswer: 5",
     ],
 )
