@@ -18,7 +18,7 @@ from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.randomness import random_stream
 from steiner.recipe import TeacherRecipe
 from steiner.teacher.requests import Reply, TeacherRequest
-from steiner.types import StopReason, UserError
+from steiner.types import Rollout, StopReason, UserError
 
 _AT_ONCE = 32
 _PROMPT_TOKENS = 1024
@@ -46,22 +46,23 @@ class LocalTeacher:
     ) -> None:
         """Raises UserError if the model cannot be loaded."""
         engine, vocabulary = self._load()
-        for start in range(0, len(requests), _AT_ONCE):
-            if not may_go_on():
-                return
-            some = requests[start : start + _AT_ONCE]
-            prompts = [vocabulary.encode_prompt(request.messages) for request in some]
-            fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= _PROMPT_TOKENS]
-            rollouts = engine.generate([self._request(some[i], prompts[i]) for i in fitting])
-            done = dict(zip(fitting, rollouts, strict=True))
-            for i, prompt in enumerate(prompts):
-                reply = Reply(error="the prompt is too long for the teacher")
-                if i in done:
-                    text = done[i].answer
-                    reply = Reply(text, len(prompt), len(done[i].token_ids))
-                    if done[i].stop_reason is StopReason.REPETITION:
-                        reply = Reply(error="the reply repeats itself")
-                on_reply(start + i, reply)
+        running: dict[int, tuple[int, int]] = {}
+        """Ticket of the engine -> (index of the request, tokens of its prompt)."""
+        for index, request in enumerate(requests):
+            prompt = vocabulary.encode_prompt(request.messages)
+            if len(prompt) > _PROMPT_TOKENS:
+                on_reply(index, Reply(error="the prompt is too long for the teacher"))
+                continue
+            running[engine.submit(self._request(request, prompt))] = index, len(prompt)
+        try:
+            while running and may_go_on():
+                for delta in engine.step():
+                    if delta.rollout is not None:
+                        index, num_prompt = running.pop(delta.ticket)
+                        on_reply(index, _reply(delta.rollout, num_prompt))
+        finally:
+            for ticket in running:
+                engine.cancel(ticket)
 
     def _request(self, request: TeacherRequest, prompt: Sequence[int]) -> Request:
         seed = random_stream(request.digest(self.identity)).getrandbits(48)
@@ -77,3 +78,9 @@ class LocalTeacher:
             engine = Engine(model, vocabulary, max_batch=_AT_ONCE, max_length=length)
             self._loaded = engine, vocabulary
         return self._loaded
+
+
+def _reply(rollout: Rollout, num_prompt: int) -> Reply:
+    if rollout.stop_reason is StopReason.REPETITION:
+        return Reply(error="the reply repeats itself")
+    return Reply(rollout.answer, num_prompt, len(rollout.token_ids))
