@@ -45,7 +45,7 @@ def load_reasoning_model(
     Vocabulary.require(load_tokenizer(found))
     model, tokenizer = load_model(source, dtype or torch.float32)
     if dtype is None:
-        model = model.to(_dtype_for(model))
+        torch.nn.Module.to(model, _dtype_for(model))  # in place; transformers' own has no type
     return model, Vocabulary.require(tokenizer)
 
 

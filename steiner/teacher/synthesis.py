@@ -230,7 +230,7 @@ def _wrong_turn(
         counts["wrong answers after known steps"] += 1
         return None
     known = found.steps[:num_known]
-    node = (builder.add_chain(known, node, is_right=False) or [node])[-1] if known else node
+    node = (builder.add_chain(known, node, is_right=False) or [node])[-1]
     if node in builder.goals:
         counts["wrong answers after known steps"] += 1
         return None
@@ -246,9 +246,9 @@ def _decide(
         _request(
             continuing_messages(turn.explored.question.text, (*turn.prefix, turn.steps[0])),
             settings,
-            sample,
+            place * settings.continuations + sample,  # turns may begin with the same step
         )
-        for turn in turns
+        for place, turn in _numbered(turns)
         for sample in range(settings.continuations)
     ]
     replies = iter(ask(requests))
@@ -275,6 +275,15 @@ def _decide(
     return dead
 
 
+def _numbered(turns: Sequence[_WrongTurn]) -> Iterator[tuple[int, _WrongTurn]]:
+    """Each turn with its number among those of its question."""
+    seen: Counter[str] = Counter()
+    for turn in turns:
+        key = turn.explored.problem.key
+        yield seen[key], turn
+        seen[key] += 1
+
+
 def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, ask: Ask) -> None:
     """Round 4: the answer is shown again, and the teacher says what is wrong."""
     requests = [
@@ -287,7 +296,7 @@ def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, as
             settings,
             sample,
         )
-        for sample, (turn, _) in enumerate(dead)
+        for sample, turn in _numbered([turn for turn, _ in dead])
     ]
     for (turn, node), reply in zip(dead, ask(requests), strict=True):
         builder = turn.explored.builder

@@ -90,7 +90,9 @@ def test_dags_follow_from_the_evidence(tmp_path: Path) -> None:
             if dag.nodes[edge.target].status is Status.DEAD
             and dag.nodes[edge.source].status is not Status.DEAD
         ]
-        assert all(node.state[3] == 3 for node in first_dead)
+        assert first_dead
+        # Two wrong turns may begin with the same step: its evidence is that of both.
+        assert {node.state[3] for node in first_dead} <= {3, 6}
 
 
 def test_right_continuations_are_no_wrong_turns(tmp_path: Path) -> None:
