@@ -3,7 +3,7 @@
 QuestionsRecipe -> Grader
 
 `math` and Python files run in a process of their own with a time limit, since they evaluate text
-that a model wrote: an answer that makes them hang or crash is wrong, and the run goes on.
+that a model wrote: an answer that makes them hang or crash is wrong, and the run continues.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Questions -> blocks of DAGs and SearchPaths
 
 For each question: (1) solutions toward the known answer, from the data or from the teacher;
-(2) some are cut, and the teacher goes on without the answer; (3) where that goes wrong, more
+(2) some are cut, and the teacher continues without the answer; (3) where that goes wrong, more
 continuations from the first new step decide whether it is a dead end; (4) with the answer shown
 again, the teacher says what is wrong. All requests of a block of questions go out together, round
 by round. Without a teacher, worked solutions in the data give DAGs without wrong turns.
