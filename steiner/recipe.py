@@ -179,6 +179,7 @@ class BaseRecipe:
     adam_lr: float = 3e-3
     warmup_fraction: float = fraction(0.02)
     precision: Precision = "auto"
+    activation_checkpointing: bool = operational(False)
     report_to: str = operational("tensorboard")
     save_every_steps: int = operational(500)
 
@@ -219,6 +220,9 @@ class CptRecipe:
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.05)
     precision: Precision = "auto"
+    activation_checkpointing: bool = operational(False)
+    """Compute activations again in the backward pass instead of keeping them: less memory, more
+    time."""
     report_to: str = operational("tensorboard")
     save_every_steps: int = operational(100)
 
@@ -242,6 +246,9 @@ class SftRecipe:
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.02)
     precision: Precision = "auto"
+    activation_checkpointing: bool = operational(False)
+    """Compute activations again in the backward pass instead of keeping them: less memory, more
+    time."""
     report_to: str = operational("tensorboard")
     save_every_steps: int = operational(100)
 

@@ -153,7 +153,8 @@ def _description(hint: Any) -> str:
         return f"a list, each {_description(arguments[0])}"
     if origin is Mapping:
         return f"a table, each value {_description(arguments[1])}"
-    return {int: "a whole number", float: "a number", str: "text"}[hint]
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return names[hint]
 
 
 def _numbers(value: Any) -> list[float]:

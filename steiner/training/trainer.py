@@ -67,6 +67,7 @@ class Schedule:
     bf16: bool
     report_to: str
     save_every_steps: int
+    activation_checkpointing: bool = False
 
 
 class StageRecipe(Protocol):
@@ -85,6 +86,8 @@ class StageRecipe(Protocol):
     @property
     def precision(self) -> str: ...
     @property
+    def activation_checkpointing(self) -> bool: ...
+    @property
     def report_to(self) -> str: ...
     @property
     def save_every_steps(self) -> int: ...
@@ -102,6 +105,7 @@ def schedule_of(stage: StageRecipe, seed: int) -> Schedule:
         bf16=wants_bf16(stage.precision),
         report_to=stage.report_to,
         save_every_steps=stage.save_every_steps,
+        activation_checkpointing=stage.activation_checkpointing,
     )
 
 
@@ -275,6 +279,8 @@ def _arguments(schedule: Schedule, steps: int, folder: Path) -> TrainingArgument
         save_total_limit=2,
         report_to=[] if schedule.report_to == "none" else schedule.report_to.split(","),
         use_cpu=not torch.cuda.is_available(),
+        activation_checkpointing=schedule.activation_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),

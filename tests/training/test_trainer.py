@@ -298,3 +298,17 @@ if __name__ == "__main__":  # one process of test_two_processes_have_the_losses_
         replace(SCHEDULE, save_every_steps=1000),
         out,
     )
+
+
+def test_activation_checkpointing_changes_no_weights(
+    make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    trained = []
+    for name, checkpointing in (("kept", False), ("computed_again", True)):
+        model = make_model()
+        schedule = replace(SCHEDULE, activation_checkpointing=checkpointing)
+        train_sequences(model, tokenizer, _sequences(), schedule, tmp_path / name)
+        assert model.is_gradient_checkpointing is checkpointing
+        trained.append(model.state_dict())
+    for name, weight in trained[0].items():
+        assert torch.allclose(weight, trained[1][name], atol=1e-6), name
