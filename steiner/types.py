@@ -51,6 +51,11 @@ class RunError(SteinerError):
     exit_code = 1
 
 
+def reason_of(error: Exception) -> str:
+    """The first line of what an exception says, or its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class Split(StrEnum):
     """Part of the data that a problem belongs to; it depends on the problem's key alone."""
 

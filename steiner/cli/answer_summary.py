@@ -12,6 +12,7 @@ from steiner.cli.text_column import fill
 from steiner.inference.answer import STOP_NOTES, Answer
 from steiner.inference.search_tree import Mark
 from steiner.inference.tree_drawing import MEANINGS, draw, one_line
+from steiner.progress import plural
 
 HEADING_WIDTH = 9
 
@@ -40,11 +41,6 @@ def summary_lines(answer: Answer, style: Style) -> Iterator[str]:
 def heading(name: str, style: Style) -> str:
     """The name at the start of a line."""
     return style.dim(f"{name:<{HEADING_WIDTH}}")
-
-
-def plural(number: int, noun: str) -> str:
-    """ "1 step", "2 steps"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _votes(answer: Answer, style: Style) -> Iterator[str]:

@@ -231,24 +231,13 @@ def _run_stage(options: argparse.Namespace, name: str) -> None:
 
 def _load_recipe(options: argparse.Namespace) -> Recipe:
     """The recipe of the options. Raises UserError for an unknown task or level in it."""
-    from steiner.questions.presets import suite_settings
     from steiner.questions.task import register_questions
-    from steiner.questions.task_file import register_task_file
     from steiner.recipe_file import load_recipe
     from steiner.tasks import task
 
-    own = {key: getattr(options, name) for name, key in _SHORT_FORMS.items()}
-    overrides = [f"{key}={json.dumps(value)}" for key, value in own.items() if value is not None]
-    for name in options.task:
-        is_file = name.endswith(".py")
-        overrides.append(f"problems.levels.{register_task_file(name).name if is_file else name}=1")
-    if files := [name for name in options.task if name.endswith(".py")]:
-        overrides.append(f"problems.files={json.dumps(files)}")
-    if suite := getattr(options, "suite", None):
-        overrides += suite_settings(suite)
-    has_own = options.questions or options.task or suite
+    has_own = options.questions or options.task or getattr(options, "suite", None)
     name = options.recipe or ("questions" if has_own else "tiny")
-    recipe = load_recipe(name, [*overrides, *options.overrides])
+    recipe = load_recipe(name, [*_short_forms(options), *options.overrides])
     register_questions(recipe)
     if not recipe.problems.levels:
         hint = "give each task its level: [problems.levels] countdown = 1"
@@ -259,6 +248,23 @@ def _load_recipe(options: argparse.Namespace) -> Recipe:
             hint = f"levels of {name}: {levels.start} to {levels.stop - 1}"
             raise UserError(f"problems.levels.{name} is {level}", hint)
     return recipe
+
+
+def _short_forms(options: argparse.Namespace) -> list[str]:
+    """The options of `_add_own_questions` and --suite as "key=value" settings of a recipe."""
+    from steiner.questions.presets import suite_settings
+    from steiner.questions.task_file import register_task_file
+
+    own = {key: getattr(options, name) for name, key in _SHORT_FORMS.items()}
+    settings = [f"{key}={json.dumps(value)}" for key, value in own.items() if value is not None]
+    files = [name for name in options.task if name.endswith(".py")]
+    names = [register_task_file(name).name if name in files else name for name in options.task]
+    settings += [f"problems.levels.{name}=1" for name in names]
+    if files:
+        settings.append(f"problems.files={json.dumps(files)}")
+    if suite := getattr(options, "suite", None):
+        settings += suite_settings(suite)
+    return settings
 
 
 def _run_dir(options: argparse.Namespace, recipe: Recipe) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from steiner.cli.answer_summary import HEADING_WIDTH, heading, plural, summary_lines
+from steiner.cli.answer_summary import HEADING_WIDTH, heading, summary_lines
 from steiner.cli.style import Style
 from steiner.cli.text_column import Paint, TextColumn
 from steiner.inference.answer import Finished, ReasoningEvent
@@ -24,6 +24,7 @@ from steiner.inference.step_events import (
     StepStarted,
 )
 from steiner.inference.tree_drawing import one_line, printable, shortened
+from steiner.progress import plural
 from steiner.tasks.no_answer import is_reading
 from steiner.types import Decision, StepTexts
 

@@ -10,7 +10,7 @@ d_e are exact.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from steiner.tasks import task
 from steiner.tasks.no_answer import no_answer
@@ -36,7 +36,7 @@ def build_dag(problem: Problem) -> ReasoningDag:
     """
     states, edges = _explore(problem)
     goals = _goals(problem, states)
-    distance_end = _distances(len(states), goals, [(e.target, e.source) for e in edges])
+    distance_end = distances(len(states), goals, [(e.target, e.source) for e in edges])
     if distance_end[0] is None and no_answer(problem.spec) is None:
         raise UserError(
             f"this {problem.family} problem has no solution", "change its numbers and ask again"
@@ -46,11 +46,11 @@ def build_dag(problem: Problem) -> ReasoningDag:
     for source, target in links:
         in_degree[target] += 1
         out_degree[source] += 1
-    distance_start = _distances(len(states), [0], [(e.source, e.target) for e in edges])
+    distance_start = distances(len(states), [0], [(e.source, e.target) for e in edges])
     nodes = tuple(
         Node(
             state=state,
-            status=_status(index in goals, distance_end[index]),
+            status=status_of(index in goals, distance_end[index]),
             in_degree=in_degree[index],
             out_degree=out_degree[index],
             distance_start=distance_start[index] or 0,
@@ -89,8 +89,8 @@ def _goals(problem: Problem, states: Sequence[State]) -> set[int]:
     }
 
 
-def _distances(
-    count: int, sources: Sequence[int] | set[int], links: Sequence[tuple[int, int]]
+def distances(
+    count: int, sources: Collection[int], links: Collection[tuple[int, int]]
 ) -> list[int | None]:
     """Fewest links from any of `sources` to each of `count` nodes; None where there is no way."""
     following: list[list[int]] = [[] for _ in range(count)]
@@ -109,7 +109,8 @@ def _distances(
     return distances
 
 
-def _status(is_goal: bool, distance_end: int | None) -> Status:
+def status_of(is_goal: bool, distance_end: int | None) -> Status:
+    """The status of a node with that distance to the nearest goal."""
     if is_goal:
         return Status.GOAL
     return Status.DEAD if distance_end is None else Status.LIVE

@@ -31,6 +31,7 @@ from steiner.types import (
     Status,
     Step,
     StepTexts,
+    reason_of,
 )
 
 _PROBLEM = [
@@ -174,7 +175,7 @@ def _opened(file: Path, schema: pa.Schema, what: str) -> pq.ParquetFile:
 
 
 def _unreadable(file: Path, error: Exception) -> RunError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    reason = reason_of(error)
     return RunError(f"cannot read {file}: {reason}", _AGAIN)
 
 

@@ -40,7 +40,7 @@ from steiner.recipe import Recipe, SynthRecipe
 from steiner.tasks import ask, generate_problems, problem_key_of, task
 from steiner.tasks.no_answer import has_search
 from steiner.tasks.question_grammar import load_grammar
-from steiner.types import Message, Problem, SearchPath, Split, UserError
+from steiner.types import Message, Problem, ReasoningDag, SearchPath, Split, UserError
 
 BLOCK = 250
 """DAGs that a worker makes at a time."""
@@ -243,9 +243,8 @@ def _make_block(block: _Block) -> Made:
             counts["readings"] += 1
         dag = source.dag(problem)
         dags.append(dag)
-        counts.update(dags=1, nodes=len(dag.nodes), edges=len(dag.edges))
-        counts["shared nodes"] += sum(node.in_degree > 1 for node in dag.nodes)
-        for path in sample_paths(dag, asked, _walk(recipe.synth, problem.family), rng):
+        counts.update(dag_counts(dag))
+        for path in sample_paths(dag, asked, walk_of(recipe.synth, problem.family), rng):
             if _num_tokens(path) > recipe.synth.max_tokens:
                 counts["dropped: longer than max_tokens"] += 1
                 continue
@@ -285,7 +284,8 @@ def _other_problem(recipe: Recipe, rng: random.Random) -> Problem:
             return ask(problem, rng, Split.TRAIN)
 
 
-def _walk(synth: SynthRecipe, name: str) -> Walk:
+def walk_of(synth: SynthRecipe, name: str) -> Walk:
+    """The recipe's settings of walks for one task."""
     return Walk(
         explore=synth.explore,
         turn_back=synth.turn_back,
@@ -294,6 +294,16 @@ def _walk(synth: SynthRecipe, name: str) -> Walk:
         cut=synth.cut,
         max_steps=synth.max_steps,
     )
+
+
+def dag_counts(dag: ReasoningDag) -> dict[str, int]:
+    """What one DAG adds to the counts of the manifest."""
+    return {
+        "dags": 1,
+        "nodes": len(dag.nodes),
+        "edges": len(dag.edges),
+        "shared nodes": sum(node.in_degree > 1 for node in dag.nodes),
+    }
 
 
 def path_counts(path: SearchPath) -> dict[str, int]:

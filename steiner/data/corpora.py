@@ -17,7 +17,7 @@ from typing import Any
 
 from steiner.data.ordinary_text import Document
 from steiner.randomness import random_stream
-from steiner.types import UserError
+from steiner.types import UserError, reason_of
 
 COLUMNS = ("text", "content")
 _HELD_OUT_ONE_IN = 50
@@ -72,7 +72,7 @@ def _texts(source: str) -> Iterator[str]:
             return iter([_text_of(row, source) for row in pq.read_table(path).to_pylist()])
         return _documents_of(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         raise UserError(f"cannot read the corpus {source}: {reason}") from error
 
 
@@ -102,6 +102,6 @@ def _hub_rows(source: str) -> Iterator[Any]:
     try:
         return iter(load_dataset(source, split="train"))
     except Exception as error:  # the library raises many kinds, some of its dependencies
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         hint = "cpt.corpora names files, or data sets on the Hugging Face Hub"
         raise UserError(f"no corpus {source}: {reason}", hint) from error

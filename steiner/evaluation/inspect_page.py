@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from steiner.dags.store import read_dags, read_paths
-from steiner.evaluation.report import ASSETS
+from steiner.evaluation.report import ASSETS, template
 from steiner.files import read_json, write_text
+from steiner.progress import plural
 from steiner.types import Decision, Node, ReasoningDag, SearchPath
 
 MAX_NODES = 120
@@ -38,8 +39,6 @@ class Drawing:
 
 def write_inspect_page(run_dir: Path, num_problems: int) -> Path:
     """Writes `run_dir/inspect.html` and returns its path. Raises RunError for damaged data."""
-    import jinja2
-
     synth = run_dir / "synth"
     dags = _some_of_each_task(synth / "dags.parquet", num_problems)
     keys = {dag.problem.key for dag in dags}
@@ -47,11 +46,7 @@ def write_inspect_page(run_dir: Path, num_problems: int) -> Path:
     for path in read_paths(synth / "paths.parquet"):
         if path.problem.key in keys and len(paths[path.problem.key]) < _PATHS_SHOWN:
             paths[path.problem.key].append(path)
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.from_string((ASSETS / "inspect.html.j2").read_text(encoding="utf-8"))
-    page = template.render(
+    page = template("inspect.html.j2").render(
         name=run_dir.name,
         css=(ASSETS / "report.css").read_text(encoding="utf-8"),
         counts=_counts(synth),
@@ -125,7 +120,7 @@ def _path(path: SearchPath) -> dict[str, Any]:
     backtracks = sum(step.decision is Decision.BACKTRACK for step in path.steps)
     ending = ", cut" if path.truncated else ""
     return {
-        "title": f"{_number(len(path.steps), 'step')}, {_number(backtracks, 'backtrack')}{ending}",
+        "title": f"{plural(len(path.steps), 'step')}, {plural(backtracks, 'backtrack')}{ending}",
         "question": path.problem.question,
         "steps": [
             {"texts": step.texts, "decision": str(step.decision), "depth": step.depth}
@@ -133,10 +128,6 @@ def _path(path: SearchPath) -> dict[str, Any]:
         ],
         "answer": path.answer,
     }
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _texts(dag: ReasoningDag) -> dict[int, str]:

@@ -58,7 +58,7 @@ def render(results: Results, transcripts: list[dict[str, Any]], history: History
         "method": text.method(results, history),
     }
     content["sections"] = _sections(content)
-    return str(_template().render(**content, **_assets()))
+    return str(template("report.html.j2").render(**content, **_assets()))
 
 
 def _budgets(results: Results) -> dict[str, Any] | None:
@@ -86,7 +86,8 @@ def _sections(content: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """A page's template in ASSETS."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -96,7 +97,7 @@ def _template() -> Any:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _assets() -> dict[str, Any]:

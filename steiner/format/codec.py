@@ -50,8 +50,8 @@ class Codec:
         wrong_turn_loss: float = 1.0,
         answer_loss: float = 1.0,
     ) -> TokenSequence:
-        """Encodes a SearchPath: prompt, reasoning, answer, closing token. A path that stops without
-        an end has its last step's tokens last.
+        """Encodes a SearchPath: prompt, reasoning, answer, closing token. A truncated path whose
+        last step does not end the reasoning stops after that step.
 
         Loss weights: `choice_loss` for the tokens of next_step, or `wrong_turn_loss` if the step is
         a wrong turn; `answer_loss` for the answer; 1 for the rest of the reasoning.

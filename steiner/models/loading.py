@@ -19,7 +19,7 @@ from transformers import (
 from transformers.utils import logging
 
 from steiner.models.sources import ModelSource, find_model
-from steiner.types import UserError
+from steiner.types import UserError, reason_of
 
 READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 """The exceptions that damaged model files cause."""
@@ -65,7 +65,7 @@ def load_tokenizer(source: str | Path | ModelSource) -> PreTrainedTokenizerBase:
 
 def load_error(source: str | Path, error: Exception) -> UserError:
     """The one-line error for a model whose files cannot be read."""
-    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    reason = reason_of(error)
     if Path(source).is_dir():
         hint = "the folder is damaged or holds no model: make it again, or name another"
     else:

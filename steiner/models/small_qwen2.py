@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from steiner.format.tokenizer import CHAT_TEMPLATE, Vocabulary
-from steiner.types import UserError
+from steiner.types import UserError, reason_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -77,7 +77,7 @@ def load(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Vocabulary]
     except UserError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         hint = "the folder is damaged: delete it and train again, or name another"
         raise UserError(f"cannot load a model from {folder}: {reason}", hint) from error
     return cast("PreTrainedModel", model.to(dtype).eval()), vocabulary

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from steiner.files import locked, write_json
 from steiner.pipeline.stage import Stage, read_stamp, run_stage, versions
-from steiner.pipeline.stages import PRETRAIN, STAGES, model_digest
+from steiner.pipeline.stages import PRETRAIN, STAGES, model_digest, questions_fingerprint
 from steiner.questions.task import register_questions
 from steiner.recipe import Recipe
 from steiner.tasks import task
@@ -79,7 +79,8 @@ def evaluate_models(
         return evaluate(recipe, models, out_dir).headline
 
     def fingerprint(recipe: Recipe) -> str:
-        return "/".join(f"{label}={model_digest(model)}" for label, model in models.items())
+        names = "/".join(f"{label}={model_digest(model)}" for label, model in models.items())
+        return f"{names}/{questions_fingerprint(recipe)}"
 
     register_questions(recipe)
     keys = ("seed", "language", "problems", "questions", "eval")

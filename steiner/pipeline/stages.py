@@ -104,12 +104,11 @@ def model_digest(model: str) -> str:
 
 
 def questions_fingerprint(recipe: Recipe) -> str:
-    """Identity of the recipe's own questions: their file, and their grader if it is a file."""
-    if not recipe.questions.source:
-        return ""
-    from steiner.questions.reading import source_digest
-
-    return f"{source_digest(recipe.questions)}/{file_digest(Path(recipe.questions.grader))}"
+    """Identity of the files behind the recipe's own tasks: questions, test questions, a grader in
+    Python, and task files. Names on the Hub are in the recipe's keys."""
+    own = recipe.questions
+    files = (own.source, own.test, own.grader, *recipe.problems.files)
+    return "/".join(file_digest(Path(file)) for file in files)
 
 
 def problems_and_base(recipe: Recipe) -> str:

@@ -1,7 +1,9 @@
 """The process behind `ProcessGrader`: reads one JSON request a line, writes one JSON grade a line.
 
-python -m steiner.questions.grader_process math
-python -m steiner.questions.grader_process my_grader.py
+Started by graders.py:
+
+    python -m steiner.questions.grader_process math
+    python -m steiner.questions.grader_process my_grader.py
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from functools import cache
 from typing import Any
 
 from steiner.questions.graders import ProcessGrader
+from steiner.questions.written import WrittenQuestions
 from steiner.tasks import Task
-from steiner.tasks.protocols import WordedQuestion
-from steiner.types import Spec, Split, UserError
+from steiner.types import Spec, UserError
 
 GYM = "gym:"
 SIZE = 100_000
@@ -24,10 +24,8 @@ SIZE = 100_000
 _SEED = 0
 
 
-class GymQuestions:
+class GymQuestions(WrittenQuestions):
     """Generator over the items of one data set with its default settings."""
-
-    levels = range(1, 2)
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -41,16 +39,6 @@ class GymQuestions:
             "answer": str(item["answer"]),
             "item": [_SEED, index],
         }
-
-    def canonical_text(self, spec: Spec) -> str:
-        """The question without regard to case and white space."""
-        return " ".join(str(spec["question"]).split()).casefold()
-
-    def question(
-        self, spec: Spec, language: str, rng: random.Random, split: Split
-    ) -> WordedQuestion:
-        """reasoning-gym's own text, in every split."""
-        return WordedQuestion(spec["question"])
 
 
 def gym_task(name: str) -> Task:

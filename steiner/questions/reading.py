@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from steiner.files import file_digest
+from steiner.questions.written import canonical_question
 from steiner.recipe import QuestionsRecipe
-from steiner.types import UserError
+from steiner.types import UserError, reason_of
 
 Row = Mapping[str, Any]
 
@@ -75,7 +76,7 @@ def read_questions(settings: QuestionsRecipe) -> QuestionSet:
         if number == 1:
             _require_columns(settings, row)
         question = _question(settings, row, number)
-        same = " ".join(question.text.split()).casefold()
+        same = canonical_question(question.text)
         if not question.text:
             found.drop(NO_QUESTION, number)
         elif not question.answer:
@@ -143,7 +144,7 @@ def _readable(path: Path, reader: Callable[[Path], Iterator[Any]]) -> Iterator[A
     except UserError:
         raise
     except (OSError, ValueError, csv.Error) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         raise UserError(f"cannot read questions from {path}: {reason}") from error
 
 
@@ -201,7 +202,7 @@ def _hub_rows(settings: QuestionsRecipe) -> Iterator[Any]:
     try:
         rows = load_dataset(source, settings.hub_config or None, split=settings.hub_split)
     except Exception as error:  # the library raises many kinds, some of its dependencies
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         raise UserError(
             f"no file {source}, and no such data set can be loaded from the Hub: {reason}",
             "check the name, questions.hub_config and questions.hub_split",

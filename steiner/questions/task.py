@@ -10,23 +10,24 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import compress
+from operator import not_
 
 from steiner.questions.graders import grader_named
 from steiner.questions.gym import GYM, gym_task
 from steiner.questions.reading import Question, QuestionSet, read_questions, source_digest
 from steiner.questions.task_file import register_task_file
+from steiner.questions.written import WrittenQuestions, canonical_question
 from steiner.recipe import QuestionsRecipe, Recipe
 from steiner.tasks import Move, Task, register
-from steiner.tasks.protocols import Grade, Grader, WordedQuestion
+from steiner.tasks.protocols import Grade, Grader
 from steiner.types import Message, Problem, Spec, Split, State, StepTexts, UserError, problem_key
 
 UNREADABLE_ANSWER = "an answer that the grader cannot read"
 
 
-class OwnQuestions:
-    """Generator over a list of questions. All are of level 1, and each is one problem."""
-
-    levels = range(1, 2)
+class OwnQuestions(WrittenQuestions):
+    """Generator over a list of questions; each is one problem."""
 
     def __init__(self, name: str, questions: Sequence[Question], test: Sequence[Question]) -> None:
         self.name, self.questions, self.test = name, questions, test
@@ -34,16 +35,6 @@ class OwnQuestions:
     def generate(self, rng: random.Random, level: int) -> Spec:
         """One of the questions."""
         return spec_of(rng.choice(self.questions or self.test))
-
-    def canonical_text(self, spec: Spec) -> str:
-        """The question without regard to case and white space."""
-        return " ".join(str(spec["question"]).split()).casefold()
-
-    def question(
-        self, spec: Spec, language: str, rng: random.Random, split: Split
-    ) -> WordedQuestion:
-        """The question as it is, in every split."""
-        return WordedQuestion(spec["question"])
 
     def held_out(self, split: Split) -> list[Problem] | None:
         """The questions of the recipe's own test file, in an order that does not depend on the
@@ -75,7 +66,7 @@ def spec_of(question: Question) -> Spec:
 def problem_of(question: Question, name: str) -> Problem:
     """The Problem of a question in the task `name`."""
     spec = spec_of(question)
-    key = problem_key(name, " ".join(question.text.split()).casefold())
+    key = problem_key(name, canonical_question(question.text))
     return Problem(name, key, 1, "en", (Message("user", question.text),), spec)
 
 
@@ -86,10 +77,9 @@ def readable_questions(settings: QuestionsRecipe) -> QuestionSet:
     """
     found = read_questions(settings)
     graded = accepted(found.questions, grader_named(settings), settings.name)
-    for question, is_right in zip(list(found.questions), graded, strict=True):
-        if not is_right:
-            found.questions.remove(question)
-            found.drop(UNREADABLE_ANSWER, question.row)
+    for question in compress(found.questions, map(not_, graded)):
+        found.drop(UNREADABLE_ANSWER, question.row)
+    found.questions = list(compress(found.questions, graded))
     if not found.questions:
         raise UserError(
             f"the grader '{settings.grader}' accepts none of the answers in {settings.source}",

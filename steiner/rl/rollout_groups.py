@@ -169,8 +169,8 @@ class RolloutGroupSource:
 
 
 def _report_outcome_only(recipe: Recipe) -> None:
-    names = [name for name in recipe.problems.levels if not task(name).has_exact_dags]
-    names = [name for name in names if task(name).step_writer is None]
+    known = {name: task(name) for name in recipe.problems.levels}
+    names = [n for n, t in known.items() if not t.has_exact_dags and t.step_writer is None]
     if names and recipe.rl.step_reward_weight:
         print(f"rl: outcome reward only for {', '.join(names)}: no exact DAGs", file=sys.stderr)
 

@@ -124,7 +124,7 @@ class HeldOutGenerator(Protocol):
     """A generator with problems of its own for evaluation, such as a test file."""
 
     def held_out(self, split: Split) -> list[Problem] | None:
-        """Those of `split`; None where the problems' keys decide which are held out."""
+        """The problems of `split`; None if the problems' keys decide which are held out."""
 
 
 class Grader(Protocol):

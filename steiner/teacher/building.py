@@ -13,12 +13,14 @@ A node's state is (id, value, right, tried): of `tried` continuations from it wi
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from operator import attrgetter
 
+from steiner.dags.solver import distances, status_of
 from steiner.teacher.steps import value_of
-from steiner.types import Edge, Node, Problem, ReasoningDag, Status, StepTexts
+from steiner.types import Edge, Node, Problem, ReasoningDag, StepTexts
 
 START = 0
 UNEXPLAINED = "This does not lead to the answer."
@@ -66,7 +68,7 @@ class DagBuilder:
         return reached
 
     def known_steps(self, steps: Sequence[StepTexts], start: int) -> int:
-        """How many of the first steps after the node `start` are edges of the DAG already."""
+        """Counts the leading steps, from the node `start` on, that are edges of the DAG already."""
         here = start
         for index, step in enumerate(steps):
             node = self._find(step, here)
@@ -82,46 +84,47 @@ class DagBuilder:
             self.right[node] += is_right
 
     def add_correction(self, node: int, reason: str) -> None:
-        """What is wrong with the steps that lead to a dead node; it becomes their verification,
-        where no wrong step follows."""
+        """Sets the reason why a node is dead. It becomes the verification of the steps that lead to
+        the node, unless a wrong step follows."""
         self.corrections[node] = reason
 
     def build(self) -> ReasoningDag:
-        """The DAG of all nodes that the start reaches."""
-        children, parents = self._neighbours()
-        from_start = _distances([START], children)
-        to_goal = _distances(self.goals & from_start.keys(), parents)
-        order = sorted(from_start, key=lambda node: (from_start[node], node))
+        """The DAG. Nodes are in the order of their distance from the start."""
+        from_start = distances(len(self.values), [START], self.edges)
+        to_goal = distances(len(self.values), self.goals, self._reversed_links())
+        parents = Counter(target for _, target in self.edges)
+        children = Counter(source for source, _ in self.edges)
+        order = sorted(range(len(self.values)), key=lambda node: (from_start[node] or 0, node))
         index = {node: place for place, node in enumerate(order)}
-        nodes = []
-        for node in order:
-            status = Status.LIVE if node in to_goal else Status.DEAD
-            nodes.append(
-                Node(
-                    state=(index[node], self.values[node], self.right[node], self.tried[node]),
-                    status=Status.GOAL if node in self.goals else status,
-                    in_degree=sum(parent in from_start for parent in parents[node]),
-                    out_degree=len(children[node]),
-                    distance_start=from_start[node],
-                    distance_end=to_goal.get(node),
-                )
+        nodes = tuple(
+            Node(
+                state=(index[node], self.values[node], self.right[node], self.tried[node]),
+                status=status_of(node in self.goals, to_goal[node]),
+                in_degree=parents[node],
+                out_degree=children[node],
+                distance_start=from_start[node] or 0,
+                distance_end=to_goal[node],
             )
-        dead_ends = {node for node in from_start if node not in to_goal and not children[node]}
+            for node in order
+        )
         edges = []
         for (source, target), step in self.edges.items():
-            if source in index:
-                if target in dead_ends:
-                    reason = self.corrections.get(target, UNEXPLAINED)
-                    step = replace(step, verification=reason)
-                edges.append(Edge(index[source], index[target], _texts(step)))
-        return ReasoningDag(self.problem, tuple(nodes), tuple(sorted(edges, key=_place)))
+            if to_goal[target] is None and not children[target]:
+                reason = self.corrections.get(target, UNEXPLAINED)
+                step = replace(step, verification=reason)
+            edges.append(Edge(index[source], index[target], astuple(step)))
+        edges.sort(key=attrgetter("source", "target"))
+        return ReasoningDag(self.problem, nodes, tuple(edges))
 
     def _find(self, step: StepTexts, here: int) -> int | None:
         """The node of an equal step, none of those that lead to `here`."""
         value = value_of(step.summary)
-        _, parents = self._neighbours()
-        before = {START, *_distances([here], parents)}
-        others = [n for n in range(len(self.values)) if n not in before and self.values[n] == value]
+        after = distances(len(self.values), [here], self._reversed_links())
+        others = [
+            node
+            for node in range(1, len(self.values))
+            if after[node] is None and self.values[node] == value
+        ]
         if value or not others:
             return min(others, default=None)
         similar = _similarities(step.summary, [self.summaries[n] for n in others])
@@ -136,40 +139,12 @@ class DagBuilder:
     def _has_children(self, node: int) -> bool:
         return any(source == node for source, _ in self.edges)
 
-    def _neighbours(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-        children: dict[int, list[int]] = {node: [] for node in range(len(self.values))}
-        parents: dict[int, list[int]] = {node: [] for node in range(len(self.values))}
-        for source, target in self.edges:
-            children[source].append(target)
-            parents[target].append(source)
-        return children, parents
-
-
-def _texts(step: StepTexts) -> tuple[str, ...]:
-    return step.next_step, step.understanding, step.summary, step.verification
-
-
-def _place(edge: Edge) -> tuple[int, int]:
-    return edge.source, edge.target
-
-
-def _distances(starts: Iterable[int], neighbours: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    """Fewest edges from any of `starts` to each node that they reach."""
-    found = dict.fromkeys(starts, 0)
-    queue = deque(found)
-    while queue:
-        node = queue.popleft()
-        for following in neighbours[node]:
-            if following not in found:
-                found[following] = found[node] + 1
-                queue.append(following)
-    return found
+    def _reversed_links(self) -> list[tuple[int, int]]:
+        return [(target, source) for source, target in self.edges]
 
 
 def _similarities(text: str, others: Sequence[str]) -> list[float]:
     """TF-IDF cosine of `text` with each of `others`."""
-    if not others:
-        return []
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.metrics.pairwise import cosine_similarity
 

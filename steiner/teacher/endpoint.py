@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -19,7 +20,7 @@ import httpx
 from steiner.randomness import random_stream
 from steiner.recipe import TeacherRecipe
 from steiner.teacher.requests import Reply, TeacherRequest
-from steiner.types import RunError, SteinerError, UserError
+from steiner.types import RunError, UserError
 
 TRIES = 6
 """Tries of one request before it fails for good."""
@@ -101,38 +102,40 @@ class EndpointTeacher:
     ) -> Reply | None:
         """The reply, after several tries; None if no more may be asked."""
         rng = random_stream("retry", request.digest(self.identity))
-        pause, reason, unreachable = FIRST_PAUSE_S, "", False
+        pause, failure = FIRST_PAUSE_S, _Failure("")
         for attempt in range(TRIES):
-            wait = pause * (0.5 + rng.random())
+            if attempt:
+                wait = max(pause * (0.5 + rng.random()), failure.retry_after_s)
+                await asyncio.sleep(min(wait, _LONGEST_PAUSE_S))
+                pause *= 2
             async with gate:
                 if not may_go_on():
                     return None
-                try:
-                    response = await client.post(self._url, json=self._body(request))
-                except httpx.HTTPError as error:
-                    unreachable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                    reason = f"{type(error).__name__} {error}".strip()
-                    response = None
-                if response is not None:
-                    unreachable = False
-                    self._check(response)
-                    if response.status_code == 200 and (reply := _parsed(response)) is not None:
-                        gate.succeeded()
-                        return reply
-                    reason = f"status {response.status_code}"
-                    if response.status_code == 200:
-                        reason = "a reply that is no chat completion"
-                    wait = max(wait, _retry_after(response))
+                outcome = await self._try(client, request)
+                if isinstance(outcome, Reply):
+                    gate.succeeded()
+                    return outcome
                 gate.failed()
-            if attempt + 1 < TRIES:
-                await asyncio.sleep(min(wait, _LONGEST_PAUSE_S))
-                pause *= 2
-        if unreachable:
+            failure = outcome
+        if failure.is_unreachable:
             raise RunError(
-                f"cannot reach the teacher at {self._settings.url}: {reason}",
+                f"cannot reach the teacher at {self._settings.url}: {failure.reason}",
                 "start it, or correct teacher.url; answered requests are kept",
             )
-        return Reply(error=reason)
+        return Reply(error=failure.reason)
+
+    async def _try(self, client: httpx.AsyncClient, request: TeacherRequest) -> Reply | _Failure:
+        """One try. Raises UserError for a status that another try does not change."""
+        try:
+            response = await client.post(self._url, json=self._body(request))
+        except httpx.HTTPError as error:
+            is_unreachable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            reason = f"{type(error).__name__} {error}".strip()
+            return _Failure(reason, is_unreachable=is_unreachable)
+        self._check(response)
+        if response.status_code != 200:
+            return _Failure(f"status {response.status_code}", _retry_after(response))
+        return _parsed(response) or _Failure("a reply that is no chat completion")
 
     def _body(self, request: TeacherRequest) -> dict[str, Any]:
         return {
@@ -144,28 +147,36 @@ class EndpointTeacher:
         }
 
     def _check(self, response: httpx.Response) -> None:
-        """Raises UserError for a status that a retry does not change."""
+        """Raises UserError for a status that another try does not change."""
         status = response.status_code
         if status < 400 or status in _RETRIED or status >= 500:
             return
         message = _error_message(response)
-        error: SteinerError = UserError(
-            f"the teacher refuses the request, status {status}: {message}",
-            "check teacher.model and teacher.max_tokens",
-        )
         if status in (401, 403):
-            variable = self._settings.key_variable
-            error = UserError(
+            raise UserError(
                 f"the teacher refuses the key, status {status}: {message}",
-                f"set the environment variable {variable}, or name another with "
+                f"set the environment variable {self._settings.key_variable}, or name another with "
                 "teacher.key_variable",
             )
         if status == 404:
-            error = UserError(
+            raise UserError(
                 f"the teacher has no model '{self._settings.model}' at {self._url}: {message}",
                 "check teacher.model and teacher.url, which often ends in /v1",
             )
-        raise error
+        raise UserError(
+            f"the teacher refuses the request, status {status}: {message}",
+            "check teacher.model and teacher.max_tokens",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why one try has no reply."""
+
+    reason: str
+    retry_after_s: float = 0.0
+    """The pause that the server asks for."""
+    is_unreachable: bool = False
 
 
 class _AdaptiveGate:

@@ -11,21 +11,21 @@ by round. Without a teacher, worked solutions in the data give DAGs without wron
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
-from steiner.dags.path_sampling import Walk, sample_paths
+from steiner.dags.path_sampling import sample_paths
 from steiner.dags.store import dag_table, path_table
-from steiner.dags.synthesis import Made, path_counts
+from steiner.dags.synthesis import Made, dag_counts, path_counts, walk_of
 from steiner.progress import progress, say
 from steiner.questions.reading import Question
-from steiner.questions.task import problem_of, readable_questions, register_questions
+from steiner.questions.task import OwnQuestions, problem_of
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, TeacherRecipe
-from steiner.tasks import Grade, grade
+from steiner.tasks import Grade, grade, task
 from steiner.teacher.building import START, UNEXPLAINED, DagBuilder
 from steiner.teacher.cache import CachedTeacher
 from steiner.teacher.endpoint import EndpointTeacher
@@ -88,7 +88,6 @@ def teacher_blocks(recipe: Recipe, run_dir: Path) -> Iterator[Made]:
     """
     if not recipe.questions.source:
         return
-    register_questions(recipe)
     chosen = training_questions(recipe)
     settings = recipe.teacher
     if not _has_teacher(settings):
@@ -129,9 +128,11 @@ def _explore_block(
 
 
 def training_questions(recipe: Recipe) -> list[tuple[Problem, Question]]:
-    """The questions of the training split as problems."""
-    found = readable_questions(recipe.questions)
-    pairs = [(problem_of(each, recipe.questions.name), each) for each in found.questions]
+    """The questions of the training split as problems; they are registered as a task already."""
+    name = recipe.questions.name
+    generator = task(name).generator
+    assert isinstance(generator, OwnQuestions)
+    pairs = [(problem_of(question, name), question) for question in generator.questions]
     return [pair for pair in pairs if pair[0].split is Split.TRAIN]
 
 
@@ -261,9 +262,13 @@ def _decide(
         if not answered:
             builder.counts["wrong turns without evidence"] += 1
             continue
-        right = [s for s in answered if grade(one.problem, s.answer) is Grade.RIGHT]
+        grades = [grade(one.problem, solution.answer) is Grade.RIGHT for solution in answered]
+        right = list(compress(answered, grades))
         reached = builder.add_chain(turn.steps[:1], turn.node, is_right=False)
-        builder.add_evidence(reached[0], [solution in right for solution in answered])
+        if not reached:  # another continuation has ended at the node from which this one goes wrong
+            builder.counts["steps of wrong turns after the answer"] += 1
+            continue
+        builder.add_evidence(reached[0], grades)
         if right:
             builder.counts["detours"] += 1
             for solution in right:
@@ -276,7 +281,7 @@ def _decide(
 
 
 def _numbered(turns: Sequence[_WrongTurn]) -> Iterator[tuple[int, _WrongTurn]]:
-    """Each turn with its number among those of its question."""
+    """The turns, numbered from 0 within their question."""
     seen: Counter[str] = Counter()
     for turn in turns:
         key = turn.explored.problem.key
@@ -325,9 +330,7 @@ def _made(recipe: Recipe, explored: Sequence[Explored]) -> Made:
     """The DAGs of a block and the paths through them, with all counts."""
     counts: Counter[str] = Counter()
     dags, paths = [], []
-    walk = Walk(
-        explore=recipe.synth.explore, cut=recipe.synth.cut, max_steps=recipe.synth.max_steps
-    )
+    walk = walk_of(recipe.synth, recipe.questions.name)
     for one in explored:
         counts.update({f"teacher: {name}": n for name, n in one.builder.counts.items()})
         counts["questions"] += 1
@@ -335,14 +338,13 @@ def _made(recipe: Recipe, explored: Sequence[Explored]) -> Made:
         if dag is None:
             counts["dropped: questions without a solution"] += 1
             continue
-        rng: random.Random = random_stream("own paths", recipe.seed, one.problem.key)
+        rng = random_stream("own paths", recipe.seed, one.problem.key)
         asked = [one.problem] * recipe.questions.paths_per_question
         found = list(sample_paths(dag, asked, walk, rng))
         dags.append(dag)
         paths += found
-        counts.update(dags=1, nodes=len(dag.nodes), edges=len(dag.edges))
+        counts.update(dag_counts(dag))
         counts["dead nodes"] += sum(node.status is Status.DEAD for node in dag.nodes)
-        counts["shared nodes"] += sum(node.in_degree > 1 for node in dag.nodes)
         for path in found:
             counts.update(path_counts(path))
     return Made(dag_table(dags), path_table(paths), counts)

@@ -23,7 +23,8 @@ class Script:
     """The endpoint's behaviour and what it saw."""
 
     error_rate: int = 0
-    """Every so manieth request fails first with `error_status`; 0 for none."""
+    """Every so manieth request fails with `error_status` at its first two tries, and each at all
+    tries if it is 1; 0 for none."""
     error_status: int = 500
     nonsense: bool = False
     """Replies are not in the form."""
@@ -36,6 +37,8 @@ class Script:
     """Continuations without the answer are wrong."""
     requests: Counter[str] = field(default_factory=Counter)
     """Body of a request -> how often it was answered with 200."""
+    tries: Counter[str] = field(default_factory=Counter)
+    """Body of a request -> how often it came."""
     statuses: Counter[int] = field(default_factory=Counter)
     lock: Any = field(default_factory=threading.Lock)
 
@@ -71,11 +74,11 @@ def scripted_endpoint(script: Script) -> Iterator[str]:
 
 def _answer(script: Script, body: str, authorization: str) -> tuple[int, str]:
     with script.lock:
-        number = script.statuses.total()
+        script.tries[body] += 1
         status = 200
         if script.key and authorization != f"Bearer {script.key}":
             status = 401
-        elif script.error_rate and number % script.error_rate == 0:
+        elif script.error_rate == 1 or (script.error_rate and _fails(script, body)):
             status = script.error_status
         script.statuses[status] += 1
         if status == 200:
@@ -88,6 +91,12 @@ def _answer(script: Script, body: str, authorization: str) -> tuple[int, str]:
     text = "I like trains." if script.nonsense else reply_to(json.loads(body), script)
     usage = {"prompt_tokens": 100, "completion_tokens": 50}
     return 200, json.dumps({"choices": [{"message": {"content": text}}], "usage": usage})
+
+
+def _fails(script: Script, body: str) -> bool:
+    """True at the first two tries of every `error_rate`-th of the requests."""
+    number = list(script.tries).index(body)
+    return number % script.error_rate == 0 and script.tries[body] <= 2
 
 
 def reply_to(body: dict[str, Any], script: Script) -> str:
