@@ -17,7 +17,7 @@ from steiner.dags.path_sampling import path_without_search, shortest_path
 from steiner.dags.solver import build_dag
 from steiner.tasks import ask, problem_key_of, task, varied
 from steiner.tasks.no_answer import has_search, no_answer, sentence
-from steiner.tasks.protocols import FollowUpGenerator
+from steiner.tasks.protocols import FollowUpGenerator, VariedGenerator
 from steiner.tasks.question_grammar import load_grammar
 from steiner.types import Message, Problem, ReasoningDag, Split, Status
 
@@ -61,7 +61,10 @@ def _changed(problem: Problem, rng: random.Random, voices: Split) -> Problem | N
         earlier = ask(replace(problem, spec=spec, key=key, messages=()), rng, voices)
         if problem.split is not Split.TRAIN or earlier.split is Split.TRAIN:
             messages = (*_answered(earlier, rng), Message("user", text))
-            return replace(problem, messages=messages, voice="changed")
+            spec = problem.spec
+            if isinstance(generator, VariedGenerator):
+                spec = generator.as_changed(spec, earlier.spec, text)
+            return replace(problem, messages=messages, voice="changed", spec=spec)
     return None
 
 

@@ -9,10 +9,11 @@ the branch at depth d - 1, so the text alone is enough to follow the walk throug
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steiner.tasks import Move, StepReading, task
 from steiner.tasks.no_answer import is_reading
+from steiner.tasks.protocols import QuestionReader
 from steiner.types import Decision, Problem, ReasoningDag, Status, Step, StepTexts, Verdict
 
 
@@ -57,12 +58,24 @@ class Trace:
 
 
 def restates(texts: StepTexts, problem: Problem) -> bool:
-    """True if the understanding of the first step is the problem's canonical line.
+    """True if the understanding of the first step states the problem.
 
-    Letter case does not matter: names are written as they were typed.
+    Letter case does not matter, nor how it quotes the question.
     """
-    expected = task(problem.family).require_reader().reading(problem).understanding
-    return texts.understanding.strip().casefold() == expected.casefold()
+    reader = task(problem.family).require_reader()
+    expected = reader.reading(problem).understanding
+    line = texts.understanding.strip()
+    if line.casefold() == expected.casefold():
+        return True
+    return _stated(reader, line, problem) == _stated(reader, expected, problem)
+
+
+def _stated(reader: QuestionReader, line: str, problem: Problem) -> str:
+    """What a restated question states, in one way of writing; `line` itself if it is unreadable."""
+    spec = reader.read_question(line, problem.language)
+    if spec is not None:
+        line = reader.reading(replace(problem, spec=spec)).understanding
+    return line.casefold()
 
 
 def trace(dag: ReasoningDag, steps: Sequence[Step]) -> Trace:

@@ -24,7 +24,7 @@ from steiner.format.grammar import NUM_CLASSES, TRANSITIONS, GrammarState
 from steiner.format.tokenizer import Vocabulary
 from steiner.types import UserError
 
-MAX_COMPONENT_TOKENS = 320
+MAX_COMPONENT_TOKENS = 640
 """Longest text of one component of a step; after that only its end token is allowed."""
 ANSWER_RESERVE = 96
 """Tokens that the reasoning leaves for the answer, or a quarter of a smaller budget's slack."""

@@ -30,6 +30,7 @@ from steiner.tasks.knights_knaves_logic import (
 )
 from steiner.tasks.knights_knaves_statements import (
     enumerated,
+    quote,
     read_claims,
     render_claim,
     split,
@@ -128,21 +129,35 @@ class KnightsKnaves:
         names = rng.sample(known_names(held_out=False), len(spec["names"]))
         if rng.random() < _TITLED:
             names = [f"{rng.choice(words['titles'])} {name}" for name in names]
-        return {**spec, "names": names, "terms": list(pair[:2])}
+        fixed = {name: value for name, value in spec.items() if name != "statements"}
+        return {**fixed, "names": names, "terms": list(pair[:2])}
 
-    def as_typed(self, spec: Spec, question: str) -> Spec:
-        """Names in the letter case of the question."""
-        return {**spec, "names": [_as_typed(name, question) for name in spec["names"]]}
+    def as_typed(self, spec: Spec, question: WordedQuestion) -> Spec:
+        """Names in the letter case of the question, and its statements word by word."""
+        names = [_as_typed(name, question.text) for name in spec["names"]]
+        statements = [quote(question.text, statement) for statement in question.statements]
+        return {**spec, "names": names} | ({"statements": statements} if all(statements) else {})
+
+    def as_changed(self, spec: Spec, earlier: Spec, follow_up: str) -> Spec:
+        """The statements of the earlier turn; the one that changed has both turns' words."""
+        statements = [
+            was if before == now else f"{was} {' '.join(follow_up.split())}"
+            for was, before, now in zip(
+                earlier.get("statements", ()), _says(earlier), _says(spec), strict=False
+            )
+        ]
+        return {**spec, "names": earlier["names"], "statements": statements}
 
     def question(
         self, spec: Spec, language: str, rng: random.Random, split: Split
     ) -> WordedQuestion:
         grammar = load_grammar(self.name, language)
-        fields = _question_fields(spec, grammar, rng)
+        fields, told = _question_fields(spec, grammar, rng)
         if missing := spec.get("missing", ""):
             return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
         voice, text = grammar.question(rng, split, fields)
-        return WordedQuestion(text, voice)
+        statements = next((t for t in told if all(quote(text, each) for each in t)), ())
+        return WordedQuestion(text, voice, statements)
 
     def unanswerable(self, rng: random.Random, level: int) -> Spec:
         """Statements that contradict each other, or persons who say nothing."""
@@ -189,10 +204,15 @@ class KnightsKnaves:
         a_knight, a_knave = terms_of(spec, phrases)
         claims = phrases.words["no_claims"]
         if "says" in spec:
-            claims = " ".join(
+            sentences = [
                 render_claim(phrases, people, who, claim)
                 for who, claim in zip(people, _says(spec), strict=True)
-            )
+            ]
+            for index, statement in enumerate(spec.get("statements", ())):
+                sentences[index] = phrases.render(
+                    "quoted", statement=statement, claim=sentences[index]
+                )
+            claims = " ".join(sentences)
         restated = phrases.render(
             "reading", people=", ".join(people), knight=a_knight, knave=a_knave, claims=claims
         )
@@ -281,12 +301,16 @@ def _word_fields(spec: Spec, grammar: QuestionGrammar) -> dict[str, Field]:
     return dict(zip(_WORD_FIELDS, words, strict=True))
 
 
-def _question_fields(spec: Spec, grammar: QuestionGrammar, rng: random.Random) -> dict[str, Field]:
-    """The fields of steiner/tasks/questions/<language>/knights_knaves.toml."""
+def _question_fields(
+    spec: Spec, grammar: QuestionGrammar, rng: random.Random
+) -> tuple[dict[str, Field], list[tuple[str, ...]]]:
+    """The fields of steiner/tasks/questions/<language>/knights_knaves.toml, and the persons'
+    statements in each of the fields that tell them."""
     names, fields = spec["names"], _word_fields(spec, grammar)
     last = rng.choice((" and ", ", and ", " and ", " & ", ", "))
     fields["people"] = ", ".join(names[:-1]) + last + names[-1]
     fields["count"], fields["count_word"] = str(len(names)), number_in_words(len(names))
+    statements = []
     for field, rule, between in (
         ("statements", "statement", " "),
         ("statement_lines", "statement_line", "\n"),
@@ -296,7 +320,8 @@ def _question_fields(spec: Spec, grammar: QuestionGrammar, rng: random.Random) -
         speakers = range(len(spec.get("says", ())))
         told = [_statement(spec, grammar, rng, speaker, alike) for speaker in speakers]
         fields[field] = between.join(told)
-    return fields
+        statements.append(tuple(told))
+    return fields, statements
 
 
 def _statement(

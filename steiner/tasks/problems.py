@@ -99,7 +99,7 @@ def ask(problem: Problem, rng: random.Random, voices: Split) -> Problem:
     worded = generator.question(problem.spec, problem.language, rng, voices)
     spec = problem.spec
     if isinstance(generator, VariedGenerator):
-        spec = generator.as_typed(spec, worded.text)
+        spec = generator.as_typed(spec, worded)
     message = Message("user", worded.text)
     return replace(problem, messages=(message,), voice=worded.voice, spec=spec)
 

@@ -62,10 +62,14 @@ class StepReading:
 
 @dataclass(frozen=True, slots=True)
 class WordedQuestion:
-    """A question, and the voice that asks it."""
+    """A question, and the voice that asks it.
+
+    statements: the sentences in it that the first step quotes, as the voice words them.
+    """
 
     text: str
     voice: str = ""
+    statements: tuple[str, ...] = ()
 
 
 class ProblemGenerator(Protocol):
@@ -97,8 +101,12 @@ class VariedGenerator(Protocol):
     def vary(self, spec: Spec, rng: random.Random) -> Spec:
         """The same problem with such parts drawn anew; states and moves stay the same."""
 
-    def as_typed(self, spec: Spec, question: str) -> Spec:
+    def as_typed(self, spec: Spec, question: WordedQuestion) -> Spec:
         """The same problem with such parts as `question` spells them."""
+
+    def as_changed(self, spec: Spec, earlier: Spec, follow_up: str) -> Spec:
+        """The same problem with such parts as a dialogue spells them, in which `follow_up` changed
+        the problem `earlier`."""
 
 
 @runtime_checkable

@@ -53,7 +53,7 @@ class Habits:
 
     lower: float = 0.12
     """All in lower case."""
-    upper: float = 0.02
+    upper: float = 0.05
     """All in capitals."""
     sentence_case: float = 0.95
     """Sentences begin with a capital."""
@@ -65,7 +65,7 @@ class Habits:
     """One to three typing errors."""
     number_words: float = 0.0
     """Numbers up to 99 as words."""
-    spaces: float = 0.05
+    spaces: float = 0.12
     """Extra spaces and line ends."""
 
     @classmethod

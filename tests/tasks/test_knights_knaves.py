@@ -10,6 +10,7 @@ import pytest
 
 from steiner.tasks import Move, make_problem
 from steiner.tasks.knights_knaves_logic import KINDS, as_claim, ordered, solutions
+from steiner.tasks.knights_knaves_statements import quote
 from steiner.types import Split, StepTexts, Verdict
 from tests.puzzles import is_right, problem_of, puzzle
 
@@ -243,6 +244,44 @@ def test_statements_may_come_in_any_order() -> None:
     claims = "Cid C says Ann A never lies. Bob B says Ann A opposes Cid C. Ann A says Bob B lies."
     line = f"People Ann A, Bob B, Cid C; a knight tells the truth, a knave lies; {claims}"
     assert FAMILY.read_question(line, "en") == {**SPEC, "names": ["Ann", "Bob", "Cid"], **KNIGHTS}
+
+
+def test_the_restated_question_quotes_each_statement() -> None:
+    """In the question's words, letter case and order; the quotes are not read back."""
+    quoted = 0
+    for split in Split:
+        for seed in range(40):
+            problem = make_problem("knights_knaves", {**SPEC, **KNIGHTS}, seed=seed, voices=split)
+            line = FAMILY.reading(problem).understanding
+            statements = problem.spec.get("statements", [])
+            quoted += len(statements) == 3
+            places = [line.index(f"{statement} => ") for statement in statements]
+            assert places == sorted(places)
+            asked = " ".join(problem.question.split())
+            assert all(statement in asked for statement in statements)
+            names = problem.spec["names"]
+            assert FAMILY.read_question(line, "en") == {**SPEC, **KNIGHTS, "names": names}
+    assert quoted > 100
+
+
+def test_a_changed_statement_quotes_both_turns() -> None:
+    earlier = {**SPEC, "names": ["ann", "bo", "cy"], "statements": ["ann lies", "b", "c"]}
+    changed = FAMILY.as_changed({**SPEC, "says": [["knight", 1], *SPEC["says"][1:]]}, earlier, "no")
+    assert changed["names"] == ["ann", "bo", "cy"]
+    assert changed["statements"] == ["ann lies no", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('Hm. ANN said:  "BO\nLIES". So?', 'ANN said: "BO LIES".'),
+        ("ann said bo lies", "ann said bo lies"),
+        ("Ann said that Bo lies.", ""),
+        ("", ""),
+    ],
+)
+def test_a_statement_is_found_as_it_was_typed(text: str, found: str) -> None:
+    assert quote(text, 'Ann said: "Bo lies".') == found
 
 
 def test_the_answer_uses_the_question_s_own_words() -> None:
