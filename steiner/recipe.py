@@ -219,6 +219,8 @@ class CptRecipe:
     muon_lr: float = 0.01
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.05)
+    lora_rank: int = may_be_zero(0)
+    """Rank of LoRA; 0 trains all weights."""
     precision: Precision = "auto"
     activation_checkpointing: bool = operational(False)
     """Compute activations again in the backward pass instead of keeping them: less memory, more
@@ -245,6 +247,8 @@ class SftRecipe:
     muon_lr: float = 0.01
     adam_lr: float = 2e-3
     warmup_fraction: float = fraction(0.02)
+    lora_rank: int = may_be_zero(0)
+    """Rank of LoRA; 0 trains all weights."""
     precision: Precision = "auto"
     activation_checkpointing: bool = operational(False)
     """Compute activations again in the backward pass instead of keeping them: less memory, more

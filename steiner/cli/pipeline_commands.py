@@ -66,6 +66,31 @@ def add_commands(commands: Commands[Parser]) -> None:
         summary="write one HTML page and results.json",
         example="steiner report --out runs/tiny",
     )
+    _add_plan(commands)
+
+
+def _add_plan(commands: Commands[Parser]) -> None:
+    planned = _add(
+        commands,
+        "plan",
+        _plan,
+        summary="memory and time that a recipe needs, before it runs",
+        example="steiner plan --recipe questions --base models/qwen-0.5b --memory 24",
+    )
+    planned.add_argument("--gpus", type=whole_number, default=1, metavar="N", help="devices (1)")
+    planned.add_argument("--memory", type=float, default=0.0, metavar="GB", help="of each device")
+    planned.add_argument(
+        "--tflops",
+        type=float,
+        default=0.0,
+        metavar="RATE",
+        help="rate that training reaches on each; default: measured on this machine",
+    )
+    planned.add_argument(
+        "--sharded",
+        action="store_true",
+        help="spread weights, gradients and optimiser over the devices (FSDP2, ZeRO-3)",
+    )
 
 
 def _add(commands: Commands[Parser], name: str, run: Run, *, summary: str, example: str) -> Parser:
@@ -220,6 +245,19 @@ def _eval(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     options.force = True  # it takes seconds, and the user asked for it by name
     _run_stage(options, _STAGE_OF_COMMAND["report"])
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from steiner.pipeline import plan
+
+    recipe = _load_recipe(options)
+    for name in ("memory", "tflops"):
+        if getattr(options, name) < 0:
+            raise UserError(f"--{name} is {getattr(options, name):g}", "give a positive number")
+    rate = options.tflops * 1e12 or plan.training_rate()
+    devices = plan.Devices(options.gpus, options.memory * 1e9, rate, options.sharded)
+    shape = plan.shape_of(recipe.base.source)
+    print(plan.plan_table(shape, devices, plan.plan(recipe, shape, devices)))
 
 
 def _run_stage(options: argparse.Namespace, name: str) -> None:

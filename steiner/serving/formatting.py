@@ -25,6 +25,7 @@ from steiner.inference.step_events import (
     StepPlaced,
     StepStarted,
 )
+from steiner.tasks.no_answer import is_reading
 from steiner.types import Decision, Step, StepTexts
 
 
@@ -43,6 +44,8 @@ class StepObject(TypedDict):
     """1 for a step taken from the question itself."""
     parent: int | None
     """Index of the step that it continues; null for the question."""
+    reads: bool
+    """True if its understanding restates the question: how the model read it."""
     mark: str
     """A Mark of the search tree. In a stream it is provisional: later steps and the grade of the
     answer can change it, and the last chunk has the final marks."""
@@ -94,6 +97,7 @@ def step_object(index: int, step: Step, node: TreeNode) -> StepObject:
         decision=str(step.decision),
         depth=node.depth,
         parent=node.parent,
+        reads=index == 0 and is_reading(texts),
         mark=str(node.mark),
     )
 

@@ -52,7 +52,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
         rng=random_stream("cpt", recipe.seed),
     )
     sequences = FlatSequences.joined([reasoning, FlatSequences.of(ordinary)])
-    schedule = schedule_of(recipe.cpt, recipe.seed)
+    schedule = schedule_of(recipe.cpt, recipe.seed, lora_rank=recipe.cpt.lora_rank)
     set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
     if held_out:

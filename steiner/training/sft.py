@@ -34,7 +34,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
         sft.shares,
         random_stream("sft", recipe.seed),
     )
-    schedule = schedule_of(sft, recipe.seed)
+    schedule = schedule_of(sft, recipe.seed, lora_rank=sft.lora_rank)
     set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
 

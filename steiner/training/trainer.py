@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import PartialState
+from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
@@ -29,6 +30,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from steiner.data.batching import TokenBatches, collate
 from steiner.data.packed_rows import lengths_of
@@ -37,10 +39,11 @@ from steiner.format.chat_format import ChatFormat
 from steiner.models.precision import wants_bf16
 from steiner.models.saving import save_model
 from steiner.recipe import SamplingRecipe
+from steiner.training.lora import lora, trainable_weights
 from steiner.training.losses import forward_gives_losses
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
-from steiner.types import RunError, TokenSequence
+from steiner.types import RunError, TokenSequence, UserError
 
 _WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
 """Tokens to train on above which compilation pays; it takes up to a minute. On an accelerator, only
@@ -67,7 +70,9 @@ class Schedule:
     bf16: bool
     report_to: str
     save_every_steps: int
-    activation_checkpointing: bool = False
+    activation_checkpointing: bool
+    lora_rank: int = 0
+    """0 trains all weights."""
 
 
 class StageRecipe(Protocol):
@@ -93,8 +98,13 @@ class StageRecipe(Protocol):
     def save_every_steps(self) -> int: ...
 
 
-def schedule_of(stage: StageRecipe, seed: int) -> Schedule:
-    """The schedule of a recipe's section."""
+def schedule_of(stage: StageRecipe, seed: int, *, lora_rank: int = 0) -> Schedule:
+    """The schedule of a recipe's section. Raises UserError for LoRA with Muon."""
+    if lora_rank and stage.muon_lr:
+        raise UserError(
+            f"lora_rank is {lora_rank} and muon_lr {stage.muon_lr:g}, but LoRA trains with AdamW",
+            "set muon_lr = 0, and adam_lr to about ten times that of training all weights",
+        )
     return Schedule(
         tokens=stage.tokens,
         batch_tokens=stage.batch_tokens,
@@ -106,6 +116,7 @@ def schedule_of(stage: StageRecipe, seed: int) -> Schedule:
         report_to=stage.report_to,
         save_every_steps=stage.save_every_steps,
         activation_checkpointing=stage.activation_checkpointing,
+        lora_rank=lora_rank,
     )
 
 
@@ -150,6 +161,22 @@ class SequenceTrainer(Trainer):
             self.optimizer = build_optimizer(self.learner, **rates)
         return self.optimizer
 
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        """As Trainer's; with LoRA, a checkpoint has only the weights that are trained."""
+        if not self.schedule.lora_rank:
+            super()._save(output_dir, state_dict)
+            return
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(trainable_weights(self.learner), folder / SAFE_WEIGHTS_NAME, {"format": "pt"})
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """As Trainer's; with LoRA, the frozen weights are not in a checkpoint."""
+        if not self.schedule.lora_rank:
+            super()._issue_warnings_after_load(load_result)
+
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -178,13 +205,14 @@ def train_sequences(
 ) -> SequenceTrainer:
     """Trains, resuming from the last checkpoint in `folder`, and saves the model."""
     pad_id = ChatFormat(tokenizer).pad_id
-    trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
-    show_progress(trainer, folder.name.removesuffix(".partial"))
-    for callback in callbacks:
-        trainer.add_callback(callback)
-    choose_attention(model, compiled=_compile_if_worth(model, trainer.batches, schedule))
-    with forward_gives_losses(model):
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    with lora(model, tokenizer, schedule.lora_rank, schedule.seed):
+        trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
+        show_progress(trainer, folder.name.removesuffix(".partial"))
+        for callback in callbacks:
+            trainer.add_callback(callback)
+        choose_attention(model, compiled=_compile_if_worth(model, trainer.batches, schedule))
+        with forward_gives_losses(model):
+            trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     save_trained(trainer, model, tokenizer, folder)
     return trainer
 

@@ -37,7 +37,7 @@ def test_help_starts_with_an_example_and_lists_the_commands_in_order(tmp_path: P
     places = [listing.index(f"  {command}") for command in COMMANDS]
     assert places == sorted(places)
     assert (
-        *("synth", "pretrain", "train", "run", "eval", "report"),
+        *("synth", "pretrain", "train", "run", "eval", "report", "plan"),
         *("questions", "inspect"),
         *("solve", "chat", "serve"),
     ) == COMMANDS

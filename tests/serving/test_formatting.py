@@ -50,6 +50,15 @@ def test_pieces_add_up(vocabulary, steps, answer, cuts):
     assert [step["decision"] for step in objects] == [s.decision for s in rollout.steps]
 
 
+def test_the_first_step_says_that_it_reads_the_question(vocabulary):
+    read, other = "Read the question", "Step 1 from 3 5: 3 + 5"
+    for texts, expected in (((read, read), [True, False]), ((other, read), [False, False])):
+        steps = [Step(StepTexts(text, "a", "b", "c"), Decision.PROCEED, 1) for text in texts]
+        ids = _completion(vocabulary, steps, "8")
+        objects = DeltaFormatter(vocabulary).add(ids, last=True).steps
+        assert [step["reads"] for step in objects] == expected
+
+
 def test_reasoning_reads_like_this():
     steps = [
         Step(StepTexts("3 + 5", "3 5 8", "8 8", "not 16"), Decision.BACKTRACK, 1),

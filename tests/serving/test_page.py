@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -355,6 +356,15 @@ def test_a_models_text_stays_text_and_a_broken_stream_is_told(page):
     assert page.locator(".asked").text_content() == "<script>alert(2)</script>"
     kinds = [node.get_attribute("class").split()[1] for node in page.get_by_role("treeitem").all()]
     assert kinds == ["kind-backtrack", "kind-dead", "kind-proceed"]
+
+
+def test_it_says_how_the_question_was_read(page):
+    steps = [_step(reads=True), _step(parent=0, reads=False, decision="end", mark="unverified")]
+    body = _streamed({"reasoning_steps": steps}, {"content": "5"})
+    page.route(CHAT, lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    _ask(page, "Which number?")
+    labels = page.locator(".step dt").filter(has_text=re.compile("read|understanding"))
+    _expect(labels).to_have_text(["How I read your question", "Current understanding"])
 
 
 @pytest.mark.parametrize(

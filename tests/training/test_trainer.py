@@ -48,6 +48,7 @@ SCHEDULE = Schedule(
     bf16=False,
     report_to="none",
     save_every_steps=3,
+    activation_checkpointing=False,
 )
 
 

@@ -142,9 +142,11 @@ class Card {
     this.origin = make("span", { className: "origin" });
     this.decided = make("span", { className: "decided" });
     this.texts = {};
+    this.labels = {};
     const rows = COMPONENTS.map(([name, label]) => {
       const text = this.texts[name] = make("dd", { data: { component: name } });
-      return make("div", {}, make("dt", {}, label), text);
+      this.labels[name] = make("dt", {}, label);
+      return make("div", {}, this.labels[name], text);
     });
     this.element = make("li", { className: "step" },
       make("p", { className: "head" }, this.glyph,
@@ -162,6 +164,7 @@ class Card {
     this.glyph.replaceChildren(SearchLayout.glyph(kind));
     this.origin.textContent = origin(step, this.index);
     this.decided.textContent = decided(step);
+    if (texts.reads) this.labels.understanding.textContent = "How I read your question";
     const present = COMPONENTS.filter(([name]) => texts[name]);
     for (const [name] of COMPONENTS) {
       const text = this.texts[name];

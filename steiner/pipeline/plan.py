@@ -1,0 +1,255 @@
+"""What a recipe needs before it runs: memory of each training stage by part, FLOPs and time.
+
+Recipe, model configuration, devices -> StagePlans -> a table as text
+
+Memory in bytes per device, for P parameters of which T are trained, L layers of width D and feed
+forward width F, and N tokens at a time on that device:
+
+    weights       4 P                          fp32; products are in bf16 where that is faster
+    gradients     4 T
+    optimiser     8 T                          AdamW; 4 per weight where Muon trains it
+    activations   (34 D + 12 F) L N            of the backward pass; with checkpointing
+                  4 D L N + (34 D + 12 F) N    the input of each layer, and one layer
+    logits        12 V C                       C = 512 positions at a time; RL keeps all N
+    KV cache      4 or 2 bytes x 2 L K H S     K heads of size H; S positions of all rollouts
+
+The bytes per activation are those that bf16 training of SmolLM2-135M was measured to keep; compare
+the 34 of Korthikanti et al. 2022 (arXiv:2205.05198, equation 1) for another feed-forward layer.
+FLOPs are 6 T for each token trained on, and 2 P more with checkpointing; frozen weights cost 4.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from steiner.models.loading import READ_ERRORS, load_error
+from steiner.models.precision import fastest_dtype
+from steiner.models.sources import find_model
+from steiner.recipe import CptRecipe, Recipe, SftRecipe
+from steiner.training.losses import CHUNK_TOKENS
+from steiner.types import UserError
+
+_ACTIVATION_BYTES = {"width": 34, "feed_forward": 12}
+_LOGIT_BYTES = 12
+"""A logit in fp32, its gradient, and one temporary copy."""
+_PROGRAM = 0.7e9
+"""Bytes of Python and its libraries, measured on a CPU."""
+_ENGINE_ROWS = 64
+_EFFICIENCY = 0.35
+"""Share of the rate of a large matrix product that training reaches."""
+_PROBE_SIZE, _PROBES = 1024, 5
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """The numbers of a model that memory and time depend on."""
+
+    architecture: str
+    parameters: int
+    embeddings: int
+    """Parameters of the embeddings and of an untied head."""
+    layers: int
+    width: int
+    feed_forward: int
+    vocabulary: int
+    kv_width: int
+    """Key and value heads times their size."""
+    linear_widths: int
+    """Sum of inputs and outputs of all linear layers but the head: LoRA trains this times its
+    rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Equal devices that work together."""
+
+    count: int = 1
+    memory: float = 0.0
+    """Bytes of each; 0 if unknown."""
+    flops: float = 0.0
+    """Rate of each that training reaches, per second."""
+    sharded: bool = False
+    """Weights, gradients and optimiser states are spread over the devices (FSDP2, ZeRO-3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """The needs of one stage."""
+
+    name: str
+    parts: Mapping[str, float]
+    """Part -> bytes per device."""
+    flops: float
+    """Of all devices."""
+    hint: str
+    """What makes it smaller."""
+
+    @property
+    def total(self) -> float:
+        """Bytes per device."""
+        return sum(self.parts.values())
+
+
+def shape_of(source: str) -> ModelShape:
+    """The shape of a model, from its configuration alone; allocates no memory.
+
+    Raises UserError if there is no such model, or if it is no causal language model.
+    """
+    found = find_model(source)
+    try:
+        config = AutoConfig.from_pretrained(found.name, local_files_only=found.is_local)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except READ_ERRORS as error:
+        raise load_error(source, error) from error
+    text = config.get_text_config()
+    heads = text.num_attention_heads
+    head_size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    tables = {
+        id(m.weight): m for m in (model.get_input_embeddings(), model.get_output_embeddings())
+    }
+    linear = (
+        m for m in model.modules() if isinstance(m, torch.nn.Linear) and id(m.weight) not in tables
+    )
+    return ModelShape(
+        architecture=type(model).__name__,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        embeddings=sum(module.weight.numel() for module in tables.values()),
+        layers=text.num_hidden_layers,
+        width=text.hidden_size,
+        feed_forward=getattr(text, "intermediate_size", 4 * text.hidden_size),
+        vocabulary=text.vocab_size,
+        kv_width=(getattr(text, "num_key_value_heads", None) or heads) * head_size,
+        linear_widths=sum(layer.in_features + layer.out_features for layer in linear),
+    )
+
+
+def plan(recipe: Recipe, shape: ModelShape, devices: Devices) -> list[StagePlan]:
+    """The needs of CPT, SFT and RL."""
+    if devices.count < 1:
+        raise UserError(f"--gpus is {devices.count}", "give 1 or more")
+    stages = (("cpt", recipe.cpt), ("sft", recipe.sft))
+    return [
+        *(_supervised(name, s, shape, devices) for name, s in stages),
+        _rl(recipe, shape, devices),
+    ]
+
+
+def _supervised(
+    name: str, stage: CptRecipe | SftRecipe, shape: ModelShape, devices: Devices
+) -> StagePlan:
+    trained = stage.lora_rank * shape.linear_widths if stage.lora_rank else shape.parameters
+    tokens = max(1.0, stage.batch_tokens / devices.count)
+    layer = _layer_bytes(shape)
+    kept = shape.layers * layer
+    if stage.activation_checkpointing:
+        kept = 4 * shape.width * shape.layers + layer
+    parts = _states(shape, trained, devices, muon=bool(stage.muon_lr))
+    parts["activations"] = kept * tokens
+    parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS
+    frozen = shape.parameters - trained
+    per_token = (
+        6 * trained + 4 * max(0, frozen) + 2 * shape.parameters * stage.activation_checkpointing
+    )
+    hint = f"{name}.batch_tokens = {stage.batch_tokens // 2}"
+    if not stage.lora_rank:
+        hint = f"{name}.lora_rank = 16 with muon_lr = 0, or {hint}"
+    if not stage.activation_checkpointing:
+        hint = f"{name}.activation_checkpointing = true"
+    return StagePlan(name, parts, per_token * stage.tokens, hint)
+
+
+def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
+    rl = recipe.rl
+    rollouts = rl.problems_per_step * rl.rollouts_per_problem
+    rows = min(rl.rollouts_per_batch, max(1, rollouts // devices.count))
+    parts = _states(shape, shape.parameters, devices, muon=bool(rl.muon_lr))
+    if rl.kl_beta:
+        parts["weights"] *= 2
+    positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
+    number = 2 if fastest_dtype() is torch.bfloat16 and shape.parameters >= 3e7 else 4
+    at_once = min(_ENGINE_ROWS, max(1, round(rollouts * rl.oversample / devices.count)))
+    parts["KV cache"] = number * 2 * shape.layers * shape.kv_width * at_once * positions
+    parts["activations"] = shape.layers * _layer_bytes(shape) * rows * positions
+    parts["logits"] = _LOGIT_BYTES * shape.vocabulary * rows * rl.max_tokens
+    tokens = rl.steps * rollouts * rl.max_tokens
+    flops = shape.parameters * tokens * (6 * rl.updates_per_generation + 2 * rl.oversample)
+    hint = f"rl.rollouts_per_batch = {max(1, rows // 2)}" if rows > 1 else "a smaller rl.max_tokens"
+    return StagePlan("rl", parts, flops, hint)
+
+
+def _layer_bytes(shape: ModelShape) -> float:
+    """Bytes that one layer keeps for the backward pass of one token."""
+    rates = _ACTIVATION_BYTES
+    return rates["width"] * shape.width + rates["feed_forward"] * shape.feed_forward
+
+
+def _states(shape: ModelShape, trained: int, devices: Devices, *, muon: bool) -> dict[str, float]:
+    share = devices.count if devices.sharded else 1
+    by_muon = trained - shape.embeddings if muon else 0
+    return {
+        "weights": 4 * shape.parameters / share,
+        "gradients": 4 * trained / share,
+        "optimiser": (8 * trained - 4 * by_muon) / share,
+    }
+
+
+def training_rate() -> float:
+    """FLOPs per second that training reaches here: a share of a large matrix product's rate."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    one = torch.ones(_PROBE_SIZE, _PROBE_SIZE, dtype=fastest_dtype(device), device=device)
+    seconds = []
+    for _ in range(_PROBES):
+        start = time.perf_counter()
+        float((one @ one)[0, 0])
+        seconds.append(time.perf_counter() - start)
+    return _EFFICIENCY * 2 * _PROBE_SIZE**3 / min(seconds)
+
+
+def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) -> str:
+    """The plan as text: a row for each part, a column for each stage."""
+    names = list(dict.fromkeys(part for each in plans for part in each.parts))
+    lines = [
+        f"{shape.architecture}, {shape.parameters:,} parameters",
+        _row("GB per device", [each.name for each in plans]),
+        *(_row(name, [_gb(each.parts.get(name, 0.0)) for each in plans]) for name in names),
+        _row("program", [_gb(_PROGRAM)] * len(plans)),
+        _row("together", [_gb(each.total + _PROGRAM) for each in plans]),
+    ]
+    if devices.memory:
+        fits = [each.total + _PROGRAM <= devices.memory for each in plans]
+        lines.append(
+            _row(f"fits in {devices.memory / 1e9:g} GB", ["yes" if ok else "no" for ok in fits])
+        )
+        lines += [
+            f"{each.name} does not fit: try {each.hint}"
+            for each, ok in zip(plans, fits, strict=True)
+            if not ok
+        ]
+    rate = devices.flops * devices.count
+    lines.append(_row("FLOPs", [f"{each.flops:.1e}" for each in plans]))
+    lines.append(_row("time, about", [_duration(each.flops / rate) for each in plans]))
+    lines.append(f"at {devices.flops / 1e12:.3g} TFLOP/s on each of {devices.count}")
+    return "\n".join(lines)
+
+
+def _row(name: str, cells: Sequence[Any]) -> str:
+    return f"{name:<18}" + "".join(f"{cell:>12}" for cell in cells)
+
+
+def _gb(count: float) -> str:
+    return f"{count / 1e9:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    """`35 s`, `12 min`, `5.2 h` or `3.1 days`."""
+    for size, name in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds:.2g} s"

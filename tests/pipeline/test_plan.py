@@ -1,0 +1,124 @@
+"""The plan: its numbers against real models and hand arithmetic, and what it prints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+
+from steiner.cli.main import main
+from steiner.pipeline.plan import Devices, ModelShape, plan, plan_table, shape_of
+from steiner.recipe import Recipe
+from steiner.recipe_file import load_recipe
+from steiner.training.lora import lora
+from steiner.types import UserError
+
+SHAPE = ModelShape(
+    architecture="A",
+    parameters=1000,
+    embeddings=400,
+    layers=3,
+    width=8,
+    feed_forward=16,
+    vocabulary=50,
+    kv_width=4,
+    linear_widths=60,
+)
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return load_recipe("questions")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_shape_is_that_of_the_model(
+    tied: bool, base_tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    config = LlamaConfig(
+        vocab_size=90,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=tied,
+    )
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path)
+    shape = shape_of(str(tmp_path))
+    assert shape.architecture == "LlamaForCausalLM"
+    assert shape.parameters == model.num_parameters()
+    assert shape.embeddings == 90 * 32 * (1 if tied else 2)
+    assert (shape.layers, shape.width, shape.feed_forward) == (2, 32, 48)
+    assert (shape.vocabulary, shape.kv_width) == (90, 16)
+    with lora(model, base_tokenizer, rank=3, seed=0):  # no reasoning tokens, so no rows
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert trained == 3 * shape.linear_widths
+
+
+def test_memory_by_hand(recipe: Recipe) -> None:
+    kept = replace(recipe.sft, activation_checkpointing=False, batch_tokens=100, tokens=10)
+    sft = plan(replace(recipe, sft=kept), SHAPE, Devices(count=2))[1]
+    assert (sft.parts["weights"], sft.parts["gradients"], sft.parts["optimiser"]) == (
+        4000,
+        4000,
+        8000,
+    )
+    assert sft.parts["activations"] == 3 * (34 * 8 + 12 * 16) * 50
+    assert sft.parts["logits"] == 12 * 50 * 512
+    assert sft.flops == 6 * 1000 * 10
+    by_muon = plan(replace(recipe, sft=replace(kept, muon_lr=0.1)), SHAPE, Devices())[1]
+    assert by_muon.parts["optimiser"] == 8 * 400 + 4 * 600
+
+
+def test_checkpointing_lora_and_sharding_take_less(recipe: Recipe) -> None:
+    kept = replace(recipe.sft, activation_checkpointing=False)
+    again = replace(kept, activation_checkpointing=True)
+    adapted = replace(again, lora_rank=2)
+    totals = [
+        plan(replace(recipe, sft=sft), SHAPE, devices)[1].total
+        for sft, devices in (
+            (kept, Devices()),
+            (again, Devices()),
+            (adapted, Devices()),
+            (adapted, Devices(4)),
+            (adapted, Devices(4, sharded=True)),
+        )
+    ]
+    assert totals == sorted(totals, reverse=True)
+    assert len(set(totals)) == 5
+    lora_only = plan(replace(recipe, sft=adapted), SHAPE, Devices())[1]
+    assert lora_only.parts["gradients"] == 4 * 2 * 60
+    # 6 for each trained weight, 4 for each frozen one, 2 for the second forward pass
+    assert lora_only.flops == recipe.sft.tokens * (6 * 120 + 4 * 880 + 2 * 1000)
+
+
+def test_what_does_not_fit_has_a_hint(recipe: Recipe) -> None:
+    small = Devices(memory=0.75e9, flops=1e12)
+    text = plan_table(SHAPE, small, plan(recipe, SHAPE, small))
+    fits = next(line for line in text.splitlines() if line.startswith("fits in 0.75 GB"))
+    assert fits.split()[4:] == ["yes", "yes", "yes"]
+    none = replace(small, memory=0.1e9)
+    text = plan_table(SHAPE, none, plan(recipe, SHAPE, none))
+    assert "sft does not fit: try sft.lora_rank = 16" in text
+    assert "rl does not fit: try rl.rollouts_per_batch = 2" in text
+
+
+def test_bad_input_is_one_line(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="--gpus is 0"):
+        plan(recipe, SHAPE, Devices(0))
+    assert main(["plan", "--base", "nowhere"]) == 2
+    assert "no model folder nowhere" in capsys.readouterr().err
+    assert main(["plan", "--memory", "-1"]) == 2
+    assert "--memory is -1" in capsys.readouterr().err
+
+
+def test_the_command_prints_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--recipe", "tiny", "--memory", "4", "--tflops", "0.1"]) == 0
+    out = capsys.readouterr().out
+    assert "Qwen2ForCausalLM, 1,147,776 parameters" in out
+    assert out.splitlines()[1].split() == ["GB", "per", "device", "cpt", "sft", "rl"]
+    assert "at 0.1 TFLOP/s on each of 1" in out
