@@ -71,7 +71,7 @@ def restates(texts: StepTexts, problem: Problem) -> bool:
 
 
 def _stated(reader: QuestionReader, line: str, problem: Problem) -> str:
-    """What a restated question states, in one way of writing; `line` itself if it is unreadable."""
+    """The canonical line of what `line` states, without quotes; an unreadable line itself."""
     spec = reader.read_question(line, problem.language)
     if spec is not None:
         line = reader.reading(replace(problem, spec=spec)).understanding

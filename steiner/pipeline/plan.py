@@ -11,7 +11,8 @@ forward width F, and N tokens at a time on that device:
     activations   (34 D + 12 F) L N            of the backward pass; with checkpointing
                   4 D L N + (34 D + 12 F) N    the input of each layer, and one layer
     logits        12 V C                       C = 512 positions at a time; RL keeps all N
-    KV cache      4 or 2 bytes x 2 L K H S     K heads of size H; S positions of all rollouts
+    KV cache      8 L K H S                    fp32 as the trained weights; K heads of size H,
+                                               S positions of all rollouts
 
 The bytes per activation are those that bf16 training of SmolLM2-135M was measured to keep; compare
 the 34 of Korthikanti et al. 2022 (arXiv:2205.05198, equation 1) for another feed-forward layer.
@@ -173,9 +174,8 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
     if rl.kl_beta:
         parts["weights"] *= 2
     positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
-    number = 2 if fastest_dtype() is torch.bfloat16 and shape.parameters >= 3e7 else 4
     at_once = min(_ENGINE_ROWS, max(1, round(rollouts * rl.oversample / devices.count)))
-    parts["KV cache"] = number * 2 * shape.layers * shape.kv_width * at_once * positions
+    parts["KV cache"] = 4 * 2 * shape.layers * shape.kv_width * at_once * positions
     parts["activations"] = shape.layers * _layer_bytes(shape) * rows * positions
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * rows * rl.max_tokens
     tokens = rl.steps * rollouts * rl.max_tokens

@@ -290,17 +290,6 @@ def test_two_processes_have_the_losses_of_one(
     assert one[0] != pytest.approx(one[-1], abs=0.01)
 
 
-if __name__ == "__main__":  # one process of test_two_processes_have_the_losses_of_one
-    out = Path(sys.argv[1])
-    train_sequences(
-        AutoModelForCausalLM.from_pretrained(out),
-        AutoTokenizer.from_pretrained(out),
-        _sequences(),
-        replace(SCHEDULE, save_every_steps=1000),
-        out,
-    )
-
-
 def test_activation_checkpointing_changes_no_weights(
     make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
@@ -313,3 +302,14 @@ def test_activation_checkpointing_changes_no_weights(
         trained.append(model.state_dict())
     for name, weight in trained[0].items():
         assert torch.allclose(weight, trained[1][name], atol=1e-6), name
+
+
+if __name__ == "__main__":  # one process of test_two_processes_have_the_losses_of_one
+    out = Path(sys.argv[1])
+    train_sequences(
+        AutoModelForCausalLM.from_pretrained(out),
+        AutoTokenizer.from_pretrained(out),
+        _sequences(),
+        replace(SCHEDULE, save_every_steps=1000),
+        out,
+    )
