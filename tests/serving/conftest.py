@@ -81,7 +81,7 @@ def write_model(folder: Path) -> None:
     ).eval()
     with torch.no_grad():
         for token in Vocabulary.require(tokenizer).special_ids:
-            model.get_input_embeddings().weight[token] *= 1.5
+            model.get_input_embeddings().weight[token] *= 2
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -42,7 +42,7 @@ def _paths() -> Iterator[SearchPath]:
     rng = random_stream("test stages")
     for name in PUZZLES:
         for problem in islice(generate_problems(name, 1, seed=0, split=Split.TRAIN), 3):
-            yield from walks_through(build_dag(problem), 5, Walk(explore=0.8, cut=0.3), rng)
+            yield from walks_through(build_dag(problem), 5, Walk(explore=0.8, cut=0.5), rng)
 
 
 @pytest.fixture
