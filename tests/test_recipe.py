@@ -15,7 +15,7 @@ from steiner.types import UserError
 
 
 def test_shipped_recipes() -> None:
-    assert shipped_recipes() == ["questions", "reasoner", "small", "smoke", "tiny"]
+    assert shipped_recipes() == ["questions", "reasoner", "small", "smoke", "smollm2-135m", "tiny"]
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -16,7 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steiner import __version__
-from steiner.cli import pipeline_commands, question_commands, serve_command, solve_commands
+from steiner.cli import (
+    export_command,
+    pipeline_commands,
+    question_commands,
+    serve_command,
+    solve_commands,
+)
 from steiner.cli.parser import Parser, Run
 from steiner.types import SteinerError
 
@@ -54,6 +60,7 @@ def build_parser() -> Parser:
     question_commands.add_commands(commands)
     solve_commands.add_commands(commands)
     serve_command.add_command_to(commands)
+    export_command.add_command_to(commands)
     return parser
 
 

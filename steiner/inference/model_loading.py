@@ -1,6 +1,6 @@
 """Loads a model that can reason: checks its tokens first, then reads its weights.
 
-folder or name on the Hugging Face Hub -> (model, Vocabulary)
+folder, GGUF file or name on the Hugging Face Hub -> (model, Vocabulary)
 
 Small Qwen2 models in a folder, such as the embedded one, are read by models/small_qwen2.py, which
 saves the seconds that importing transformers takes.
@@ -35,7 +35,8 @@ def load_reasoning_model(
     """
     found = find_model(source)
     folder = Path(found.name)
-    if not torch.cuda.is_available() and small_qwen2.is_supported(folder):
+    is_small = not found.gguf_file and small_qwen2.is_supported(folder)
+    if is_small and not torch.cuda.is_available():
         model, vocabulary = small_qwen2.load(folder, dtype or torch.float32)
         if Qwen2Decoder.supports(model):
             return model, vocabulary

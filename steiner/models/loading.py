@@ -1,6 +1,6 @@
 """Loads a model and its tokenizer; a failure is one clear line.
 
-folder or name on the Hugging Face Hub -> (model, tokenizer)
+folder, GGUF file or name on the Hugging Face Hub -> (model, tokenizer)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from steiner.models.gguf_files import restore_added_tokens
 from steiner.models.sources import ModelSource, find_model
 from steiner.types import UserError, reason_of
 
@@ -30,7 +31,7 @@ _TOKENIZER_FILES = ("tokenizer.*", "vocab.*", "*.model", "*.tiktoken")
 def load_model(
     source: str | Path, dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The causal language model and tokenizer in a folder, or of that name on the Hub.
+    """The causal language model and tokenizer in a folder or GGUF file, or of a name on the Hub.
 
     The model is on an accelerator if there is one. Raises UserError if it cannot be read.
     """
@@ -38,11 +39,9 @@ def load_model(
     logging.disable_progress_bar()  # of loading and saving weights, which takes no time here
     tokenizer = load_tokenizer(found)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            found.name, dtype=dtype, local_files_only=found.is_local
-        )
+        model = AutoModelForCausalLM.from_pretrained(found.name, dtype=dtype, **found.options)
     except READ_ERRORS as error:
-        raise load_error(found.name, error) from error
+        raise load_error(source, error) from error
     device: Any = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device), tokenizer
 
@@ -51,15 +50,21 @@ def load_tokenizer(source: str | Path | ModelSource) -> PreTrainedTokenizerBase:
     """The tokenizer of a model. Raises UserError if it cannot be read."""
     found = source if isinstance(source, ModelSource) else find_model(source)
     folder = Path(found.name)
-    if folder.is_dir() and not any(any(folder.glob(name)) for name in _TOKENIZER_FILES):
+    if (
+        folder.is_dir()
+        and not found.gguf_file
+        and not any(any(folder.glob(name)) for name in _TOKENIZER_FILES)
+    ):
         # transformers would make an empty tokenizer.
         raise load_error(folder, OSError("there is no tokenizer file"))
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            found.name, local_files_only=found.is_local
+            found.name, **found.options
         )
+        if found.gguf_file:
+            tokenizer = restore_added_tokens(tokenizer, folder / found.gguf_file)
     except READ_ERRORS as error:
-        raise load_error(found.name, error) from error
+        raise load_error(folder / found.gguf_file, error) from error
     return tokenizer
 
 

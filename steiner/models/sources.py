@@ -1,6 +1,6 @@
-"""Finds a model: a folder, or `owner/name` on the Hugging Face Hub; fails at once if it cannot.
+"""Finds a model: a folder, a GGUF file, or `owner/name` on the Hugging Face Hub.
 
-source -> ModelSource
+source -> ModelSource, or an error at once
 
 transformers asks an unreachable Hub five times for half a minute, and takes any word for a name on
 the Hub. Here a name without an owner is a folder, and the Hub is asked once, with a short timeout.
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from steiner.types import UserError
 
@@ -28,13 +30,31 @@ class ModelSource:
     """A folder, or `owner/name`."""
     is_local: bool
     """Whether its files are here already: a folder, or the Hub's cache while offline."""
+    gguf_file: str = ""
+    """Name of the GGUF file in that folder, if the model is one."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments for from_pretrained() of transformers."""
+        options: dict[str, Any] = {"local_files_only": self.is_local}
+        if self.gguf_file:
+            options["gguf_file"] = self.gguf_file
+        return options
 
 
 def find_model(source: str | Path) -> ModelSource:
-    """The model in a folder, or of a name on the Hub. Raises UserError if there is none."""
-    if Path(source).is_dir():
+    """The model in a folder or GGUF file, or of a name on the Hub.
+
+    Raises UserError if there is none.
+    """
+    path = Path(source)
+    if path.is_dir():
         return ModelSource(str(source), is_local=True)
-    if Path(source).exists():
+    if path.is_file() and path.suffix == ".gguf":
+        if find_spec("gguf") is None:
+            raise UserError(f"cannot read {path}: gguf is not installed", "pip install gguf")
+        return ModelSource(str(path.parent), is_local=True, gguf_file=path.name)
+    if path.exists():
         raise UserError(f"{source} is a file, not a model folder", "give the folder that holds it")
     if isinstance(source, Path) or not _HUB_NAME.fullmatch(source):
         hint = "give the path of a model folder, or owner/name of a model on the Hugging Face Hub"

@@ -104,7 +104,7 @@ def shape_of(source: str) -> ModelShape:
     """
     found = find_model(source)
     try:
-        config = AutoConfig.from_pretrained(found.name, local_files_only=found.is_local)
+        config = AutoConfig.from_pretrained(found.name, **found.options)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except READ_ERRORS as error:

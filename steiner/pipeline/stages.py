@@ -91,8 +91,10 @@ def base_fingerprint(recipe: Recipe) -> str:
 
 
 def model_digest(model: str) -> str:
-    """A hash of a model folder's files; a Hub name stands for itself."""
+    """A hash of a model folder's or GGUF file's content; a Hub name stands for itself."""
     folder = Path(model)
+    if folder.is_file():
+        return file_digest(folder)
     if not folder.is_dir():
         return model
     digest = hashlib.sha256()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,46 +17,50 @@ from transformers import (
 )
 
 from steiner.format.tokenizer import add_reasoning_tokens
-from steiner.models.preparation import add_reasoning_vocabulary, grow_embeddings
+from steiner.models.preparation import add_reasoning_vocabulary
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_new_rows_start_near_the_mean_and_old_ones_stay(make_model: MakeModel, tied: bool) -> None:
+def test_new_rows_start_from_their_words_and_old_ones_stay(
+    make_model: MakeModel, base_tokenizer: PreTrainedTokenizerBase, tied: bool
+) -> None:
     model, old = make_model(), make_model()
     if not tied:
         model.config.tie_word_embeddings = False
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach() * 3)
-    heads = [model.get_input_embeddings().weight.clone(), model.lm_head.weight.clone()]
-    size = old.config.vocab_size
-    grow_embeddings(model, size + 14, 14)
-    assert model.config.vocab_size == size + 14
-    grown = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
-    assert (grown[0] is grown[1]) == tied
-    for weight_VD, old_VD in zip(grown, heads, strict=True):
+    before = [model.get_input_embeddings().weight.clone(), model.lm_head.weight.clone()]
+    tokenizer = copy.deepcopy(base_tokenizer)
+    size = len(tokenizer)
+    add_reasoning_vocabulary(model, tokenizer)
+    assert model.config.vocab_size == len(tokenizer) == size + 14
+    after = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
+    assert (after[0] is after[1]) == tied
+    words = base_tokenizer.encode(" reasoning step reflection end", add_special_tokens=False)
+    [new] = tokenizer.convert_tokens_to_ids(["<|reasoning_step_reflection_end|>"])
+    for weight_VD, old_VD in zip(after, before, strict=True):
         assert torch.equal(weight_VD[:size], old_VD)
-        new_D = weight_VD[size:]
-        assert len({tuple(row.tolist()) for row in new_D}) == 14  # no two alike
-        # Noise of half the deviation: its mean over 14 rows and 32 columns is
-        # 0.5 / sqrt(14 * 32) = 0.024 deviations, its deviation 0.5.
-        deviation = old_VD.std()
-        offset = (new_D - old_VD.mean(0)) / deviation
-        assert abs(offset.mean()) < 0.12
-        assert 0.4 < offset.std() < 0.6
+        assert len({tuple(row.tolist()) for row in weight_VD[size:]}) == 14  # no two alike
+        off_D = (weight_VD[new] - old_VD[words].mean(0)) / old_VD.std()
+        assert 0.05 < off_D.std() < 0.15  # noise of a tenth of the deviation
     ids = torch.tensor([[1, 2, 3]])
     if tied:
         assert torch.allclose(model(ids).logits[..., :size], old(ids).logits, atol=1e-5)
 
 
-def test_room_that_is_there_already_is_used(make_model: MakeModel) -> None:
+def test_room_that_is_there_already_is_used(
+    make_model: MakeModel, base_tokenizer: PreTrainedTokenizerBase
+) -> None:
     """Of a padded vocabulary only the rows of the new tokens change."""
-    model, old = make_model(), make_model()
-    size = old.config.vocab_size
-    grow_embeddings(model, size - 3, 14)
-    assert model.config.vocab_size == size
-    changed = (model.lm_head.weight != old.lm_head.weight).any(1)
-    assert changed.nonzero().flatten().tolist() == list(range(size - 17, size - 3))
+    model = make_model()
+    size = len(base_tokenizer)
+    model.resize_token_embeddings(size + 20, mean_resizing=False)
+    old_VD = model.lm_head.weight.detach().clone()
+    add_reasoning_vocabulary(model, copy.deepcopy(base_tokenizer))
+    assert model.config.vocab_size == size + 20
+    changed = (model.lm_head.weight != old_VD).any(1)
+    assert changed.nonzero().flatten().tolist() == list(range(size, size + 14))
 
 
 @pytest.mark.parametrize("padding", [0, 40])

@@ -1,0 +1,50 @@
+"""The command that publishes a model.
+
+steiner export runs/tiny/rl --out published/tiny --gguf bf16
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from steiner.cli.parser import Commands, Parser, add_command
+
+
+def add_command_to(commands: Commands[Parser]) -> None:
+    """Adds `export`."""
+    export = add_command(
+        commands,
+        "export",
+        _export,
+        summary="a folder for the Hugging Face Hub, with a card and a GGUF file",
+        example="steiner export runs/tiny/rl --out published/tiny --gguf bf16",
+    )
+    export.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained model")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new folder")
+    export.add_argument(
+        "--gguf",
+        nargs="?",
+        const="bf16",
+        default="",
+        metavar="TYPE",
+        help="also write a GGUF file for llama.cpp: bf16 (default), f16, f32 or q8_0",
+    )
+    export.add_argument("--license", default="", metavar="NAME", help="for the card: mit, ...")
+    export.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hub")
+    export.add_argument("--force", action="store_true", help="replace the folder if it exists")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from steiner.pipeline import export
+
+    export.export(
+        options.model,
+        options.out,
+        license=options.license,
+        gguf=options.gguf,
+        force=options.force,
+    )
+    print(options.out)
+    if options.push:
+        print(export.push(options.out, options.push))

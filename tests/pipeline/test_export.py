@@ -1,0 +1,94 @@
+"""Exported folders: complete, readable by all, with a card that has the run's results."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+
+from steiner.cli import main as cli
+from steiner.evaluation.results import ALL, Record, Results, write_results
+from steiner.models.loading import load_model
+from steiner.pipeline.export import export, push
+from steiner.recipe import EMBEDDED_BASE, SHIPPED_REASONER
+from steiner.recipe_file import load_recipe, recipe_toml
+from steiner.types import RunError, UserError
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    """A model folder within a run that was evaluated, with files that nobody else may read."""
+    folder = tmp_path / "run" / "rl"
+    shutil.copytree(SHIPPED_REASONER, folder)
+    (folder / "recipe.toml").write_text(recipe_toml(load_recipe("tiny")))
+    (folder / "optimizer.pt").write_bytes(b"left over")
+    for path in folder.iterdir():
+        path.chmod(0o600)
+    records = [
+        Record("rl", family, "accuracy", budget, 0.5, 0.4, 0.625, 60)
+        for family in ("jugs", ALL)
+        for budget in (None, 4)
+    ]
+    results = Results({}, "rl", [], None, {}, {}, records, [])
+    write_results(folder.parent / "evaluate" / "results.json", results)
+    return folder
+
+
+def test_folder_is_complete_and_has_nothing_else(stage: Path, tmp_path: Path) -> None:
+    out = tmp_path / "published" / "mine"
+    assert cli.main(["export", str(stage), "--out", str(out), "--gguf", "q8_0"]) == 0
+    names = {path.name for path in out.iterdir()}
+    assert {"model.safetensors", "tokenizer.json", "chat_template.jinja", "recipe.toml"} < names
+    assert "mine-q8_0.gguf" in names
+    assert not names & {"optimizer.pt", "trainer_state.json"}
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in out.iterdir())
+    assert [path.name for path in out.parent.iterdir()] == ["mine"]
+    assert json.loads((out / "config.json").read_text())["dtype"] == "bfloat16"
+    ids = torch.arange(1, 30)[None]
+    with torch.no_grad():
+        assert torch.equal(load_model(out)[0](ids).logits, load_model(stage)[0](ids).logits)
+
+
+def test_card_has_licence_settings_and_results(stage: Path, tmp_path: Path) -> None:
+    export(stage, tmp_path / "mine", license="mit")
+    card = (tmp_path / "mine" / "README.md").read_text()
+    front = huggingface_hub.ModelCard(card).data
+    assert front.license == "mit"
+    assert front.library_name == "transformers"
+    assert "| jugs | 50.0 % [40.0, 62.5] | 60 |" in card
+    assert "| the same, at most 4 steps | 50.0 % [40.0, 62.5] | 60 |" in card
+    assert "Stage `rl` of the recipe `tiny`" in card
+    assert str(tmp_path) not in card
+
+
+def test_nothing_is_replaced_unasked(stage: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "precious").touch()
+    with pytest.raises(UserError, match="mine exists"):
+        export(stage, out)
+    with pytest.raises(UserError, match="unknown GGUF type"):
+        export(stage, out, gguf="q1", force=True)
+    assert [path.name for path in out.iterdir()] == ["precious"]
+    assert not list(tmp_path.glob("*.partial"))
+    export(stage, out, force=True)
+    assert not (out / "precious").exists()
+
+
+def test_a_model_without_the_tokens_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="lacks 14 of the 14 reasoning tokens"):
+        export(EMBEDDED_BASE, tmp_path / "mine")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unreachable_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_TOKEN", "hf_none")
+    with pytest.raises(RunError, match="cannot upload to me/mine") as caught:
+        push(tmp_path, "me/mine")
+    assert "\n" not in str(caught.value)
+    assert "HF_TOKEN" in caught.value.hint
