@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from steiner.processes import is_first
+
 _SECONDS_BETWEEN_LINES = 60.0
 """Where stderr is no terminal, a line at most this often."""
 
@@ -21,7 +23,9 @@ _open_bars: list[Any] = []
 @contextmanager
 def progress(name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """Yields a function that takes the number of units finished since its last call."""
-    if sys.stderr.isatty():
+    if not is_first():
+        yield lambda count: None
+    elif sys.stderr.isatty():
         from tqdm import tqdm
 
         with tqdm(total=total, desc=name, unit=unit, unit_scale=total > 99_999, leave=False) as bar:
@@ -42,6 +46,8 @@ def no_progress(name: str, total: int, unit: str) -> Iterator[Callable[[int], No
 
 def say(line: str) -> None:
     """Print a line on stderr, above an open bar."""
+    if not is_first():
+        return
     if _open_bars:
         _open_bars[-1].write(line, file=sys.stderr)
     else:

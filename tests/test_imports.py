@@ -16,6 +16,7 @@ import steiner
 PACKAGE = Path(steiner.__file__).parent
 LAYERS = (
     {"__init__", "types"},
+    {"processes"},
     {"files", "allocator", "randomness", "progress", "recipe"},
     {"recipe_file"},
     {"tasks"},

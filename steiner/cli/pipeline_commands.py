@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from steiner.cli.parser import Commands, Parser, Run, add_command, whole_number
+from steiner.processes import is_first
 from steiner.recipe import Recipe
 from steiner.types import UserError
 
@@ -218,6 +219,8 @@ def _run(options: argparse.Namespace) -> None:
     recipe = _load_recipe(options)
     run_dir = _run_dir(options, recipe)
     runs.run(recipe, run_dir, force=options.force)
+    if not is_first():
+        return
     model = run_dir / training_stages()[-1]
     print(f"model   {model}\nreport  {run_dir / 'report' / 'report.html'}")
     print(f'next    {_program()} solve "Make 21 from 9, 6, 3." --model {model}')

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steiner import __version__
@@ -39,9 +40,17 @@ or as any causal language model of transformers; `steiner serve` adds the step b
 _PLAIN = "The model has no reasoning tokens. It continues text like any causal language model."
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Saves weights, configuration, tokenizer and model card."""
-    model.save_pretrained(folder)
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Saves weights, configuration, tokenizer and model card.
+
+    `weights`, if given, are saved in place of the model's own.
+    """
+    model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
     write_text(folder / "README.md", model_card(model, tokenizer, folder))
 

@@ -16,8 +16,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from steiner.files import locked, write_json
-from steiner.pipeline.stage import Stage, read_stamp, run_stage, versions
-from steiner.pipeline.stages import PRETRAIN, STAGES, model_digest, questions_fingerprint
+from steiner.pipeline.stage import Stage, help_with_stage, read_stamp, run_stage, versions
+from steiner.pipeline.stages import (
+    PRETRAIN,
+    STAGES,
+    headline,
+    model_digest,
+    questions_fingerprint,
+)
+from steiner.processes import is_first, world_size
 from steiner.questions.task import register_questions
 from steiner.recipe import Recipe
 from steiner.tasks import task
@@ -43,6 +50,10 @@ def run(
     register_questions(recipe)
     for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
         task(name)  # raises UserError for one unknown
+    if not is_first():
+        for stage in chosen:
+            help_with_stage(stage, recipe, run_dir)
+        return
     with locked(run_dir):
         for stage in chosen:
             run_stage(stage, recipe, run_dir, force=force)
@@ -61,6 +72,8 @@ def stage_named(name: str, stages: Sequence[Stage] | None = None) -> Stage:
 
 def pretrain(recipe: Recipe, parent_dir: Path, *, force: bool = False) -> None:
     """Pre-trains a base model into `parent_dir/base`."""
+    if world_size() > 1:
+        raise UserError("pre-training runs in one process", "start it without a launcher")
     with locked(parent_dir):
         run_stage(PRETRAIN, recipe, parent_dir, force=force)
 
@@ -73,20 +86,28 @@ def evaluate_models(
     `models`: label -> folder or Hub name.
     """
 
-    def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+    def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
         from steiner.evaluation.evaluate import evaluate
 
-        return evaluate(recipe, models, out_dir).headline
+        evaluate(recipe, models, out_dir)
 
     def fingerprint(recipe: Recipe) -> str:
         names = "/".join(f"{label}={model_digest(model)}" for label, model in models.items())
         return f"{names}/{questions_fingerprint(recipe)}"
 
     register_questions(recipe)
+    if not is_first():
+        return
     keys = ("seed", "language", "problems", "questions", "eval")
     with locked(run_dir):
         stage = Stage(
-            "evaluate-models", "accuracy of models from elsewhere", keys, (), work, fingerprint
+            "evaluate-models",
+            "accuracy of models from elsewhere",
+            keys,
+            inputs=(),
+            work=work,
+            result=headline,
+            fingerprint=fingerprint,
         )
         run_stage(stage, recipe, run_dir, force=force)
 

@@ -36,6 +36,7 @@ from steiner.files import (
     write_json,
     write_text,
 )
+from steiner.processes import from_first
 from steiner.progress import duration, say
 from steiner.recipe import Recipe
 from steiner.recipe_file import recipe_toml
@@ -44,8 +45,8 @@ from steiner.types import RunError, UserError
 STAMP = "stage.json"
 _LIBRARIES = ("torch", "transformers", "trl", "datasets", "pyarrow", "numpy")
 
-Work = Callable[[Recipe, Path, Path], str | None]
-"""(recipe, run_dir, out_dir) -> the result in a few words, for the stage's line.
+Work = Callable[[Recipe, Path, Path], None]
+"""(recipe, run_dir, out_dir): does the stage's work.
 
 Reads `run_dir/<input stage>` and writes below `out_dir` only. `out_dir` may hold checkpoints of a
 killed attempt at the same work; the work itself deletes them when it is done.
@@ -65,6 +66,8 @@ class Stage:
     inputs: tuple[str, ...]
     """Stages whose output it reads."""
     work: Work
+    result: Callable[[Path], str] | None = None
+    """Its output folder -> the result in a few words, for the stage's line."""
     fingerprint: Callable[[Recipe], str] | None = None
     """Identity of what else it reads, such as a base model."""
     makes_model: bool = False
@@ -90,6 +93,8 @@ class Stamp:
 def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = False) -> Stamp:
     """Makes the stage's output unless a complete one exists that was made from the same inputs.
 
+    Of several processes the first calls this, and the others `help_with_stage`.
+
     Raises UserError if an input stage is missing, RunError if the disk is full.
     """
     folder, partial = run_dir / stage.name, run_dir / f"{stage.name}.partial"
@@ -97,10 +102,12 @@ def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = Fals
     stamp = read_stamp(folder)
     if stamp and stamp.digest == digest and not force:
         say(f"{stage.name:<10} up to date")
+        from_first(False)
         return stamp
     keep_freed_memory()
     with clear_disk_errors(folder):
-        stamp, result = _work(stage, recipe, run_dir, partial, digest)
+        stamp = _work(stage, recipe, run_dir, partial, digest)
+        result = stage.result(partial) if stage.result else ""
         if (partial / LOGS).exists():
             (run_dir / LOGS).mkdir(exist_ok=True)
             replace_folder(partial / LOGS, run_dir / LOGS / stage.name)
@@ -108,6 +115,13 @@ def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = Fals
     resumed = f", resumed, session {stamp.sessions}" if stamp.sessions > 1 else ""
     say(f"{stage.name:<10} {duration(stamp.seconds)}{resumed}" + (f"  {result}" if result else ""))
     return stamp
+
+
+def help_with_stage(stage: Stage, recipe: Recipe, run_dir: Path) -> None:
+    """The part of the other processes in `run_stage`: they take part in a training, if there is
+    one to do, and leave everything else to the first."""
+    if from_first(False) and stage.makes_model:
+        stage.work(recipe, run_dir, run_dir / f"{stage.name}.partial")
 
 
 def stage_digest(stage: Stage, recipe: Recipe, run_dir: Path) -> str:
@@ -142,16 +156,18 @@ def versions() -> dict[str, str]:
 
 def _work(
     stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: str
-) -> tuple[Stamp, str | None]:
+) -> Stamp:
     """Does the stage's work in `partial`, continuing an earlier attempt."""
     finished = read_stamp(partial)
     if finished and finished.digest == digest:  # killed just before the renaming
-        return finished, None
+        from_first(False)
+        return finished
     sessions = _open_partial(partial, digest)
+    from_first(True)
     release_freed_memory()
     reset_peak_memory()
     start = time.perf_counter()
-    result = stage.work(recipe, run_dir, partial)
+    stage.work(recipe, run_dir, partial)
     write_text(partial / "recipe.toml", recipe_toml(recipe))
     make_readable(partial)
     sizes = {
@@ -162,7 +178,7 @@ def _work(
     seconds = round(time.perf_counter() - start, 2)
     stamp = Stamp(digest, True, sessions, seconds, peak_memory_mb(), versions(), sizes)
     write_json(partial / STAMP, asdict(stamp))
-    return stamp, result
+    return stamp
 
 
 def _open_partial(partial: Path, digest: str) -> int:

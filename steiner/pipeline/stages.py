@@ -21,59 +21,80 @@ def model_stages() -> list[Stage]:
     return [stage for stage in STAGES if stage.makes_model]
 
 
-def _pretrain(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+def _pretrain(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     from steiner.training import pretrain
 
     pretrain.pretrain(recipe, out_dir)
+
+
+def _perplexity(out_dir: Path) -> str:
     return f"perplexity {_log(out_dir, 'perplexity.json')['after']:.3f}"
 
 
-def _synth(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+def _synth(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     from steiner.dags.synthesis import synthesise
     from steiner.teacher.synthesis import teacher_blocks
 
     synthesise(recipe, out_dir, teacher_blocks(recipe, run_dir))
+
+
+def _counts(out_dir: Path) -> str:
     counts = read_json(out_dir / "manifest.json")["counts"]
     return f"{counts.get('dags', 0):,} DAGs, {counts.get('paths', 0):,} paths"
 
 
-def _cpt(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+def _cpt(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     from steiner.training import cpt
 
     cpt.train(recipe, run_dir, out_dir)
+
+
+def _perplexities(out_dir: Path) -> str:
     if not (out_dir / LOGS / "perplexity.json").exists():
-        return f"loss {_last_logged(out_dir, 'loss'):.3f}"
+        return _loss(out_dir)
     perplexity = _log(out_dir, "perplexity.json")
     return f"perplexity {perplexity['before']:.3f} -> {perplexity['after']:.3f}"
 
 
-def _sft(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+def _sft(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     from steiner.training import sft
 
     sft.train(recipe, run_dir, out_dir)
+
+
+def _loss(out_dir: Path) -> str:
     return f"loss {_last_logged(out_dir, 'loss'):.3f}"
 
 
-def _rl(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+def _rl(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     from steiner.rl import grpo
 
     grpo.train(recipe, run_dir, out_dir)
+
+
+def _last_accuracy(out_dir: Path) -> str:
     return f"accuracy of the last rollouts {100 * _last_logged(out_dir, 'accuracy'):.0f} %"
 
 
-def _evaluate(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+def _evaluate(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     from steiner.evaluation.evaluate import evaluate
 
     models = {"base": recipe.base.source}
     models |= {stage.name: str(run_dir / stage.name) for stage in model_stages()}
-    return evaluate(recipe, models, out_dir, training_data=run_dir / "synth").headline
+    evaluate(recipe, models, out_dir, training_data=run_dir / "synth")
 
 
-def _report(recipe: Recipe, run_dir: Path, out_dir: Path) -> str:
+def headline(out_dir: Path) -> str:
+    """The last model's accuracy, from the results in an evaluation's folder."""
+    from steiner.evaluation.results import read_results
+
+    return read_results(out_dir / "results.json").headline
+
+
+def _report(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     from steiner.evaluation.report import write_report
 
     write_report(run_dir, out_dir)
-    return ""
 
 
 def _log(out_dir: Path, name: str) -> Mapping[str, Any]:
@@ -127,6 +148,7 @@ SYNTH = Stage(
     keys=(*_PROBLEMS, "teacher", "synth"),
     inputs=(),
     work=_synth,
+    result=_counts,
     fingerprint=questions_fingerprint,
 )
 
@@ -137,6 +159,7 @@ TRAINING = (
         keys=(*_TRAINED, "base.model", "cpt"),
         inputs=("synth",),
         work=_cpt,
+        result=_perplexities,
         fingerprint=base_fingerprint,
         makes_model=True,
     ),
@@ -146,6 +169,7 @@ TRAINING = (
         keys=(*_TRAINED, "sft"),
         inputs=("synth", "cpt"),
         work=_sft,
+        result=_loss,
         makes_model=True,
     ),
     Stage(
@@ -154,6 +178,7 @@ TRAINING = (
         keys=(*_PROBLEMS, "rl"),
         inputs=("synth", "sft"),
         work=_rl,
+        result=_last_accuracy,
         fingerprint=questions_fingerprint,
         makes_model=True,
     ),
@@ -171,6 +196,7 @@ def stages_of_run(training: Sequence[Stage]) -> tuple[Stage, ...]:
         keys=(*_PROBLEMS, "eval"),
         inputs=("synth", *models),
         work=_evaluate,
+        result=headline,
         fingerprint=problems_and_base,
     )
     report = Stage(
@@ -192,5 +218,6 @@ PRETRAIN = Stage(
     keys=("seed", "language", "base"),
     inputs=(),
     work=_pretrain,
+    result=_perplexity,
 )
 """Not part of a run: the embedded base is in the package."""

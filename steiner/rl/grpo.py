@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from datasets import Dataset
 from transformers import (
     PreTrainedModel,
@@ -36,6 +35,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.engine import Engine
 from steiner.models.loading import load_model
 from steiner.models.precision import wants_bf16
+from steiner.processes import process_state
 from steiner.recipe import Recipe
 from steiner.rl.credit_assignment import token_advantages
 from steiner.rl.policy_logprobs import GrammarPolicy
@@ -84,7 +84,7 @@ def build_trainer(
     max_length = int(model.config.max_position_embeddings)
     engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
-    processes = PartialState(cpu=not torch.cuda.is_available())
+    processes = process_state()
     source = RolloutGroupSource(
         recipe,
         vocabulary,
@@ -290,7 +290,7 @@ def _batching(recipe: Recipe, num_processes: int) -> tuple[int, int]:
 def _arguments(recipe: Recipe, out_dir: Path) -> GRPOConfig:
     rl = recipe.rl
     use_cpu = not torch.cuda.is_available()
-    rollouts_at_once, accumulate = _batching(recipe, PartialState(cpu=use_cpu).num_processes)
+    rollouts_at_once, accumulate = _batching(recipe, process_state().num_processes)
     return GRPOConfig(
         output_dir=str(out_dir),
         max_steps=rl.steps,

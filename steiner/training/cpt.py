@@ -27,6 +27,7 @@ from steiner.files import LOGS, write_json
 from steiner.format.codec import Codec
 from steiner.models.loading import load_model
 from steiner.models.preparation import add_reasoning_vocabulary
+from steiner.processes import is_first
 from steiner.progress import say
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
@@ -55,7 +56,8 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     schedule = schedule_of(recipe.cpt, recipe.seed, lora_rank=recipe.cpt.lora_rank)
     set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
-    if held_out:
+    if held_out and is_first():
+        model, _ = load_model(out_dir)  # the trained one may be spread over several devices
         after = perplexity(model, held_out)
         write_json(out_dir / LOGS / "perplexity.json", {"before": before, "after": after})
 

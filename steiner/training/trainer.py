@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import PartialState
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 from transformers import (
@@ -38,6 +37,7 @@ from steiner.files import LOGS, read_json, remove_folder, replace_folder
 from steiner.format.chat_format import ChatFormat
 from steiner.models.precision import wants_bf16
 from steiner.models.saving import save_model
+from steiner.processes import process_state
 from steiner.recipe import SamplingRecipe
 from steiner.training.lora import lora, trainable_weights
 from steiner.training.losses import forward_gives_losses
@@ -134,7 +134,7 @@ class SequenceTrainer(Trainer):
         self.sequences, self.schedule, self.pad_id = sequences, schedule, pad_id
         self.learner = model
         lengths = lengths_of(sequences)
-        processes = PartialState(cpu=not torch.cuda.is_available())
+        processes = process_state()
         self.batches = TokenBatches(
             lengths,
             schedule.batch_tokens,
@@ -207,6 +207,9 @@ def train_sequences(
     pad_id = ChatFormat(tokenizer).pad_id
     with lora(model, tokenizer, schedule.lora_rank, schedule.seed):
         trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
+        if schedule.lora_rank and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+            hint = "set lora_rank = 0, or start with plain data parallelism (--multi_gpu)"
+            raise UserError("LoRA trains on whole weights, not on sharded ones", hint)
         show_progress(trainer, folder.name.removesuffix(".partial"))
         for callback in callbacks:
             trainer.add_callback(callback)
@@ -262,10 +265,12 @@ def save_trained(
     trainer: Trainer, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
     """Save the model and its logs into `folder`, and delete the checkpoints, once every process
-    has written its part of the last one."""
+    has written its part of the last one. Weights that are spread over devices are gathered."""
+    is_sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded else None
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
-        save_model(model, tokenizer, folder)
+        save_model(model, tokenizer, folder, weights)
         _keep_logs(trainer.state, folder)
 
 
