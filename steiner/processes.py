@@ -55,3 +55,11 @@ def from_first(value: T) -> T:
     process_state()
     [value] = broadcast_object_list([value])
     return value
+
+
+def disconnect() -> None:
+    """Ends the connection once all processes are here; one that just exits may abort the others."""
+    if world_size() > 1:
+        state = process_state()
+        state.wait_for_everyone()
+        state.destroy_process_group()

@@ -24,7 +24,7 @@ from steiner.pipeline.stages import (
     model_digest,
     questions_fingerprint,
 )
-from steiner.processes import is_first, world_size
+from steiner.processes import disconnect, is_first, world_size
 from steiner.questions.task import register_questions
 from steiner.recipe import Recipe
 from steiner.tasks import task
@@ -50,14 +50,15 @@ def run(
     register_questions(recipe)
     for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
         task(name)  # raises UserError for one unknown
-    if not is_first():
+    if is_first():
+        with locked(run_dir):
+            for stage in chosen:
+                run_stage(stage, recipe, run_dir, force=force)
+                _write_manifest(recipe, run_dir, known)
+    else:
         for stage in chosen:
             help_with_stage(stage, recipe, run_dir)
-        return
-    with locked(run_dir):
-        for stage in chosen:
-            run_stage(stage, recipe, run_dir, force=force)
-            _write_manifest(recipe, run_dir, known)
+    disconnect()
 
 
 def stage_named(name: str, stages: Sequence[Stage] | None = None) -> Stage:

@@ -154,9 +154,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _work(
-    stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: str
-) -> Stamp:
+def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: str) -> Stamp:
     """Does the stage's work in `partial`, continuing an earlier attempt."""
     finished = read_stamp(partial)
     if finished and finished.digest == digest:  # killed just before the renaming

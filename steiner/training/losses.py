@@ -70,7 +70,7 @@ def chunked_cross_entropy(
             hidden_ND.split(CHUNK_TOKENS), targets_N.split(CHUNK_TOKENS), strict=True
         )
     ]
-    return torch.cat(losses)[:num_tokens]
+    return torch.cat(losses)[:num_tokens].clone()  # FSDP2 warns of a view
 
 
 def _cross_entropy(
