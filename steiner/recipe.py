@@ -275,6 +275,8 @@ class RlRecipe:
     """Learning rate of AdamW."""
     muon_lr: float = 0.0
     """Learning rate of Muon for the matrices inside the model; 0 uses AdamW for them."""
+    lora_rank: int = may_be_zero(0)
+    """Rank of LoRA; 0 trains all weights."""
     warmup_fraction: float = fraction(0.05)
     temperature: float = 1.0
     max_steps: int = 32
@@ -289,6 +291,7 @@ class RlRecipe:
     """Weight of the KL divergence from the SFT model; with 0, no copy of it is kept in memory."""
     loss_type: LossType = "dr_grpo"
     precision: Precision = "auto"
+    activation_checkpointing: bool = operational(False)
     rollouts_per_batch: int = operational(16)
     """Rollouts per forward and backward pass; limits memory."""
     report_to: str = operational("tensorboard")

@@ -15,7 +15,16 @@ from steiner.types import UserError
 
 
 def test_shipped_recipes() -> None:
-    assert shipped_recipes() == ["questions", "reasoner", "small", "smoke", "smollm2-135m", "tiny"]
+    assert shipped_recipes() == [
+        "questions",
+        "qwen2.5-0.5b",
+        "qwen2.5-32b",
+        "qwen2.5-7b",
+        "reasoner",
+        "smoke",
+        "smollm2-135m",
+        "tiny",
+    ]
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -106,7 +115,7 @@ def test_digest_follows_the_named_sections_only() -> None:
     changed = replace(recipe, sft=replace(recipe.sft, tokens=1))
     assert changed.digest("sft") != recipe.digest("sft")
     assert changed.digest("cpt", "seed") == recipe.digest("cpt", "seed")
-    assert recipe.digest("base.model") != load_recipe("small").digest("base.model")
+    assert recipe.digest("base.model") != load_recipe("qwen2.5-0.5b").digest("base.model")
 
 
 def test_digest_ignores_operational_fields() -> None:

@@ -101,7 +101,8 @@ def _add(commands: Commands[Parser], name: str, run: Run, *, summary: str, examp
     parser.add_argument(
         "--recipe",
         metavar="NAME|FILE",
-        help="tiny (default; questions with --questions), reasoner, small, smoke or a TOML file",
+        help="tiny (default; questions with --questions), another one (docs/training.md), or a "
+        "TOML file",
     )
     _add_own_questions(parser)
     parser.add_argument(

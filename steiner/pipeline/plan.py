@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -145,19 +145,12 @@ def plan(recipe: Recipe, shape: ModelShape, devices: Devices) -> list[StagePlan]
 def _supervised(
     name: str, stage: CptRecipe | SftRecipe, shape: ModelShape, devices: Devices
 ) -> StagePlan:
-    trained = stage.lora_rank * shape.linear_widths if stage.lora_rank else shape.parameters
+    trained = _trained(shape, stage.lora_rank)
     tokens = max(1.0, stage.batch_tokens / devices.count)
-    layer = _layer_bytes(shape)
-    kept = shape.layers * layer
-    if stage.activation_checkpointing:
-        kept = 4 * shape.width * shape.layers + layer
     parts = _states(shape, trained, devices, muon=bool(stage.muon_lr))
-    parts["activations"] = kept * tokens
+    parts["activations"] = _kept_bytes(shape, checkpointing=stage.activation_checkpointing) * tokens
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS
-    frozen = shape.parameters - trained
-    per_token = (
-        6 * trained + 4 * max(0, frozen) + 2 * shape.parameters * stage.activation_checkpointing
-    )
+    per_token = _flops(shape, trained, checkpointing=stage.activation_checkpointing)
     hint = f"{name}.batch_tokens = {stage.batch_tokens // 2}"
     if not stage.lora_rank:
         hint = f"{name}.lora_rank = 16 with muon_lr = 0, or {hint}"
@@ -170,18 +163,48 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
     rl = recipe.rl
     rollouts = rl.problems_per_step * rl.rollouts_per_problem
     rows = min(rl.rollouts_per_batch, max(1, rollouts // devices.count))
-    parts = _states(shape, shape.parameters, devices, muon=bool(rl.muon_lr))
+    trained = _trained(shape, rl.lora_rank)
+    whole = replace(devices, sharded=False)  # rollouts need the whole weights on each device
+    parts = _states(shape, trained, whole, muon=bool(rl.muon_lr))
     if rl.kl_beta:
         parts["weights"] *= 2
     positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
     at_once = min(_ENGINE_ROWS, max(1, round(rollouts * rl.oversample / devices.count)))
     parts["KV cache"] = 4 * 2 * shape.layers * shape.kv_width * at_once * positions
-    parts["activations"] = shape.layers * _layer_bytes(shape) * rows * positions
+    kept = _kept_bytes(shape, checkpointing=rl.activation_checkpointing)
+    parts["activations"] = kept * rows * positions
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * rows * rl.max_tokens
     tokens = rl.steps * rollouts * rl.max_tokens
-    flops = shape.parameters * tokens * (6 * rl.updates_per_generation + 2 * rl.oversample)
-    hint = f"rl.rollouts_per_batch = {max(1, rows // 2)}" if rows > 1 else "a smaller rl.max_tokens"
+    per_token = _flops(shape, trained, checkpointing=rl.activation_checkpointing)
+    sampling = 2 * shape.parameters * rl.oversample
+    flops = tokens * (per_token * rl.updates_per_generation + sampling)
+    hint = "a smaller rl.max_tokens"
+    if rows > 1:
+        hint = f"rl.rollouts_per_batch = {max(1, rows // 2)}"
+    elif not rl.lora_rank:
+        hint = "rl.lora_rank = 16"
+    if not rl.activation_checkpointing:
+        hint = "rl.activation_checkpointing = true"
     return StagePlan("rl", parts, flops, hint)
+
+
+def _trained(shape: ModelShape, lora_rank: int) -> int:
+    """Parameters with gradients."""
+    return lora_rank * shape.linear_widths if lora_rank else shape.parameters
+
+
+def _flops(shape: ModelShape, trained: int, *, checkpointing: bool) -> int:
+    """FLOPs of the forward and backward pass of one token."""
+    frozen = max(0, shape.parameters - trained)
+    return 6 * trained + 4 * frozen + 2 * shape.parameters * checkpointing
+
+
+def _kept_bytes(shape: ModelShape, *, checkpointing: bool) -> float:
+    """Bytes of activations that are kept for the backward pass of one token."""
+    layer = _layer_bytes(shape)
+    if checkpointing:
+        return 4 * shape.width * shape.layers + layer
+    return shape.layers * layer
 
 
 def _layer_bytes(shape: ModelShape) -> float:

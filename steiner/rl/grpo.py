@@ -46,9 +46,16 @@ from steiner.rl.rollout_groups import (
     group_metrics,
     most_varied,
 )
+from steiner.training.lora import lora
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
-from steiner.training.trainer import choose_attention, last_checkpoint, save_trained
+from steiner.training.trainer import (
+    AdapterCheckpoints,
+    check_lora,
+    choose_attention,
+    last_checkpoint,
+    save_trained,
+)
 from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
@@ -66,8 +73,10 @@ _AT_LEAST = {
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Trains `run_dir/sft` by RL into `out_dir`; resumes from its last checkpoint."""
     model, tokenizer = load_model(run_dir / "sft")
-    trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
-    trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
+    check_lora(recipe.rl.lora_rank, recipe.rl.muon_lr)
+    with lora(model, tokenizer, recipe.rl.lora_rank, recipe.seed):
+        trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
+        trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
     save_trained(trainer, model, tokenizer, out_dir)
 
 
@@ -105,11 +114,15 @@ def build_trainer(
             optimizers=(_optimizer(recipe, model), None),
             rollout_func=rollouts,
         )
+    trainer.trains_lora = bool(recipe.rl.lora_rank)
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        hint = "start it with plain data parallelism: recipes/accelerate/ddp.yaml"
+        raise UserError("RL needs the whole weights on each device, not sharded ones", hint)
     show_progress(trainer, "rl", _shown)
     return trainer
 
 
-class StepGRPOTrainer(GRPOTrainer):
+class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
     """GRPOTrainer with advantages (B, T); the module's docstring explains what it replaces."""
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -308,7 +321,8 @@ def _arguments(recipe: Recipe, out_dir: Path) -> GRPOConfig:
         warmup_steps=int(rl.warmup_fraction * rl.steps),
         max_grad_norm=1.0,
         bf16=wants_bf16(rl.precision),
-        activation_checkpointing=False,  # TRL's default is True, by the deprecated name
+        activation_checkpointing=rl.activation_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         seed=recipe.seed,
         logging_steps=1,  # a family's accuracy is read from the log at the next step
         save_steps=rl.save_every_steps,

@@ -55,7 +55,7 @@ def lora(
     model.requires_grad_(True)
 
 
-def trainable_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+def trainable_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The weights that have gradients; tied ones once."""
     return {
         name: weight.detach().contiguous()

@@ -98,13 +98,18 @@ class StageRecipe(Protocol):
     def save_every_steps(self) -> int: ...
 
 
+def check_lora(rank: int, muon_lr: float) -> None:
+    """Raises UserError for LoRA with Muon."""
+    if rank and muon_lr:
+        raise UserError(
+            f"lora_rank is {rank} and muon_lr {muon_lr:g}, but LoRA trains with AdamW",
+            "set muon_lr = 0, and AdamW's rate to about ten times that of training all weights",
+        )
+
+
 def schedule_of(stage: StageRecipe, seed: int, *, lora_rank: int = 0) -> Schedule:
     """The schedule of a recipe's section. Raises UserError for LoRA with Muon."""
-    if lora_rank and stage.muon_lr:
-        raise UserError(
-            f"lora_rank is {lora_rank} and muon_lr {stage.muon_lr:g}, but LoRA trains with AdamW",
-            "set muon_lr = 0, and adam_lr to about ten times that of training all weights",
-        )
+    check_lora(lora_rank, stage.muon_lr)
     return Schedule(
         tokens=stage.tokens,
         batch_tokens=stage.batch_tokens,
@@ -120,7 +125,29 @@ def schedule_of(stage: StageRecipe, seed: int, *, lora_rank: int = 0) -> Schedul
     )
 
 
-class SequenceTrainer(Trainer):
+class AdapterCheckpoints(Trainer):
+    """A Trainer whose checkpoints have only the weights that are trained, if it trains LoRA."""
+
+    trains_lora = False
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        if not self.trains_lora:
+            super()._save(output_dir, state_dict)
+            return
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        assert self.model is not None
+        save_file(trainable_weights(self.model), folder / SAFE_WEIGHTS_NAME, {"format": "pt"})
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """As Trainer's; frozen weights are missing for a reason."""
+        if not self.trains_lora:
+            super()._issue_warnings_after_load(load_result)
+
+
+class SequenceTrainer(AdapterCheckpoints):
     """Trains on TokenSequences; the module's docstring lists what it replaces."""
 
     def __init__(
@@ -133,6 +160,7 @@ class SequenceTrainer(Trainer):
     ) -> None:
         self.sequences, self.schedule, self.pad_id = sequences, schedule, pad_id
         self.learner = model
+        self.trains_lora = bool(schedule.lora_rank)
         lengths = lengths_of(sequences)
         processes = process_state()
         self.batches = TokenBatches(
@@ -160,22 +188,6 @@ class SequenceTrainer(Trainer):
             rates = {"muon_lr": self.schedule.muon_lr, "adam_lr": self.schedule.adam_lr}
             self.optimizer = build_optimizer(self.learner, **rates)
         return self.optimizer
-
-    def _save(
-        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
-    ) -> None:
-        """As Trainer's; with LoRA, a checkpoint has only the weights that are trained."""
-        if not self.schedule.lora_rank:
-            super()._save(output_dir, state_dict)
-            return
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(trainable_weights(self.learner), folder / SAFE_WEIGHTS_NAME, {"format": "pt"})
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """As Trainer's; with LoRA, the frozen weights are not in a checkpoint."""
-        if not self.schedule.lora_rank:
-            super()._issue_warnings_after_load(load_result)
 
     def compute_loss(
         self,

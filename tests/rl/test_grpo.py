@@ -284,10 +284,12 @@ class Stop(TrainerCallback):
 
 
 @pytest.mark.usefixtures("walkers")
+@pytest.mark.parametrize("lora_rank", [0, 2])
 def test_a_resumed_run_is_an_uninterrupted_one(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+    lora_rank: int, run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rl.train(RECIPE, run_dir, run_dir / "whole")
+    recipe = replace(RECIPE, rl=replace(RECIPE.rl, lora_rank=lora_rank))
+    rl.train(recipe, run_dir, run_dir / "whole")
     build = rl.build_trainer
 
     def build_to_be_killed(*arguments: Any) -> rl.StepGRPOTrainer:
@@ -298,15 +300,27 @@ def test_a_resumed_run_is_an_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(rl, "build_trainer", build_to_be_killed)
         with pytest.raises(KeyboardInterrupt):
-            rl.train(RECIPE, run_dir, run_dir / "killed")
+            rl.train(recipe, run_dir, run_dir / "killed")
     assert not (run_dir / "killed" / "model.safetensors").exists()
-    rl.train(RECIPE, run_dir, run_dir / "killed")
+    rl.train(recipe, run_dir, run_dir / "killed")
     whole, resumed = (
         AutoModelForCausalLM.from_pretrained(run_dir / name).state_dict()
         for name in ("whole", "killed")
     )
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
+
+
+@pytest.mark.usefixtures("walkers")
+def test_lora_changes_linear_layers_alone_and_is_merged(run_dir: Path) -> None:
+    before = AutoModelForCausalLM.from_pretrained(run_dir / "sft").state_dict()
+    settings = replace(RECIPE.rl, lora_rank=2, lr=1e-2, activation_checkpointing=True)
+    rl.train(replace(RECIPE, rl=settings), run_dir, run_dir / "rl")
+    after = AutoModelForCausalLM.from_pretrained(run_dir / "rl").state_dict()
+    assert after.keys() == before.keys()
+    changed = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert any("q_proj.weight" in name for name in changed)
+    assert not any("norm" in name for name in changed)
 
 
 @pytest.mark.parametrize("muon_lr", [0.0, 0.01])
