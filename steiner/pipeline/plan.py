@@ -10,7 +10,7 @@ forward width F, and N tokens at a time on that device:
     optimiser     8 T                          AdamW; 4 per weight where Muon trains it
     activations   (34 D + 12 F) L N            of the backward pass; with checkpointing
                   4 D L N + (34 D + 12 F) N    the input of each layer, and one layer
-    logits        12 V C                       C = 512 positions at a time; RL keeps all N
+    logits        12 V C                       C = 512 positions at a time
     KV cache      8 L K H S                    fp32 as the trained weights; K heads of size H,
                                                S positions of all rollouts
 
@@ -173,7 +173,7 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
     parts["KV cache"] = 4 * 2 * shape.layers * shape.kv_width * at_once * positions
     kept = _kept_bytes(shape, checkpointing=rl.activation_checkpointing)
     parts["activations"] = kept * rows * positions
-    parts["logits"] = _LOGIT_BYTES * shape.vocabulary * rows * rl.max_tokens
+    parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS
     tokens = rl.steps * rollouts * rl.max_tokens
     per_token = _flops(shape, trained, checkpointing=rl.activation_checkpointing)
     sampling = 2 * shape.parameters * rl.oversample

@@ -47,6 +47,7 @@ from steiner.rl.rollout_groups import (
     most_varied,
 )
 from steiner.training.lora import lora
+from steiner.training.losses import forward_replaced
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
 from steiner.training.trainer import (
@@ -149,21 +150,31 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
         **_: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
         """As TRL's, among the tokens that the grammar allows."""
-        assert isinstance(self.rollout_func, Rollouts)
         found = []
         for start in range(0, len(input_ids), batch_size or len(input_ids)):
             rows = slice(start, start + (batch_size or len(input_ids)))
-            ids_BT = input_ids[rows, -logits_to_keep:]
-            with self.accelerator.autocast():
-                logits_BTV = model(
-                    input_ids=input_ids[rows],
-                    attention_mask=attention_mask[rows],
-                    logits_to_keep=logits_to_keep + 1,
-                    use_cache=False,
-                ).logits[:, :-1]
-            found.append(self.rollout_func.policy.logprobs(logits_BTV / self.temperature, ids_BT))
+            own: Any = self.accelerator.unwrap_model(model)
+            with forward_replaced(own, self._logprobs), self.accelerator.autocast():
+                found.append(model(input_ids[rows], attention_mask[rows], logits_to_keep))
         logprobs, entropies = zip(*found, strict=True)
         return torch.cat(logprobs), torch.cat(entropies), None
+
+    def _logprobs(
+        self,
+        model: PreTrainedModel,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        count: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities and entropies of the last `count` tokens of each row."""
+        assert isinstance(self.rollout_func, Rollouts)
+        hidden_BTD = model.get_decoder()(
+            input_ids=input_ids, attention_mask=attention_mask, use_cache=False
+        ).last_hidden_state[:, -count - 1 : -1]
+        head, ids_BT = model.get_output_embeddings(), input_ids[:, -count:]
+        return self.rollout_func.policy.logprobs_of_hidden(
+            head, hidden_BTD, ids_BT, self.temperature
+        )
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """As TRL's; then the rows are regrouped by length, with little padding."""

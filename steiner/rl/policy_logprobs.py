@@ -10,10 +10,12 @@ flows to tokens that are never sampled, and nothing brings it back (docs/reward.
 from __future__ import annotations
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from steiner.format.grammar import TRANSITIONS, GrammarState
 from steiner.format.parser import grammar_states
 from steiner.format.tokenizer import Vocabulary
+from steiner.training.losses import CHUNK_TOKENS
 
 
 class GrammarPolicy:
@@ -30,13 +32,51 @@ class GrammarPolicy:
         self, logits_BTV: torch.Tensor, ids_BT: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probability of each token of a completion, and the entropy of its choice: (B, T)."""
-        states_BT = self.states(ids_BT)
-        forbidden_BTV = self.forbidden_SV.to(ids_BT.device)[states_BT]
+        return self._of_states(logits_BTV, self.states(ids_BT), ids_BT)
+
+    def _of_states(
+        self, logits_V: torch.Tensor, states: torch.Tensor, ids: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """For logits of any shape (..., V), with the states and tokens (...)."""
+        forbidden_V = self.forbidden_SV.to(ids.device)[states]
         # A finite floor, since an infinite one would make the entropy's gradient undefined.
-        masked_BTV = logits_BTV.float().masked_fill(forbidden_BTV, -1e9)
-        logprob_BTV = masked_BTV.log_softmax(-1)
-        entropy_BT = -(logprob_BTV.exp() * logprob_BTV).sum(-1)
-        return logprob_BTV.gather(2, ids_BT[..., None])[..., 0], entropy_BT
+        masked_V = logits_V.float().masked_fill(forbidden_V, -1e9)
+        logprob_V = masked_V.log_softmax(-1)
+        entropy = -(logprob_V.exp() * logprob_V).sum(-1)
+        return logprob_V.gather(-1, ids[..., None])[..., 0], entropy
+
+    def logprobs_of_hidden(
+        self,
+        head: torch.nn.Module,
+        hidden_BTD: torch.Tensor,
+        ids_BT: torch.Tensor,
+        temperature: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same from the hidden states that predict the tokens, with logits of CHUNK_TOKENS
+        positions in memory at a time; the backward pass computes them again."""
+        states_BT = self.states(ids_BT)
+        chunks = zip(
+            hidden_BTD.flatten(0, 1).split(CHUNK_TOKENS),
+            states_BT.flatten().split(CHUNK_TOKENS),
+            ids_BT.flatten().split(CHUNK_TOKENS),
+            strict=True,
+        )
+        found = [
+            checkpoint(self._chunk, head, *chunk, temperature, use_reentrant=False)
+            for chunk in chunks
+        ]
+        logprobs, entropies = zip(*found, strict=True)
+        return torch.cat(logprobs).view(ids_BT.shape), torch.cat(entropies).view(ids_BT.shape)
+
+    def _chunk(
+        self,
+        head: torch.nn.Module,
+        hidden_CD: torch.Tensor,
+        states_C: torch.Tensor,
+        ids_C: torch.Tensor,
+        temperature: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._of_states(head(hidden_CD) / temperature, states_C, ids_C)
 
     def states(self, ids_BT: torch.Tensor) -> torch.Tensor:
         """The grammar state in which each token was chosen: (B, T)."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,11 +47,21 @@ def forward_gives_losses(model: PreTrainedModel) -> Iterator[None]:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         return token_losses(self, input_ids, loss_weights)
 
+    with forward_replaced(model, forward):
+        yield
+
+
+@contextmanager
+def forward_replaced(model: PreTrainedModel, forward: Callable[..., Any]) -> Iterator[None]:
+    """Within the block, calling `model`, also through a wrapper, calls `forward(model, ...)`."""
+    before = model.__dict__.get("forward")  # such as accelerate's, in mixed precision
     model.forward = MethodType(forward, model)
     try:
         yield
     finally:
         del model.forward
+        if before is not None:
+            model.forward = before
 
 
 def chunked_cross_entropy(

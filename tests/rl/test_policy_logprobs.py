@@ -13,6 +13,7 @@ from steiner.inference.engine import Engine
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.rl.policy_logprobs import GrammarPolicy
+from steiner.training.losses import CHUNK_TOKENS
 from tests.small_model import small_qwen2
 
 
@@ -86,3 +87,26 @@ def test_no_gradient_reaches_what_the_grammar_forbids(vocabulary: Vocabulary) ->
     assert in_name_T[text] != 0
     assert in_name_T[special[7]] != 0  # the end of the name is allowed,
     assert (in_name_T[list(special[8:])] == 0).all()  # what belongs elsewhere is not
+
+
+def test_chunks_of_hidden_states_give_the_same(vocabulary: Vocabulary) -> None:
+    """Values and gradients, over more positions than a chunk has."""
+    model = random_model(vocabulary)
+    policy = GrammarPolicy(vocabulary, model.config.vocab_size)
+    special = vocabulary.special_ids
+    text = vocabulary.encode_text("jugs")[0]
+    ids_BT = torch.tensor([[special[0], special[4], special[6], *[text] * 300, special[7]]] * 2)
+    hidden_BTD = torch.randn(*ids_BT.shape, model.config.hidden_size)
+    assert ids_BT.numel() > CHUNK_TOKENS
+    found = []
+    for is_chunked in (False, True):
+        given = hidden_BTD.clone().requires_grad_()
+        if is_chunked:
+            both = policy.logprobs_of_hidden(model.lm_head, given, ids_BT, 0.7)
+        else:
+            both = policy.logprobs(model.lm_head(given) / 0.7, ids_BT)
+        (both[0].sum() + both[1].sum()).backward()
+        assert given.grad is not None
+        found.append((*both, given.grad))
+    for whole, chunked in zip(*found, strict=True):
+        assert torch.allclose(whole, chunked, atol=1e-5)
