@@ -57,7 +57,10 @@ def _verification(answer: Answer, style: Style) -> Iterator[str]:
     marks = style.glyphs.marks
     if answer.problem is None:
         answered = "answered, not verified" if answer.text else "nothing to verify"
-        text = f"{marks[Mark.UNVERIFIED]} {answered} (no puzzle of a known kind was read)"
+        reason = "no puzzle of a known kind was read"
+        if answer.is_misread:
+            reason = "misread: the question does not have these numbers or names"
+        text = f"{marks[Mark.UNVERIFIED]} {answered} ({reason})"
         yield from _headed("checked", text, lambda part: style.paint(part, "yellow"), style)
         return
     mark, word = (Mark.GOAL, "right") if answer.accepted else (Mark.REJECTED, "wrong")

@@ -27,6 +27,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     return {
         "answer": answer.text,
         "accepted": answer.accepted,
+        "misread": answer.is_misread,
         "family": None if answer.problem is None else answer.problem.family,
         "stop_reason": answer.stop_reason.value,
         "steps": [

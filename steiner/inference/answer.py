@@ -67,6 +67,11 @@ class Answer:
         first = self.steps[0].texts if self.steps else None
         return first.understanding if first is not None and is_reading(first) else ""
 
+    @property
+    def is_misread(self) -> bool:
+        """True if the reading has numbers or names that the dialogue does not contain."""
+        return self.problem is None and restated_problem(self.steps) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

@@ -16,6 +16,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any
 
+from steiner.tasks.givens import has_numbers
 from steiner.tasks.no_answer import (
     NoAnswer,
     grade_no_answer,
@@ -191,8 +192,8 @@ class Countdown:
             return {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
         return spec
 
-    def givens(self, spec: Spec) -> Sequence[str]:
-        return [str(number) for number in (*spec["numbers"], spec["target"])]
+    def is_stated(self, spec: Spec, text: str) -> bool:
+        return has_numbers(text, (*spec["numbers"], spec["target"]))
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         spec, phrases = problem.spec, phrases_of(problem)

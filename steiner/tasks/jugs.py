@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from steiner.tasks.canonical import canonical_jugs
+from steiner.tasks.givens import has_numbers
 from steiner.tasks.jugs_rules import (
     JUGS,
     Contents,
@@ -229,9 +230,9 @@ class Jugs:
             return {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
         return spec
 
-    def givens(self, spec: Spec) -> Sequence[str]:
+    def is_stated(self, spec: Spec, text: str) -> bool:
         limit = [] if spec["max_moves"] is None else [spec["max_moves"]]
-        return [str(number) for number in (*spec["capacities"], spec["target"], *limit)]
+        return has_numbers(text, (*spec["capacities"], spec["target"], *limit))
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         """The moves by number, so that the model names a step before it copies the step's move."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from steiner.tasks.canonical import canonical_claims
+from steiner.tasks.givens import has_names
 from steiner.tasks.knights_knaves_logic import (
     OPPOSITES,
     UNKNOWN,
@@ -243,8 +244,8 @@ class KnightsKnaves:
         spec["says"] = [list(claim) for claim in says]
         return spec if solutions(says) else {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
 
-    def givens(self, spec: Spec) -> Sequence[str]:
-        return list(spec["names"])
+    def is_stated(self, spec: Spec, text: str) -> bool:
+        return has_names(text, spec["names"])
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         spec, phrases = problem.spec, phrases_of(problem)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from steiner.tasks.canonical import canonical_grid
+from steiner.tasks.givens import has_digits
 from steiner.tasks.mini_sudoku_grids import (
     BOXES,
     COLUMNS,
@@ -168,8 +169,8 @@ class MiniSudoku:
         spec = {"grid": list(grid)}
         return spec if num_solutions(grid) else {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
 
-    def givens(self, spec: Spec) -> Sequence[str]:
-        return sorted({str(digit) for digit in spec["grid"] if digit})
+    def is_stated(self, spec: Spec, text: str) -> bool:
+        return has_digits(text, filter(None, spec["grid"]))
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         phrases = phrases_of(problem)

@@ -6,7 +6,6 @@ random stream -> message;  (Problem, answer) -> Grade
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
 from steiner.tasks.names import known_names
 from steiner.tasks.no_answer import NoAnswer, grade_no_answer, reading_without_search
@@ -55,8 +54,8 @@ class OtherSteps:
         found = load_phrases("other", language).match(understanding, "reading")
         return {"no_answer": NoAnswer.UNKNOWN.value} if found else None
 
-    def givens(self, spec: Spec) -> Sequence[str]:
-        return ()
+    def is_stated(self, spec: Spec, text: str) -> bool:
+        return True
 
 
 _OTHER = Other()

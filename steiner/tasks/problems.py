@@ -16,7 +16,6 @@ from steiner.tasks.no_answer import has_search, identity
 from steiner.tasks.phrases import WordingError
 from steiner.tasks.protocols import QuestionReader, UnanswerableGenerator, VariedGenerator
 from steiner.tasks.registry import task, tasks
-from steiner.tasks.typing_habits import number_in_words
 from steiner.types import Message, Problem, Spec, Split, UserError, problem_key
 
 _MAX_MISSES = 10_000
@@ -130,22 +129,14 @@ def read_problem(
             spec = known.reader.read_question(understanding, language)
         except WordingError:
             continue
-        if spec is not None and messages and not _are_stated(known.reader, spec, messages):
+        if spec is not None and messages and not _is_stated(known.reader, spec, messages):
             return None
         if spec is not None:
             return Problem(name, problem_key_of(name, spec), 0, language, tuple(messages), spec)
     return None
 
 
-def _are_stated(reader: QuestionReader, spec: Spec, messages: Sequence[Message]) -> bool:
-    """True if the dialogue contains every given, as a number, a word or a name."""
-    text = " ".join(message.content for message in messages).casefold()
-    if not has_search(spec):
-        return True
-    for given in reader.givens(spec):
-        words = {given.casefold()}
-        if given.isdecimal() and int(given) < 100:
-            words.add(number_in_words(int(given)))
-        if not any(word in text for word in words):
-            return False
-    return True
+def _is_stated(reader: QuestionReader, spec: Spec, messages: Sequence[Message]) -> bool:
+    """True if the dialogue contains every given."""
+    text = "\n".join(message.content for message in messages)
+    return not has_search(spec) or reader.is_stated(spec, text)

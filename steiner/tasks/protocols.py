@@ -151,8 +151,8 @@ class QuestionReader(Protocol):
     def read_question(self, understanding: str, language: str) -> Spec | None:
         """The Spec that a canonical line states; None if it is not of this task."""
 
-    def givens(self, spec: Spec) -> Sequence[str]:
-        """The numbers and names of the problem, each of which its question must contain."""
+    def is_stated(self, spec: Spec, text: str) -> bool:
+        """True if the text of a dialogue contains the problem's numbers and names."""
 
 
 class StateSpace(Protocol):

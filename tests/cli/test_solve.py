@@ -78,6 +78,7 @@ def test_json_is_one_object(solve: Solve, question: str, known_path: SearchPath)
     record = json.loads(solve(question, "--json").stdout)
     assert record["answer"] == known_path.answer
     assert record["accepted"] is True
+    assert record["misread"] is False
     assert record["family"] == "countdown"
     assert [step["mark"] for step in record["steps"]] == [
         "proceed",

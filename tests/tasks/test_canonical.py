@@ -178,7 +178,7 @@ def test_no_held_out_problem_has_a_twin_in_training(name: str) -> None:
 
 RECIPE_LEVELS = {
     (name, level)
-    for recipe in ("tiny", "small")
+    for recipe in ("tiny", "qwen2.5-0.5b")
     for name, level in load_recipe(recipe).problems.levels.items()
 }
 FEWER = {("mini_sudoku", 3): 60}
