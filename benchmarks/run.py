@@ -27,6 +27,7 @@ from benchmarks import (
     page,
     perplexity,
     pipeline,
+    real_base,
     serving,
     throughput,
 )
@@ -47,6 +48,7 @@ FIGURES: Mapping[str, Figure] = {
     **ablations.FIGURES,
     **cold.FIGURES,
     **serving.FIGURES,
+    **real_base.FIGURES,
 }
 """Every figure by name, figures of the table first."""
 
@@ -86,6 +88,7 @@ _KNOBS = (
     ("seeds", int, "seeds of each ablation"),
     ("ablation_steps", int, "RL steps of each ablation"),
     ("repeats", int, "repeats of timings"),
+    ("base", str, "a real base, for the figures of its speed and memory"),
 )
 
 

@@ -35,6 +35,8 @@ class Setting:
     """rl.steps of each ablation."""
     repeats: int = 3
     """Of timings."""
+    base: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    """The real base that speed and memory are measured with."""
 
     def stage(self, name: str) -> Path:
         """The folder of a stage of the run; it and its inputs are made if missing or outdated."""

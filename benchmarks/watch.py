@@ -41,7 +41,7 @@ def watch(command: Sequence[str], run_dir: Path | None = None) -> Cost:
     with subprocess.Popen(command, stdout=sys.stderr) as process:
         while process.poll() is None:
             stage = _stage_in_progress(run_dir)
-            peaks[stage] = max(peaks.get(stage, 0), _memory_bytes(process.pid))
+            peaks[stage] = max(peaks.get(stage, 0), memory_bytes(process.pid))
             time.sleep(_INTERVAL_S)
     if process.returncode:
         raise RunError(f"{' '.join(command)} failed with exit code {process.returncode}")
@@ -55,7 +55,7 @@ def _stage_in_progress(run_dir: Path | None) -> str:
     return partial[0].name.removesuffix(".partial") if partial else ""
 
 
-def _memory_bytes(pid: int) -> int:
+def memory_bytes(pid: int) -> int:
     """Memory of a process and of all its descendants that are still running."""
     try:
         root = psutil.Process(pid)

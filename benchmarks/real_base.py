@@ -1,0 +1,279 @@
+"""Speed and memory with a real base, such as SmolLM2-135M: `--base` names it.
+
+Setting -> ratios of tokens per second, GB
+
+    make bench FIGURE="base-decoding base-training base-memory --base models/smollm2"
+
+Rivals use the same weights in the same run, in alternating rounds.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from transformers import (
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from benchmarks.machine import matmul_rates, rates_note
+from benchmarks.results import Measured
+from benchmarks.serving_load import ask_all, served
+from benchmarks.setting import Figure, Setting
+from benchmarks.watch import memory_bytes, watch
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.budget import Budget
+from steiner.inference.engine import Engine
+from steiner.inference.request import Request
+from steiner.inference.sampling import Sampling
+from steiner.models.loading import load_model
+from steiner.models.precision import fastest_dtype
+from steiner.models.preparation import add_reasoning_vocabulary
+from steiner.models.saving import save_model
+from steiner.training.trainer import Schedule, train_sequences
+from steiner.types import TokenSequence
+
+_ROWS, _TOKENS = 16, 128
+_PROMPTS, _ROLLOUTS, _LONG_PROMPT, _SHORT_ANSWER = 8, 8, 512, 32
+_BATCH_ROWS, _ROW_TOKENS, _BATCHES = 4, 1024, 4
+_CLIENTS = 8
+_TRAINED_TOKENS = 8_192
+_SFT_NOTE = "4,096 tokens a batch, activation checkpointing"
+
+
+def decoding(setting: Setting) -> Iterator[Measured]:
+    """The engine over `generate`, its share of the matrix-product rate, and shared prompts."""
+    model, vocabulary = _loaded(setting.base, fastest_dtype())
+    engine = Engine(model, vocabulary, max_batch=_PROMPTS * _ROLLOUTS, max_length=1024)
+    prompts = _prompts(vocabulary, _ROWS, 60)
+    ours, theirs, shares = [], [], []
+    for _ in range(setting.repeats):
+        ours.append(_rate(lambda: _decode(engine, prompts, _TOKENS)))
+        theirs.append(_rate(lambda: _generate(model, prompts)))
+        shares.append(100 * ours[-1] / (_row_rate(model) * _ROWS))
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    note = f"{_ROWS} rows of {_TOKENS} tokens, both in {fastest_dtype()}; {rates_note()}"
+    yield Measured.repeated("over generate", ratios, "times", "at least 2", note)
+    yield Measured.repeated("tokens", ours, "tokens/s")
+    note = f"2 × parameters × tokens/s over a chain of products of {_ROWS} rows with the weights"
+    yield Measured.repeated("of the rate of its products", shares, "%", "at least 50", note)
+    yield _shared_prompts(setting, engine, vocabulary)
+
+
+def _shared_prompts(setting: Setting, engine: Engine, vocabulary: Vocabulary) -> Measured:
+    prompts = [p for p in _prompts(vocabulary, _PROMPTS, _LONG_PROMPT) for _ in range(_ROLLOUTS)]
+    filler = vocabulary.encode_text("abcdefgh")
+    apart = [(filler[i % _ROLLOUTS], *p[1:]) for i, p in enumerate(prompts)]  # none shares
+    ratios = [
+        _rate(lambda: _decode(engine, prompts, _SHORT_ANSWER))
+        / _rate(lambda: _decode(engine, apart, _SHORT_ANSWER))
+        for _ in range(setting.repeats)
+    ]
+    note = f"{_LONG_PROMPT} tokens of prompt, {_SHORT_ANSWER} of answer"
+    return Measured.repeated(
+        f"{_PROMPTS} prompts with {_ROLLOUTS} rollouts over {_PROMPTS * _ROLLOUTS} prompts",
+        ratios,
+        "times",
+        "at least 1.5",
+        note,
+    )
+
+
+def training(setting: Setting) -> Iterator[Measured]:
+    """SFT's trainer over a plain loop with transformers' own loss, and over the product rate."""
+    ratios, shares = [], []
+    for _ in range(setting.repeats):
+        speed = _train(setting.base)
+        ratios.append(speed / _train_plainly(setting.base))
+        flops = 6 * _parameters(_loaded(setting.base, torch.float32)[0]) * speed
+        shares.append(100 * flops / 1e9 / matmul_rates()["bf16"])
+    note = f"{_BATCH_ROWS} × {_ROW_TOKENS} tokens a batch, {_BATCHES} batches; {rates_note()}"
+    yield Measured.repeated("over a plain loop", ratios, "times", "at least 1.1", note)
+    yield Measured.repeated("of the bf16 rate", shares, "%", "at least 45", note)
+
+
+def memory(setting: Setting) -> Iterator[Measured]:
+    """Peak memory of the server and of SFT."""
+    with TemporaryDirectory() as folder:
+        model, vocabulary = _loaded(setting.base, torch.bfloat16)
+        save_model(model, vocabulary.tokenizer, Path(folder))
+        del model
+        peak = _server_peak(Path(folder))
+    note = f"{_CLIENTS} clients, 400 tokens each"
+    yield Measured.repeated("server", [peak], "GB", "at most 1.5", note)
+    yield Measured.repeated("SFT", [_training_peak(setting.base)], "GB", "at most 4", _SFT_NOTE)
+
+
+def lora_memory(setting: Setting) -> Iterator[Measured]:
+    """Peak memory of SFT with LoRA."""
+    peak = _training_peak(setting.base, "--set", "cpt.lora_rank=16", "--set", "sft.lora_rank=16")
+    yield Measured.repeated("SFT", [peak], "GB", "at most 6", f"rank 16, {_SFT_NOTE}")
+
+
+def _loaded(base: str, dtype: torch.dtype) -> tuple[PreTrainedModel, Vocabulary]:
+    model, tokenizer = load_model(base, dtype)
+    return model.eval(), add_reasoning_vocabulary(model, tokenizer)
+
+
+def _parameters(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _prompts(vocabulary: Vocabulary, count: int, length: int) -> list[tuple[int, ...]]:
+    ids = vocabulary.encode_text("take two jugs and fill them from the tap, then pour " * length)
+    return [tuple(ids[start : start + length]) for start in range(count)]
+
+
+def _rate(run: Callable[[], int]) -> float:
+    start = time.perf_counter()
+    return run() / (time.perf_counter() - start)
+
+
+def _decode(engine: Engine, prompts: Sequence[tuple[int, ...]], tokens: int) -> int:
+    budget = Budget(min_steps=tokens, max_tokens=tokens)  # no search ends before
+    requests = [Request(p, budget, Sampling(1.0, seed=i)) for i, p in enumerate(prompts)]
+    return sum(len(rollout.token_ids) for rollout in engine.generate(requests))
+
+
+def _generate(model: Any, prompts: Sequence[tuple[int, ...]]) -> int:
+    ids = torch.tensor(prompts)
+    with torch.inference_mode():
+        output = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=True,
+            top_k=0,
+            max_new_tokens=_TOKENS,
+            min_new_tokens=_TOKENS,
+            pad_token_id=0,
+        )
+    return int(output.shape[0] * (output.shape[1] - ids.shape[1]))
+
+
+def _row_rate(model: PreTrainedModel) -> float:
+    """Tokens a second and row if decoding were its matrix products alone, at _ROWS rows."""
+    weights = [m.weight for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    inputs = {w.shape[1]: torch.rand(_ROWS, w.shape[1], dtype=w.dtype) for w in weights}
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(6):
+            start = time.perf_counter()
+            for weight in weights:
+                torch.nn.functional.linear(inputs[weight.shape[1]], weight)
+            seconds.append(time.perf_counter() - start)
+    return 1 / min(seconds)
+
+
+def _rows(vocab_size: int) -> list[TokenSequence]:
+    ids = np.random.default_rng(0).integers(0, vocab_size - 20, (_BATCH_ROWS, _ROW_TOKENS))
+    return [TokenSequence(tuple(row), (1.0,) * _ROW_TOKENS) for row in ids.tolist()]
+
+
+def _train(base: str) -> float:
+    """Tokens a second of SFT's trainer, without its start."""
+    model, vocabulary = _loaded(base, torch.float32)
+    clock = _StepTimes()
+    schedule = Schedule(
+        tokens=(_BATCHES + 1) * _BATCH_ROWS * _ROW_TOKENS,
+        batch_tokens=_BATCH_ROWS * _ROW_TOKENS,
+        muon_lr=0.0,
+        adam_lr=1e-5,
+        warmup_fraction=0.0,
+        seed=0,
+        bf16=fastest_dtype() is torch.bfloat16,
+        report_to="none",
+        save_every_steps=1000,
+        activation_checkpointing=False,
+    )
+    rows = _rows(len(vocabulary.tokenizer))
+    with TemporaryDirectory() as folder:
+        train_sequences(model, vocabulary.tokenizer, rows, schedule, Path(folder), clock)
+    return _BATCHES * _BATCH_ROWS * _ROW_TOKENS / (clock.ends[-1] - clock.ends[0])
+
+
+def _train_plainly(base: str) -> float:
+    """The same of a plain loop: transformers' own loss, autocast, sdpa, AdamW."""
+    model: Any = _loaded(base, torch.float32)[0].train()
+    model.set_attn_implementation("sdpa")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+    ids = torch.tensor([row.token_ids for row in _rows(model.config.vocab_size)])
+    ends = []
+    for _ in range(_BATCHES + 1):
+        with torch.autocast("cpu", fastest_dtype(), enabled=fastest_dtype() is torch.bfloat16):
+            loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        ends.append(time.perf_counter())
+    return _BATCHES * _BATCH_ROWS * _ROW_TOKENS / (ends[-1] - ends[0])
+
+
+def _server_peak(model: Path) -> float:
+    """GB of a server while clients ask it."""
+    peak = 0
+    done = threading.Event()
+
+    def sample(process: psutil.Process) -> None:
+        nonlocal peak
+        while not done.wait(0.2):
+            peak = max(peak, memory_bytes(process.pid))
+
+    body = {"messages": [{"role": "user", "content": "Make 24 from 3, 5, 7 and 9."}]}
+    with served(model) as server:
+        [process] = psutil.Process().children()
+        watcher = threading.Thread(target=sample, args=(process,))
+        watcher.start()
+        try:
+            ask_all(server, [body | {"max_tokens": 400}] * _CLIENTS, _CLIENTS)
+        finally:
+            done.set()
+            watcher.join()
+    return peak / 1e9
+
+
+def _training_peak(base: str, *options: str) -> float:
+    """GB of SFT by the recipe for real bases, on a few batches."""
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "steiner"]
+        shared = ["--recipe", "smollm2-135m", "--base", base, "--out", folder, *options]
+        for stage in ("cpt", "sft"):
+            shared += ["--set", f"{stage}.tokens={_TRAINED_TOKENS}"]
+        shared += ["--set", "synth.dags=200", "--set", "synth.paths=400"]
+        subprocess.run([*command, "synth", *shared], check=True, stdout=sys.stderr)
+        subprocess.run([*command, "train", "cpt", *shared], check=True, stdout=sys.stderr)
+        return watch([*command, "train", "sft", *shared]).peak_gb
+
+
+class _StepTimes(TrainerCallback):
+    """The time at the end of each optimiser step."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Notes the time."""
+        self.ends.append(time.perf_counter())
+
+
+FIGURES: Mapping[str, Figure] = {
+    "base-decoding": decoding,
+    "base-training": training,
+    "base-memory": memory,
+    "base-lora": lora_memory,
+}
