@@ -13,6 +13,8 @@ from benchmarks.results import Record
 from steiner.files import write_text
 
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+REPORTS = Path(__file__).parent / "reports.md"
+"""Figures of whole trainings, which are written by hand with their commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ TABLE = (
 
 MACHINE = "machine"
 _PREAMBLE = """\
-Written by `make bench` from `benchmarks/results.json`, not by hand. In brackets: 95 % intervals
+Written by `make bench` from `benchmarks/results.json` and `benchmarks/reports.md`. In brackets: 95 % intervals
 over held-out problems, or the least and greatest of repeated timings."""
 _DIGITS = {"%": 1, "points": 1, "min": 1, "s": 1, "GB": 2, "times": 2, "GFLOP/s": 0, "steps": 0}
 _VERDICT = {None: "–", True: "**met**", False: "**not met**"}
@@ -134,6 +136,7 @@ def page(records: Sequence[Record]) -> str:
         "# Results",
         _PREAMBLE,
         _machine(records),
+        REPORTS.read_text(encoding="utf-8").strip(),
         "## Figures to reach",
         "\n".join([_HEAD, *(_line(line, records) for line in TABLE)]),
         "## Further figures" if further else "",

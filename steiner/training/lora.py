@@ -9,6 +9,7 @@ reasoning tokens have gradients and optimiser states.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,7 +48,9 @@ def lora(
         trainable_token_indices=_new_rows(model, tokenizer),
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # peft reads this deprecated property of transformers.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         torch.manual_seed(seed)
         adapted = get_peft_model(model, config)
     yield
