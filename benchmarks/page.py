@@ -117,8 +117,8 @@ TABLE = (
 
 MACHINE = "machine"
 _PREAMBLE = """\
-Written by `make bench` from `benchmarks/results.json` and `benchmarks/reports.md`. In brackets: 95 % intervals
-over held-out problems, or the least and greatest of repeated timings."""
+Written by `make bench` from `benchmarks/results.json` and `benchmarks/reports.md`. In brackets:
+95 % intervals over held-out problems, or the least and greatest of repeated timings."""
 _DIGITS = {"%": 1, "points": 1, "min": 1, "s": 1, "GB": 2, "times": 2, "GFLOP/s": 0, "steps": 0}
 _VERDICT = {None: "–", True: "**met**", False: "**not met**"}
 _HEAD = "| figure | target | measured | met | command | commit |\n|---|---|---|---|---|---|"

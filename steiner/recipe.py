@@ -115,6 +115,9 @@ class TeacherRecipe:
     """Price of a million completion tokens."""
     max_cost: float = 0.0
     """No request is sent once the run has cost this; 0 for no limit."""
+    ray: str = operational("")
+    """Address of a Ray cluster that answers, such as 10.0.0.1:6379; empty for this machine alone.
+    """
     max_concurrent: int = operational(32)
     """Requests at once, at most; fewer if the server answers 429 or fails."""
     timeout_s: float = operational(120.0)

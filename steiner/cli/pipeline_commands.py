@@ -125,6 +125,7 @@ _SHORT_FORMS = {
     "grader": "questions.grader",
     "teacher": "teacher.model",
     "teacher_url": "teacher.url",
+    "ray": "teacher.ray",
     "base": "base.model",
 }
 """Option -> the key of the recipe that it sets."""
@@ -139,6 +140,7 @@ def _add_own_questions(parser: Parser) -> None:
     )
     own.add_argument("--teacher", metavar="MODEL", help="the model that makes reasoning DAGs")
     own.add_argument("--teacher-url", metavar="URL", help="its OpenAI-compatible API")
+    own.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster that runs the teacher")
     own.add_argument(
         "--task",
         action="append",

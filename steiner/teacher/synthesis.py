@@ -30,6 +30,7 @@ from steiner.teacher.building import START, UNEXPLAINED, DagBuilder
 from steiner.teacher.cache import CachedTeacher
 from steiner.teacher.endpoint import EndpointTeacher
 from steiner.teacher.local import LocalTeacher
+from steiner.teacher.ray_cluster import RayTeacher
 from steiner.teacher.requests import Reply, Teacher, TeacherRequest
 from steiner.teacher.steps import (
     Solution,
@@ -78,6 +79,10 @@ def cache_file(run_dir: Path) -> Path:
 
 def teacher_of(settings: TeacherRecipe) -> Teacher:
     """The teacher that the recipe names. Raises UserError if it names none."""
+    return RayTeacher(settings, _on_this_machine) if settings.ray else _on_this_machine(settings)
+
+
+def _on_this_machine(settings: TeacherRecipe) -> Teacher:
     return EndpointTeacher(settings) if settings.url else LocalTeacher(settings)
 
 

@@ -1,0 +1,105 @@
+"""A teacher on a real Ray cluster of two nodes on this machine, one of which is killed."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from steiner.recipe import TeacherRecipe
+from steiner.teacher import ray_cluster
+from steiner.teacher.endpoint import EndpointTeacher
+from steiner.teacher.ray_cluster import RayTeacher
+from steiner.teacher.requests import Reply, TeacherRequest
+from steiner.teacher.steps import solving_messages
+from steiner.types import RunError, UserError
+from tests.teacher.scripted_endpoint import Script, scripted_endpoint
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made.add_node(num_cpus=1)
+    ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+def _requests(count: int) -> list[TeacherRequest]:
+    return [
+        TeacherRequest(solving_messages(f"What is {n} + 4 + 5?", str(n + 9)), 0.0, 200)
+        for n in range(count)
+    ]
+
+
+def _ask(teacher: Any, requests: list[TeacherRequest], on_first: Any = None) -> list[Reply]:
+    found: dict[int, Reply] = {}
+    counts: Counter[int] = Counter()
+
+    def keep(place: int, reply: Reply) -> None:
+        if not found and on_first:
+            on_first()
+        found[place] = reply
+        counts[place] += 1
+
+    teacher.replies(requests, keep, lambda: True)
+    assert set(counts.values()) == {1}
+    return [found[place] for place in range(len(requests))]
+
+
+def test_two_nodes_answer_as_one_machine(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "_CHUNK", 4)
+    requests = _requests(40)
+    script = Script()
+    with scripted_endpoint(script) as url:
+        settings = TeacherRecipe(url=url, model="scripted")
+        alone = _ask(EndpointTeacher(settings), requests)
+        asked = Counter(script.requests)
+        teacher = RayTeacher(replace(settings, ray=cluster.address), EndpointTeacher)
+        assert _ask(teacher, requests) == alone
+        assert len(teacher._workers()) == 2
+        assert teacher.identity == EndpointTeacher(settings).identity
+    assert script.requests == asked + asked  # each once more
+
+
+def test_a_killed_node_loses_nothing_and_duplicates_nothing(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "_CHUNK", 4)
+    requests = _requests(60)
+    node = cluster.add_node(num_cpus=1)
+    with scripted_endpoint(Script()) as url:
+        settings = TeacherRecipe(url=url, model="scripted")
+        alone = _ask(EndpointTeacher(settings), requests)
+        teacher = RayTeacher(replace(settings, ray=cluster.address), EndpointTeacher)
+        together = _ask(teacher, requests, lambda: cluster.remove_node(node, allow_graceful=False))
+    assert together == alone
+
+
+def test_errors_of_the_teacher_and_of_the_cluster_are_one_line(cluster: Cluster) -> None:
+    with scripted_endpoint(Script(key="secret")) as url:
+        settings = TeacherRecipe(url=url, model="scripted", ray=cluster.address)
+        with pytest.raises(UserError, match="key"):
+            _ask(RayTeacher(settings, EndpointTeacher), _requests(2))
+    with pytest.raises(UserError, match=r"teacher\.url is 'ftp://x'"):
+        RayTeacher(replace(settings, url="ftp://x"), EndpointTeacher)
+
+
+def test_a_cluster_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(
+        ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("nobody\nthere"))
+    )
+    settings = TeacherRecipe(url="http://127.0.0.1:9/v1", model="x", ray="127.0.0.1:9")
+    with pytest.raises(RunError, match=r"no Ray cluster at 127\.0\.0\.1:9: nobody$") as caught:
+        _ask(RayTeacher(settings, EndpointTeacher), _requests(1))
+    assert "ray start --head" in caught.value.hint
