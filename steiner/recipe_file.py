@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, asdict, fields, is_dataclass, replace
@@ -195,11 +196,16 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for name, value in table.items():
         if not isinstance(value, Mapping):
-            yield f"{name} = {_shown(value)}"
+            yield f"{_key(name)} = {_shown(value)}"
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield f"\n[{prefix}{name}]"
             yield from _toml_lines(value, f"{prefix}{name}.")
+
+
+def _key(name: str) -> str:
+    """A key as TOML, in quotes unless it is a bare one."""
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _shown(name)
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steiner.recipe import Recipe, RlRecipe
+from steiner.recipe import CptRecipe, Recipe, RlRecipe
 from steiner.recipe_file import load_recipe, recipe_toml, shipped_recipes
 from steiner.types import UserError
 
@@ -43,7 +43,9 @@ def test_written_recipe_reads_back_equal(name: str, tmp_path: Path) -> None:
 def test_any_values_survive_toml(
     lr: float, steps: int, name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    recipe = Recipe(name=name, rl=RlRecipe(lr=lr, steps=steps))
+    """Also as keys of tables, such as the file names in cpt.corpora."""
+    corpora = {name or "a b/c.jsonl": 2.0}
+    recipe = Recipe(name=name, rl=RlRecipe(lr=lr, steps=steps), cpt=CptRecipe(corpora=corpora))
     written = tmp_path_factory.mktemp("recipe") / "any.toml"
     written.write_text(recipe_toml(recipe), encoding="utf-8")
     assert load_recipe(str(written)) == recipe
