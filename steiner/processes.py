@@ -41,8 +41,7 @@ def process_state() -> PartialState:
     import torch
     from accelerate import PartialState
 
-    is_several = world_size() > 1
-    options = {"timeout": _PATIENCE} if is_several else {}
+    options = {"timeout": _PATIENCE} if world_size() > 1 else {}
     return PartialState(cpu=not torch.cuda.is_available(), **options)
 
 

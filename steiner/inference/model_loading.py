@@ -35,8 +35,8 @@ def load_reasoning_model(
     """
     found = find_model(source)
     folder = Path(found.name)
-    is_small = not found.gguf_file and small_qwen2.is_supported(folder)
-    if is_small and not torch.cuda.is_available():
+    may_be_small = not found.gguf_file and not torch.cuda.is_available()
+    if may_be_small and small_qwen2.is_supported(folder):
         model, vocabulary = small_qwen2.load(folder, dtype or torch.float32)
         if Qwen2Decoder.supports(model):
             return model, vocabulary

@@ -172,9 +172,7 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
             input_ids=input_ids, attention_mask=attention_mask, use_cache=False
         ).last_hidden_state[:, -count - 1 : -1]
         head, ids_BT = model.get_output_embeddings(), input_ids[:, -count:]
-        return self.rollout_func.policy.logprobs_of_hidden(
-            head, hidden_BTD, ids_BT, self.temperature
-        )
+        return self.rollout_func.policy.logprobs(head, hidden_BTD, ids_BT, self.temperature)
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """As TRL's; then the rows are regrouped by length, with little padding."""

@@ -1,6 +1,6 @@
 """Log-probabilities of what the model chose, under the grammar that the engine samples by.
 
-completion ids (B, T), logits (B, T, V) -> log-probabilities (B, T), entropies (B, T)
+completion ids (B, T), hidden states (B, T, D) -> log-probabilities (B, T), entropies (B, T)
 
 The engine samples from the softmax over the tokens that the format allows. The gradient of the
 softmax over all tokens, GRPO's, would be that of another policy: what is taken from a wrong token
@@ -29,31 +29,17 @@ class GrammarPolicy:
         """True where a grammar state S forbids a token."""
 
     def logprobs(
-        self, logits_BTV: torch.Tensor, ids_BT: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probability of each token of a completion, and the entropy of its choice: (B, T)."""
-        return self._of_states(logits_BTV, self.states(ids_BT), ids_BT)
-
-    def _of_states(
-        self, logits_V: torch.Tensor, states: torch.Tensor, ids: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """For logits of any shape (..., V), with the states and tokens (...)."""
-        forbidden_V = self.forbidden_SV.to(ids.device)[states]
-        # A finite floor, since an infinite one would make the entropy's gradient undefined.
-        masked_V = logits_V.float().masked_fill(forbidden_V, -1e9)
-        logprob_V = masked_V.log_softmax(-1)
-        entropy = -(logprob_V.exp() * logprob_V).sum(-1)
-        return logprob_V.gather(-1, ids[..., None])[..., 0], entropy
-
-    def logprobs_of_hidden(
         self,
         head: torch.nn.Module,
         hidden_BTD: torch.Tensor,
         ids_BT: torch.Tensor,
         temperature: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same from the hidden states that predict the tokens, with logits of CHUNK_TOKENS
-        positions in memory at a time; the backward pass computes them again."""
+        """Log-probability of each token of a completion, and the entropy of its choice: (B, T).
+
+        `head` makes logits (N, V) of the hidden states (N, D) that predict the tokens. Logits of
+        CHUNK_TOKENS positions are in memory at a time; the backward pass computes them again.
+        """
         states_BT = self.states(ids_BT)
         chunks = zip(
             hidden_BTD.flatten(0, 1).split(CHUNK_TOKENS),
@@ -76,7 +62,12 @@ class GrammarPolicy:
         ids_C: torch.Tensor,
         temperature: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        return self._of_states(head(hidden_CD) / temperature, states_C, ids_C)
+        forbidden_CV = self.forbidden_SV.to(ids_C.device)[states_C]
+        # A finite floor, since an infinite one would make the entropy's gradient undefined.
+        masked_CV = (head(hidden_CD) / temperature).float().masked_fill(forbidden_CV, -1e9)
+        logprob_CV = masked_CV.log_softmax(-1)
+        entropy_C = -(logprob_CV.exp() * logprob_CV).sum(-1)
+        return logprob_CV.gather(1, ids_C[:, None])[:, 0], entropy_C
 
     def states(self, ids_BT: torch.Tensor) -> torch.Tensor:
         """The grammar state in which each token was chosen: (B, T)."""

@@ -328,7 +328,7 @@ def _question_fields(
 def _statement(
     spec: Spec, grammar: QuestionGrammar, rng: random.Random, speaker: int, template: str
 ) -> str:
-    """One person's claim in random words, told by `template`."""
+    """One person's claim in random words, by `template`."""
     kind, *others = spec["says"][speaker]
     if kind in UNORDERED and rng.random() < 0.5:
         others.reverse()

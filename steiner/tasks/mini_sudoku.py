@@ -128,7 +128,7 @@ class MiniSudoku:
     def follow_up(
         self, spec: Spec, language: str, rng: random.Random, split: Split
     ) -> tuple[Spec, str] | None:
-        """One cell is given, or given anew."""
+        """One more cell is given, or one given cell changes."""
         grammar, grid = load_grammar(self.name, language), list(spec["grid"])
         cell = rng.choice([cell for cell in range(16) if grid[cell]])
         digit = grid[cell]

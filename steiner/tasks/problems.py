@@ -61,12 +61,12 @@ def generate_problems(
         problem = Problem(name, key, level, language, (), spec)
         if draws is not None and problem.split == split:
             draws[name] += 1
-        told = json.dumps(spec, sort_keys=True) if isomorphic else key
-        if told in seen or problem.split != split:
+        form = json.dumps(spec, sort_keys=True) if isomorphic else key
+        if form in seen or problem.split != split:
             misses += 1
             continue
         misses = 0
-        seen.add(told)
+        seen.add(form)
         yield ask(problem, rng, asked_by)
 
 
@@ -104,7 +104,7 @@ def ask(problem: Problem, rng: random.Random, voices: Split) -> Problem:
 
 
 def varied(problem: Problem, rng: random.Random) -> Problem:
-    """The problem with the parts drawn anew that do not matter for its search, such as names."""
+    """The problem with the parts drawn again that do not matter for its search, such as names."""
     generator = task(problem.family).generator
     if not isinstance(generator, VariedGenerator):
         return problem

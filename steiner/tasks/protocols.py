@@ -99,7 +99,7 @@ class VariedGenerator(Protocol):
     """A generator of problems with parts that do not matter for the search, such as names."""
 
     def vary(self, spec: Spec, rng: random.Random) -> Spec:
-        """The same problem with such parts drawn anew; states and moves stay the same."""
+        """The same problem with such parts drawn again; states and moves stay the same."""
 
     def as_typed(self, spec: Spec, question: WordedQuestion) -> Spec:
         """The same problem with such parts as `question` spells them."""

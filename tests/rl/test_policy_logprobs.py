@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import Identity
 from transformers import Qwen2ForCausalLM
 
 from steiner.format.grammar import GrammarState
@@ -12,6 +13,7 @@ from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
+from steiner.rl import policy_logprobs
 from steiner.rl.policy_logprobs import GrammarPolicy
 from steiner.training.losses import CHUNK_TOKENS
 from tests.small_model import small_qwen2
@@ -44,7 +46,7 @@ def test_logprobs_are_those_of_the_engine(vocabulary: Vocabulary) -> None:
         start = len(rollout.prompt_ids)
         with torch.no_grad():
             logits_BTV = model(input_ids=ids_BT).logits[:, start - 1 : -1]
-            logprob_BT, entropy_BT = policy.logprobs(logits_BTV, ids_BT[:, start:])
+            logprob_BT, entropy_BT = policy.logprobs(Identity(), logits_BTV, ids_BT[:, start:], 1.0)
         sampled_T = torch.tensor(rollout.logprobs)
         free_T = sampled_T < 0  # what the budget forced is no choice of the policy's
         assert torch.allclose(logprob_BT[0][free_T], sampled_T[free_T], atol=1e-4)
@@ -67,7 +69,9 @@ def test_states_and_forced_tokens(vocabulary: Vocabulary) -> None:
             GrammarState.NAME,
         ]
     ]
-    logprob_BT, entropy_BT = policy.logprobs(torch.randn(1, 6, len(vocabulary.tokenizer)), ids_BT)
+    logprob_BT, entropy_BT = policy.logprobs(
+        Identity(), torch.randn(1, 6, len(vocabulary.tokenizer)), ids_BT, 1.0
+    )
     assert logprob_BT[0, :3].tolist() == [0, 0, 0]  # only one token was allowed
     assert entropy_BT[0, :3].tolist() == [0, 0, 0]
     assert (logprob_BT[0, 3:] < 0).all()
@@ -79,7 +83,7 @@ def test_no_gradient_reaches_what_the_grammar_forbids(vocabulary: Vocabulary) ->
     ids_BT = torch.tensor([[special[0], special[4], special[6], text, special[7]]])
     logits_BTV = torch.randn(1, 5, len(vocabulary.tokenizer), requires_grad=True)
     policy = GrammarPolicy(vocabulary, len(vocabulary.tokenizer))
-    logprob_BT, entropy_BT = policy.logprobs(logits_BTV, ids_BT)
+    logprob_BT, entropy_BT = policy.logprobs(Identity(), logits_BTV, ids_BT, 1.0)
     (logprob_BT.sum() + entropy_BT.sum()).backward()  # type: ignore[no-untyped-call]
     assert logits_BTV.grad is not None
     assert logits_BTV.grad.isfinite().all()
@@ -89,7 +93,9 @@ def test_no_gradient_reaches_what_the_grammar_forbids(vocabulary: Vocabulary) ->
     assert (in_name_T[list(special[8:])] == 0).all()  # what belongs elsewhere is not
 
 
-def test_chunks_of_hidden_states_give_the_same(vocabulary: Vocabulary) -> None:
+def test_chunks_of_hidden_states_give_the_same(
+    vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Values and gradients, over more positions than a chunk has."""
     model = random_model(vocabulary)
     policy = GrammarPolicy(vocabulary, model.config.vocab_size)
@@ -101,10 +107,10 @@ def test_chunks_of_hidden_states_give_the_same(vocabulary: Vocabulary) -> None:
     found = []
     for is_chunked in (False, True):
         given = hidden_BTD.clone().requires_grad_()
-        if is_chunked:
-            both = policy.logprobs_of_hidden(model.lm_head, given, ids_BT, 0.7)
-        else:
-            both = policy.logprobs(model.lm_head(given) / 0.7, ids_BT)
+        if not is_chunked:
+            monkeypatch.setattr(policy_logprobs, "CHUNK_TOKENS", ids_BT.numel())
+        both = policy.logprobs(model.lm_head, given, ids_BT, 0.7)
+        monkeypatch.undo()
         (both[0].sum() + both[1].sum()).backward()
         assert given.grad is not None
         found.append((*both, given.grad))
