@@ -23,6 +23,7 @@ from benchmarks import (
     cold,
     decoding,
     generalization,
+    gsm8k,
     machine,
     page,
     perplexity,
@@ -49,6 +50,7 @@ FIGURES: Mapping[str, Figure] = {
     **cold.FIGURES,
     **serving.FIGURES,
     **real_base.FIGURES,
+    **gsm8k.FIGURES,
 }
 """Every figure by name, figures of the table first."""
 
@@ -88,7 +90,11 @@ _KNOBS = (
     ("seeds", int, "seeds of each ablation"),
     ("ablation_steps", int, "RL steps of each ablation"),
     ("repeats", int, "repeats of timings"),
-    ("base", str, "a real base, for the figures of its speed and memory"),
+    ("base", str, "a real base, for the figures of its speed and memory, and of GSM8K"),
+    ("gsm8k", str, "folder with GSM8K's train.jsonl and test.jsonl, or its name on the Hub"),
+    ("bbh", str, "folder with BIG-Bench-Hard's NAME.json, or its name on the Hub"),
+    ("tokens", int, "training tokens of each model on GSM8K"),
+    ("rl_steps", int, "RL steps on GSM8K"),
 )
 
 

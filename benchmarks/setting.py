@@ -36,7 +36,15 @@ class Setting:
     repeats: int = 3
     """Of timings."""
     base: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
-    """The real base that speed and memory are measured with."""
+    """The real base that speed, memory and GSM8K are measured with."""
+    gsm8k: str = "openai/gsm8k"
+    """A folder with train.jsonl and test.jsonl, or the data set on the Hub."""
+    bbh: str = "lukaemon/bbh"
+    """A folder with BIG-Bench-Hard's NAME.json, or the data set on the Hub."""
+    tokens: int = 1_000_000
+    """Training tokens of each model on GSM8K."""
+    rl_steps: int = 20
+    """RL steps on GSM8K."""
 
     def stage(self, name: str) -> Path:
         """The folder of a stage of the run; it and its inputs are made if missing or outdated."""

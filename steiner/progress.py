@@ -71,19 +71,27 @@ def plural(number: int, noun: str) -> str:
 
 
 class _PlainProgress:
-    """Prints a line a minute; none for work that takes less."""
+    """Prints a line a minute; none for work that takes less.
+
+    The time left is estimated from the second report on: the first may include a compilation.
+    """
 
     def __init__(self, name: str, total: int) -> None:
         self._name, self._total, self._done = name, total, 0
-        self._started = self._said = time.monotonic()
+        self._said = time.monotonic()
+        self._first: tuple[float, int] | None = None
+        """Time of the first report, and the units finished then."""
 
     def advance(self, count: int) -> None:
         """Count `count` more units as finished."""
         self._done += count
         now = time.monotonic()
-        if now - self._said < _SECONDS_BETWEEN_LINES or not 0 < self._done < self._total:
+        if self._first is None:
+            self._first = now, self._done
+        first_time, first_done = self._first
+        if now - self._said < _SECONDS_BETWEEN_LINES or not first_done < self._done < self._total:
             return
         self._said = now
-        left = (now - self._started) * (self._total - self._done) / self._done
+        left = (now - first_time) * (self._total - self._done) / (self._done - first_done)
         share = 100 * self._done / self._total
         say(f"{self._name:<10} {share:.0f} %, about {duration(left)} left")

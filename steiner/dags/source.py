@@ -43,12 +43,10 @@ class SolverDagSource:
 class StoredDagSource:
     """Reads DAGs from a dags.parquet, as `steiner synth` writes it.
 
-    A problem that the file lacks, or has only in another isomorphic form, goes to `otherwise`;
-    `num_stored` and `num_passed_on` count both.
+    A problem that the file lacks, or has only in another isomorphic form, goes to `otherwise`.
     """
 
     def __init__(self, file: Path, otherwise: DagSource | None = None) -> None:
-        self.num_stored = self.num_passed_on = 0
         self._file, self._otherwise = DagFile(file), otherwise
 
     def stored(self, problem: Problem) -> ReasoningDag | None:
@@ -60,14 +58,12 @@ class StoredDagSource:
         """Raises RunError if the file has no DAG of that problem and there is no `otherwise`."""
         stored = self.stored(problem)
         if stored is not None:
-            self.num_stored += 1
             return stored
         if self._otherwise is None:
             raise RunError(
                 f"no DAG of {problem.family} problem {problem.key} in {self._file.path}",
                 "run `steiner synth` again",
             )
-        self.num_passed_on += 1
         return self._otherwise.dag(problem)
 
 

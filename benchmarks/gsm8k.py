@@ -1,0 +1,334 @@
+"""GSM8K with a real base: the same base trained on worked solutions and on search paths.
+
+Setting -> accuracy on the test set by step budget, and on unseen BIG-Bench-Hard tasks
+
+    make bench FIGURE="gsm8k gsm8k-votes gsm8k-unseen --base models/smollm2 --tokens 150000"
+
+At equal training tokens: (a) SFT on the data set's own solutions; (b) CPT and SFT on search paths,
+whose wrong turns the base itself wrote as the teacher; (c) RL from (b), with the base's
+continuations as the value of steps. All at the same learning rates and batch sizes. Trained models
+and graded answers are kept under runs/bench, so that a killed run continues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import Measured
+from benchmarks.setting import Figure, Setting, model_digest
+from experiments.baselines import solution_text, train_solutions
+from steiner import __version__
+from steiner.evaluation.budget_curves import within_budgets
+from steiner.evaluation.model_runner import Completion, ModelRunner
+from steiner.evaluation.statistics import difference, proportion
+from steiner.evaluation.suites import MAIN, EvalItem, problems_of
+from steiner.files import read_json, write_json
+from steiner.inference.budget import Budget
+from steiner.inference.request import Request
+from steiner.inference.sampling import Sampling
+from steiner.pipeline import runs as pipeline
+from steiner.questions.presets import suite_settings
+from steiner.questions.reading import Question, read_questions
+from steiner.questions.task import register_questions
+from steiner.randomness import random_stream
+from steiner.recipe import Recipe
+from steiner.recipe_file import load_recipe
+from steiner.tasks import Grade, grade
+from steiner.types import Message, Problem, Rollout, Split
+
+BUDGETS = (2, 4, 8, 16)
+UNSEEN = ("logical_deduction_three_objects", "web_of_lies", "date_understanding")
+"""Tasks of BIG-Bench-Hard that nothing was trained on."""
+_CPT_SHARE = 0.25
+_TOKENS_PER_QUESTION = 500
+"""Training tokens for each question that the teacher is asked about."""
+_PLAIN_TOKENS = 256
+"""Longest plain answer."""
+_TEMPERATURE = 0.7
+"""Of votes."""
+
+Graded = Mapping[str, bool]
+"""Problem key -> right."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Graded answers of one model to one suite."""
+
+    right: Mapping[str, Graded]
+    """Step budget as text, or "" for none -> Graded."""
+    tokens: float
+    """Mean tokens of a completion without a budget."""
+
+    def at(self, budget: int | None = None) -> list[bool]:
+        """The grades within a budget, in the order of the problems."""
+        return list(self.right[str(budget or "")].values())
+
+
+def gsm8k(setting: Setting) -> Iterator[Measured]:
+    """Accuracy on the test set; budgets; (c) over (a)."""
+    solutions = _plain(setting, _solutions_model(setting))
+    base = _plain(setting, Path(setting.base), examples=4)
+    sft, rl = (_ours(setting, _run(setting, stage)) for stage in ("sft", "rl"))
+    note = f"{setting.tokens:,} training tokens"
+    yield _share("base, 4 examples", base.at(), f"{base.tokens:.0f} tokens an answer")
+    yield _share(
+        "(a) SFT on solutions", solutions.at(), f"{note}, {solutions.tokens:.0f} an answer"
+    )
+    yield _share("(b) SFT on search paths", sft.at(), f"{note}, {sft.tokens:.0f} an answer")
+    for budget in BUDGETS:
+        yield _share(f"(b) within {budget} steps", sft.at(budget))
+    yield _share("(c) RL", rl.at(), f"{setting.rl_steps} steps, {rl.tokens:.0f} tokens an answer")
+    for budget in BUDGETS:
+        yield _share(f"(c) within {budget} steps", rl.at(budget))
+    gain = difference(rl.at(), solutions.at())
+    yield Measured.of("(c) over (a)", gain, "points", "at least 5.56 and interval above 0")
+    rise = difference(rl.at(BUDGETS[-1]), rl.at(BUDGETS[0]))
+    yield Measured.of("(c) within 16 steps over 2", rise, "points", "interval above 0")
+
+
+def votes(setting: Setting) -> Iterator[Measured]:
+    """Rivals that spend more tokens: eight examples, and majority votes of as many tokens."""
+    few = _plain(setting, Path(setting.base), examples=8)
+    yield _share("base, 8 examples", few.at(), f"{few.tokens:.0f} tokens an answer")
+    model = _solutions_model(setting)
+    ours = _ours(setting, _run(setting, "rl"))
+    count = max(1, round(ours.tokens / _plain(setting, model).tokens))
+    voted = _voted(setting, model, count)
+    yield _share(f"(a) majority of {count}", voted.at(), f"{count * voted.tokens:.0f} tokens")
+
+
+def unseen(setting: Setting) -> Iterator[Measured]:
+    """Accuracy on tasks that no model was trained on."""
+    for name in UNSEEN:
+        found = {
+            "base": _plain(setting, Path(setting.base), task_name=name),
+            "(a)": _plain(setting, _solutions_model(setting), task_name=name),
+            "(b)": _ours(setting, _run(setting, "sft"), task_name=name),
+            "(c)": _ours(setting, _run(setting, "rl"), task_name=name),
+        }
+        for model, answers in found.items():
+            yield _share(f"{name}, {model}", answers.at())
+
+
+def _share(name: str, right: Sequence[bool], note: str = "") -> Measured:
+    return Measured.of(name, proportion(right), "%", note=note)
+
+
+def _recipe(setting: Setting) -> Recipe:
+    """The recipe `questions` on GSM8K's training set, with the base as its own teacher."""
+    folder = Path(setting.gsm8k)
+    source = str(folder / "train.jsonl") if folder.is_dir() else setting.gsm8k
+    cpt_tokens = int(setting.tokens * _CPT_SHARE)
+    settings = {
+        "questions.source": source,
+        "questions.name": "gsm8k",
+        "questions.grader": "number",
+        "questions.answer_after": "####",
+        "questions.hub_config": "main",
+        "questions.limit": setting.tokens // _TOKENS_PER_QUESTION,
+        "questions.paths_per_question": 2,
+        "teacher.model": setting.base,
+        "teacher.solutions": 0,  # the data set has its own
+        "teacher.wrong_turns": 1,
+        "teacher.continuations": 1,
+        "teacher.max_tokens": 200,
+        "base.model": setting.base,
+        "cpt.tokens": cpt_tokens,
+        "sft.tokens": setting.tokens - cpt_tokens,
+        "sft.adam_lr": 6e-4,  # as in the recipe smollm2-135m
+        "cpt.adam_lr": 6e-4,
+        "rl.steps": setting.rl_steps,
+        "rl.problems_per_step": 4,
+        "eval.max_tokens": 1024,
+        "eval.batch_size": 64,
+    }
+    return load_recipe("questions", [f"{key}={json.dumps(v)}" for key, v in settings.items()])
+
+
+def _folder(setting: Setting) -> Path:
+    """The folder of the models, one for each base and number of tokens."""
+    name = re.sub(r"\W+", "-", Path(setting.base).name)
+    return setting.cache.parent / f"gsm8k-{name}-{setting.tokens}"
+
+
+def _run(setting: Setting, stage: str) -> Path:
+    """The model folder of a stage of the run on search paths; made where it is missing."""
+    recipe, folder = _recipe(setting), _folder(setting)
+    for name in ("synth", "cpt", "sft", "rl"):
+        pipeline.run(recipe, folder, only=name)
+        if name == stage:
+            break
+    return folder / stage
+
+
+def _solutions_model(setting: Setting) -> Path:
+    recipe = _recipe(setting)
+
+    def work(recipe: Recipe, out_dir: Path) -> None:
+        train_solutions(recipe, out_dir, setting.tokens, _training_questions(recipe))
+
+    own = replace(setting, cache=_folder(setting))
+    base = model_digest(setting.base)
+    return own.trained("solutions", recipe, work, base, setting.tokens)[0]
+
+
+def _training_questions(recipe: Recipe) -> list[Question]:
+    """All questions of the training file, the few that validation may use included."""
+    return read_questions(replace(recipe.questions, limit=0)).questions
+
+
+def _items(setting: Setting, task_name: str) -> tuple[Recipe, list[EvalItem]]:
+    """The test problems of GSM8K, or of a task of BIG-Bench-Hard, in a fixed random order."""
+    source = setting.bbh if task_name else setting.gsm8k
+    local = Path(source).is_dir()
+    file = Path(source, f"{task_name}.json" if task_name else "test.jsonl")
+    suite = f"bbh:{file if local else task_name}" if task_name else "gsm8k"
+    settings = suite_settings(f"gsm8k:{file}" if local and not task_name else suite)
+    recipe = replace(load_recipe("questions", settings), eval=_recipe(setting).eval)
+    register_questions(recipe)
+    problems = problems_of(recipe, Split.TEST, setting.problems)
+    return recipe, [EvalItem(MAIN, problem) for problem in problems]
+
+
+def _ours(setting: Setting, model: Path, task_name: str = "") -> _Answers:
+    """The answers of a model that reasons, without a budget and within each."""
+
+    def measure(recipe: Recipe, items: Sequence[EvalItem]) -> _Answers:
+        runner = ModelRunner(model.name, str(model), recipe)
+        rollouts = runner.generate([runner.request(item) for item in items], "searches")
+        free = [Completion(*pair) for pair in zip(items, rollouts, strict=True)]
+        by_budget = within_budgets(runner, free, BUDGETS, "budgets")
+        right = {"": free} | {str(budget): found for budget, found in by_budget.items()}
+        return _Answers(
+            {budget: _graded(found) for budget, found in right.items()}, _mean(rollouts)
+        )
+
+    return _kept(setting, task_name, (model_digest(model), "ours"), measure)
+
+
+def _graded(completions: Sequence[Completion]) -> Graded:
+    return {
+        one.item.problem.key: grade(one.item.problem, one.rollout.answer) is Grade.RIGHT
+        for one in completions
+    }
+
+
+def _plain(setting: Setting, model: Path, *, examples: int = 0, task_name: str = "") -> _Answers:
+    """The greedy answers of a model that writes plain text, after some solved examples."""
+
+    def measure(recipe: Recipe, items: Sequence[EvalItem]) -> _Answers:
+        runner = ModelRunner(model.name, str(model), recipe)
+        before = _examples(setting, examples)
+        rollouts = _plain_rollouts(runner, items, before, lambda item: Sampling())
+        right = {
+            item.problem.key: grade(item.problem, final_answer(rollout.answer)) is Grade.RIGHT
+            for item, rollout in zip(items, rollouts, strict=True)
+        }
+        return _Answers({"": right}, _mean(rollouts))
+
+    return _kept(setting, task_name, (model_digest(model), "plain", examples), measure)
+
+
+def _voted(setting: Setting, model: Path, count: int) -> _Answers:
+    """The most frequent of `count` sampled answers."""
+
+    def measure(recipe: Recipe, items: Sequence[EvalItem]) -> _Answers:
+        runner = ModelRunner(model.name, str(model), recipe)
+        answers: dict[str, list[str]] = {item.problem.key: [] for item in items}
+        tokens = 0.0
+        for sample in range(count):
+
+            def sampling(item: EvalItem, sample: int = sample) -> Sampling:
+                seed = random_stream("votes", item.problem.key, sample).getrandbits(31)
+                return Sampling(_TEMPERATURE, seed=seed)
+
+            rollouts = _plain_rollouts(runner, items, (), sampling)
+            tokens += _mean(rollouts) / count
+            for item, rollout in zip(items, rollouts, strict=True):
+                answers[item.problem.key].append(final_answer(rollout.answer))
+        right = {item.problem.key: _majority(item.problem, answers) for item in items}
+        return _Answers({"": right}, tokens)
+
+    return _kept(setting, "", (model_digest(model), "votes", count), measure)
+
+
+def _majority(problem: Problem, answers: Mapping[str, Sequence[str]]) -> bool:
+    found = Counter(answer for answer in answers[problem.key] if answer)
+    return bool(found) and grade(problem, found.most_common(1)[0][0]) is Grade.RIGHT
+
+
+def _plain_rollouts(
+    runner: ModelRunner,
+    items: Sequence[EvalItem],
+    before: Sequence[Message],
+    sampling: Callable[[EvalItem], Sampling],
+) -> list[Rollout]:
+    budget = Budget(max_tokens=_PLAIN_TOKENS)
+    requests = [
+        Request(
+            tuple(runner.vocabulary.encode_prompt([*before, *item.problem.messages])),
+            budget,
+            sampling(item),
+            reasoning=False,
+        )
+        for item in items
+    ]
+    return runner.generate(requests, "answers")
+
+
+def _examples(setting: Setting, count: int) -> list[Message]:
+    """Solved training questions as turns of a dialogue."""
+    if not count:
+        return []
+    questions = _training_questions(_recipe(setting))
+    chosen = random_stream("examples").sample(questions, count)
+    pairs = [(Message("user", q.text), Message("assistant", solution_text(q))) for q in chosen]
+    return [message for pair in pairs for message in pair]
+
+
+def final_answer(text: str) -> str:
+    """The answer in plain text: after the last `####`, else the last choice, number, yes or no."""
+    _, mark, after = text.rpartition("####")
+    if mark:
+        return after.strip()
+    found = re.findall(r"\([A-Z]\)|[-+]?\d[\d,]*(?:\.\d+)?|\b(?:yes|no)\b", text, re.IGNORECASE)
+    return found[-1] if found else ""
+
+
+def _kept(
+    setting: Setting,
+    task_name: str,
+    names: tuple[Any, ...],
+    measure: Callable[[Recipe, Sequence[EvalItem]], _Answers],
+) -> _Answers:
+    """What `measure` returns for the test problems; measured once for the same model, problems and
+    `names`."""
+    recipe, items = _items(setting, task_name)
+    keys = [item.problem.key for item in items]
+    parts = [__version__, recipe.digest("eval.max_tokens"), task_name, keys, *names]
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    file = _folder(setting) / "answers" / f"{digest}.json"
+    if not file.exists():
+        found = measure(recipe, items)
+        write_json(file, {"right": found.right, "tokens": found.tokens})
+    kept = read_json(file)
+    return _Answers(kept["right"], kept["tokens"])
+
+
+def _mean(rollouts: Sequence[Rollout]) -> float:
+    return sum(len(rollout.token_ids) for rollout in rollouts) / len(rollouts)
+
+
+FIGURES: Mapping[str, Figure] = {
+    "gsm8k": gsm8k,
+    "gsm8k-votes": votes,
+    "gsm8k-unseen": unseen,
+}
