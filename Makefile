@@ -7,7 +7,7 @@
 # make bench  all figures of docs/results.md, or one of them: make bench FIGURE=name
 # make docs   the documentation as a site in site/
 # make base-text  download free English text for the base into .base-text/
-# make base   pre-train the embedded base model anew (ten minutes on an accelerator, many hours without)
+# make base   pre-train the embedded base model again (ten minutes on an accelerator, many hours without)
 # make test-vllm      vLLM with our plugins against the embedded engine, on the CPU
 # make test-harness   evaluation harnesses and API clients against a served model: MODEL=runs/tiny/rl
 #

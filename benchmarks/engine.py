@@ -34,7 +34,7 @@ NUM_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Tokens per second, and their ratio to those of `generate`."""
+    """Tokens per second, and their ratio to `generate`."""
 
     engine: float
     generate: dict[str, float]

@@ -130,7 +130,7 @@ def read_results(file: Path = RESULTS) -> list[Record]:
 
 
 def merge_results(figure: str, records: Iterable[Record], file: Path = RESULTS) -> list[Record]:
-    """Puts `records` in the place of those of `figure`; all Records that the file now has."""
+    """Puts `records` in place of the old ones of `figure`; returns all Records of the file."""
     kept = [row for row in read_results(file) if row.figure != figure]
     merged = [*kept, *records]
     write_json(file, [asdict(row) for row in merged])

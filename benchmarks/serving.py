@@ -45,7 +45,7 @@ Body = dict[str, Any]
 
 
 def load(model: Path, repeats: int = 3) -> Iterator[Measured]:
-    """Tokens a second with 64 clients at once, over those of the engine by itself."""
+    """Tokens a second with 64 clients at once, over the engine's own."""
     bodies = _bodies(NUM_REQUESTS)
     streams = [body | _STREAMED for body in bodies]
     engine, requests = _engine(model, bodies)
@@ -68,7 +68,7 @@ def load(model: Path, repeats: int = 3) -> Iterator[Measured]:
 
 
 def against_vllm(model: Path, repeats: int = 3) -> Iterator[Measured]:
-    """Tokens a second over those of vLLM's server, with the same 64 clients, weights and lengths.
+    """Tokens a second over vLLM's server, with the same 64 clients, weights and lengths.
 
     vLLM has neither grammar nor step budget to apply here; it is stated to go on past the end.
     """

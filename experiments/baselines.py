@@ -3,7 +3,7 @@
 fresh training problems -> shortest SearchPaths -> TokenSequences -> model folder
 
 - direct: answers at once; same base, trainer and optimiser.
-- shortest: writes the same steps, but only those of a shortest path, without wrong turns.
+- shortest: writes the steps of a shortest path, without wrong turns.
 - large: direct, with several times the parameters; the same base, grown to that size.
 - solutions: writes the worked solutions of own questions as plain text.
 

@@ -101,9 +101,9 @@ class TeacherRecipe:
     """Solutions per question that the teacher writes with the answer shown; worked solutions of the
     data come on top."""
     wrong_turns: int = may_be_zero(2)
-    """Places per question where a solution is cut and the teacher goes on without the answer."""
+    """Places per question where a solution is cut and the teacher continues without the answer."""
     continuations: int = 3
-    """Continuations without the answer that decide whether a step is a dead end: none is right."""
+    """Continuations without the answer that decide about a step: it is a dead end if all fail."""
     max_wrong_steps: int = 3
     """Steps of a wrong turn that are kept."""
     temperature: float = 0.8
@@ -215,8 +215,8 @@ class CptRecipe:
     """Share of tokens that are ordinary text."""
     corpora: Mapping[str, float] = field(default_factory=dict)
     """Your own ordinary text: a txt, JSONL or Parquet file, or a data set on the Hub -> its share.
-    Without any, the embedded base and those of `steiner pretrain` get their own kinds of text, and
-    other bases get none."""
+    Without any, the embedded base and bases made by `steiner pretrain` get their own kinds of text,
+    and other bases get none."""
     wrong_turn_loss: float = fraction(1.0)
     """Loss weight of the choice of a wrong turn; its verification always has weight 1."""
     muon_lr: float = 0.01

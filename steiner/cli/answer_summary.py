@@ -59,7 +59,7 @@ def _verification(answer: Answer, style: Style) -> Iterator[str]:
         answered = "answered, not verified" if answer.text else "nothing to verify"
         reason = "no puzzle of a known kind was read"
         if answer.is_misread:
-            reason = "misread: the question does not have these numbers or names"
+            reason = "misread: this is not what the question says"
         text = f"{marks[Mark.UNVERIFIED]} {answered} ({reason})"
         yield from _headed("checked", text, lambda part: style.paint(part, "yellow"), style)
         return

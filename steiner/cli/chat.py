@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 HELP = """\
 /help    show this help
 /reset   start a new dialogue
-Ctrl-C   stop the answer; the dialogue forgets its question
-Ctrl-D   end the chat"""
+/exit    end the chat, as Ctrl-D does
+Ctrl-C   stop the answer; the dialogue forgets its question"""
+
+_EXIT = ("/exit", "/quit", "exit", "quit")
 
 
 def chat(reasoner: Reasoner, options: SolveOptions, *, title: str) -> None:
@@ -48,6 +50,8 @@ class Chat:
         """Reads and answers until the input ends. Raises UserError for input that is not text."""
         while (line := self._read()) is not None:
             self._style = Style.of(sys.stdout)  # the terminal may have another width by now
+            if line in _EXIT:
+                return
             if line.startswith("/"):
                 self._run_command(line)
             elif line:

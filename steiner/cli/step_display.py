@@ -82,8 +82,8 @@ class StepDisplay:
                 if component is Component.NEXT_STEP:
                     self._reads = is_reading(StepTexts(text, "", "", ""))
                 self._finish_component(component)
-            case StepPlaced(parent=parent):
-                self._show_origin(parent)
+            case StepPlaced(depth=depth, parent=parent):
+                self._show_origin(depth, parent)
             case StepFinished(decision=decision):
                 self._last_decision = decision
                 self._write_line(" " * _INDENT + self._style.decision(decision))
@@ -115,10 +115,10 @@ class StepDisplay:
         if component is not Component.NEXT_STEP:  # its line waits for the origin
             self._close()
 
-    def _show_origin(self, parent: int | None) -> None:
+    def _show_origin(self, depth: int, parent: int | None) -> None:
         """After a backtrack, says from where the step continues."""
         if self._last_decision is Decision.BACKTRACK:
-            origin = "the question" if parent is None else f"step {parent + 1}"
+            origin = "the question" if parent is None or depth == 1 else f"step {parent + 1}"
             self._write(f"   (again from {origin})", self._style.dim)
         self._close()
 

@@ -108,7 +108,7 @@ def _require_paths(recipe: Recipe, counts: Counter[str]) -> None:
 
 
 def _solved(recipe: Recipe, blocks: Sequence[_Block]) -> Iterator[Made]:
-    """What the solver finds, with progress."""
+    """Solves the blocks, with progress."""
     if not blocks:
         return
     with progress("synth", recipe.synth.dags, "dag") as advance:
@@ -259,7 +259,7 @@ def _drawn(expected: float, rng: random.Random) -> int:
 
 
 def _asked(problem: Problem, recipe: Recipe, rng: random.Random) -> Problem:
-    """The problem in words of its own, by a share of dialogues after earlier turns."""
+    """The problem in new words, for some problems after earlier turns."""
     asked = reworded(problem, rng, Split.TRAIN)
     if rng.random() < recipe.synth.dialogues:
         kind = rng.choice(KINDS)
@@ -297,7 +297,7 @@ def walk_of(synth: SynthRecipe, name: str) -> Walk:
 
 
 def dag_counts(dag: ReasoningDag) -> dict[str, int]:
-    """What one DAG adds to the counts of the manifest."""
+    """The counts of one DAG, for the manifest."""
     return {
         "dags": 1,
         "nodes": len(dag.nodes),
@@ -307,7 +307,7 @@ def dag_counts(dag: ReasoningDag) -> dict[str, int]:
 
 
 def path_counts(path: SearchPath) -> dict[str, int]:
-    """What one path adds to the counts of the manifest."""
+    """The counts of one path, for the manifest."""
     return {
         "paths": 1,
         f"paths: {path.problem.family}": 1,

@@ -172,7 +172,7 @@ def accuracy_records(metric: str, answers: Sequence[GradedAnswer]) -> list[Recor
 
 
 def restated_records(suite: str, answers: Sequence[GradedAnswer]) -> list[Record]:
-    """How often the first step restates the question rightly, by stage, budget and family."""
+    """The share of first steps that restate the question correctly, by stage, budget and family."""
     readable = [answer for answer in answers if answer.restated is not None]
     metric = "restated" if suite == MAIN else f"restated/{suite}"
     return accuracy_records(metric, [replace(a, right=bool(a.restated)) for a in readable])

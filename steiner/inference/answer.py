@@ -63,14 +63,18 @@ class Answer:
 
     @property
     def reading(self) -> str:
-        """How the model read the question: the canonical line of its first step; empty if none."""
+        """The question as the model read it: the line of its first step; empty if none."""
         first = self.steps[0].texts if self.steps else None
         return first.understanding if first is not None and is_reading(first) else ""
 
     @property
     def is_misread(self) -> bool:
-        """True if the reading has numbers or names that the dialogue does not contain."""
-        return self.problem is None and restated_problem(self.steps) is not None
+        """True if the reading has numbers or names that the dialogue does not contain, or is no
+        line that a task can read."""
+        if self.problem is not None or not self.reading:
+            return False
+        problem = read_problem(self.reading)
+        return problem is None or has_search(problem.spec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ ASCII = Glyphs(
     ellipsis="...",
 )
 MEANINGS = {
-    Mark.PROCEED: "went on",
-    Mark.BACKTRACKED: "went on, came back",
+    Mark.PROCEED: "continued",
+    Mark.BACKTRACKED: "continued, came back later",
     Mark.DEAD_END: "dead end, went back",
     Mark.GOAL: "goal",
     Mark.UNVERIFIED: "answer, not checked",

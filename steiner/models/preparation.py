@@ -49,7 +49,7 @@ def _words(token: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
 def _embed(
     model: PreTrainedModel, size: int, words: Mapping[int, Sequence[int]], seed: int = 0
 ) -> None:
-    """Grows the model to `size` tokens; sets the row of each new token from those of its words."""
+    """Grows the model to `size` tokens; a new token's row starts from the rows of its words."""
     if size > model.config.vocab_size:
         model.resize_token_embeddings(size, mean_resizing=False)
     weights: dict[int, torch.Tensor] = {}  # by identity: tied weights are one

@@ -68,7 +68,7 @@ def export(
 ) -> None:
     """Writes the model in `source` to the folder `out`, whole or not at all.
 
-    `gguf` is the number format of a GGUF file beside it (models/gguf_files.py), or empty.
+    `gguf` is the number format of an additional GGUF file (models/gguf_files.py), or empty.
 
     Raises UserError if the model lacks the reasoning tokens, or if `out` has files and not `force`.
     """

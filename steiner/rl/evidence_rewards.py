@@ -12,7 +12,7 @@ rl/rewards.py; a step that the DAG does not know is worth 0, whatever follows fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,7 +71,7 @@ class EvidenceScorer:
 
 
 def _node_value(node: Node, before: Sequence[StepValue]) -> StepValue:
-    """The value of a teacher's node; `before` has those of nodes that lead to it."""
+    """The value of a teacher's node; `before` has the values of nodes that lead to it."""
     _, _, right, tried = node.state
     if node.status is Status.GOAL or (node.status is Status.LIVE and not tried):
         return StepValue(1.0, 1.0, 1.0)
@@ -83,9 +83,11 @@ def _node_value(node: Node, before: Sequence[StepValue]) -> StepValue:
     return StepValue((right + 1) / (tried + 2), float(low), float(high))
 
 
-def evidence_rewards(scorer: EvidenceScorer, rollout: Rollout) -> tuple[StepReward, ...]:
-    """The reward of each step: the difference in value that it makes, and a cost for going on from
-    a dead end."""
+def evidence_rewards(
+    scorer: EvidenceScorer, rollout: Rollout, weights: Mapping[str, float] = TERMS
+) -> tuple[StepReward, ...]:
+    """The reward of each step: the difference in value that it makes, and a penalty for continuing
+    from a dead end, the term `persistence` of `weights`."""
     nodes = scorer.dag.nodes
     rewards: list[StepReward] = []
     before = scorer.node_values[0].value
@@ -99,7 +101,7 @@ def evidence_rewards(scorer: EvidenceScorer, rollout: Rollout) -> tuple[StepRewa
         is_dead = nodes[node].status is Status.DEAD
         persists = is_dead and step.decision is Decision.PROCEED
         turns_back = is_dead and step.decision is Decision.BACKTRACK
-        decision = {"persistence": -TERMS["persistence"]} if persists else {}
+        decision = {"persistence": -weights["persistence"]} if persists else {}
         if turns_back:
             decision = {"closeness": live - reached}
         rewards.append(StepReward({"closeness": reached - before}, {}, decision))

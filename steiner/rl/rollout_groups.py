@@ -138,7 +138,7 @@ class RolloutGroupSource:
             return RolloutGroup(problem, rollouts_G, scores_G, ((),) * len(rollouts_G))
         scorer = EvidenceScorer(stored)
         scores_G = tuple(
-            replace(score, steps=evidence_rewards(scorer, rollout))
+            replace(score, steps=evidence_rewards(scorer, rollout, self.weights))
             for score, rollout in zip(scores_G, rollouts_G, strict=True)
         )
         return RolloutGroup(problem, rollouts_G, scores_G, tuple(map(span_tokens, rollouts_G)))

@@ -1,5 +1,6 @@
-"""Whether a question contains the givens of a reading: if not, the model has misread or invented
-them, and an answer to its reading says nothing about the question.
+"""Checks that a question contains the givens of a reading.
+
+If not, the model has misread or invented them, and its answer says nothing about the question.
 
 text of a dialogue, numbers or names -> True or False
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from steiner.tasks.typing_habits import number_in_words
 
@@ -21,12 +22,22 @@ _SEVERAL = re.compile(r"\b(?:two|three|four|both|each|pair|twice|double|times|\d
 
 
 def has_numbers(text: str, numbers: Iterable[int]) -> bool:
-    """True if every number is in the text, as a whole number or in words, as often as given."""
-    found = Counter(map(int, re.findall(r"\d+", text))) + Counter(_in_words(text))
+    """True if every number is in the text, as a whole number or in words, as often as given.
+
+    In a text such as "two 5s" one mention may stand for several, if no number in digits is left
+    over: "two jugs of 3 and 8" has no second 3.
+    """
+    in_digits = Counter(map(int, re.findall(r"\d+", text)))
+    found = in_digits + Counter(_in_words(text))
     needed = Counter(numbers)
-    if _SEVERAL.search(text):
-        return all(number in found for number in needed)
-    return all(found[number] >= count for number, count in needed.items())
+    if all(found[number] >= count for number, count in needed.items()):
+        return True
+    is_left_over = any(number not in needed for number in in_digits)
+    return (
+        _SEVERAL.search(text) is not None
+        and not is_left_over
+        and all(number in found for number in needed)
+    )
 
 
 def has_digits(text: str, digits: Iterable[int]) -> bool:
@@ -35,9 +46,11 @@ def has_digits(text: str, digits: Iterable[int]) -> bool:
     return all(found[digit] >= count for digit, count in Counter(digits).items())
 
 
-def has_names(text: str, names: Iterable[str]) -> bool:
-    """True if every name is in the text, in any letter case."""
-    return all(name.casefold() in text.casefold() for name in names)
+def has_names(text: str, names: Sequence[str]) -> bool:
+    """True if the names differ and every one is in the text as whole words, in any letter case."""
+    folded = [name.casefold() for name in names]
+    words = (rf"(?<!\w){re.escape(name)}(?!\w)" for name in folded)
+    return len({*folded}) == len(folded) and all(re.search(w, text.casefold()) for w in words)
 
 
 def _in_words(text: str) -> Iterator[int]:

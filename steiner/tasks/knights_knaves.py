@@ -153,11 +153,11 @@ class KnightsKnaves:
         self, spec: Spec, language: str, rng: random.Random, split: Split
     ) -> WordedQuestion:
         grammar = load_grammar(self.name, language)
-        fields, told = _question_fields(spec, grammar, rng)
+        fields, claims = _question_fields(spec, grammar, rng)
         if missing := spec.get("missing", ""):
             return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
         voice, text = grammar.question(rng, split, fields)
-        statements = next((t for t in told if all(quote(text, each) for each in t)), ())
+        statements = next((t for t in claims if all(quote(text, each) for each in t)), ())
         return WordedQuestion(text, voice, statements)
 
     def unanswerable(self, rng: random.Random, level: int) -> Spec:
@@ -319,9 +319,9 @@ def _question_fields(
         in_one_style = between == "\n" or rng.random() < 0.4
         alike = grammar.template(rng, rule) if in_one_style else f"<{rule}>"
         speakers = range(len(spec.get("says", ())))
-        told = [_statement(spec, grammar, rng, speaker, alike) for speaker in speakers]
-        fields[field] = between.join(told)
-        statements.append(tuple(told))
+        claims = [_statement(spec, grammar, rng, speaker, alike) for speaker in speakers]
+        fields[field] = between.join(claims)
+        statements.append(tuple(claims))
     return fields, statements
 
 

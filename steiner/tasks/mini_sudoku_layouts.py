@@ -45,8 +45,8 @@ def grid_block(grid: Sequence[int], rng: random.Random) -> str:
             return "\n".join(f"[{between.join(row)}]" for row in rows)
         case _:
             mark = rng.choice(("row {n}: ", "{n}) ", "R{n} ", "{n}: ", "{letter} ", "{letter}: "))
-            told = (mark.format(n=n, letter="ABCD"[n - 1]) for n in range(1, 5))
-            return "\n".join(head + " ".join(row) for head, row in zip(told, rows, strict=True))
+            labels = (mark.format(n=n, letter="ABCD"[n - 1]) for n in range(1, 5))
+            return "\n".join(head + " ".join(row) for head, row in zip(labels, rows, strict=True))
 
 
 def grid_line(grid: Sequence[int], rng: random.Random) -> str:
@@ -82,9 +82,9 @@ def grid_line(grid: Sequence[int], rng: random.Random) -> str:
 
 def _given_cells(grid: Sequence[int], rng: random.Random) -> str:
     """The given digits by their places; the other cells are empty."""
-    head, told = rng.choice(_PLACES)
+    head, place = rng.choice(_PLACES)
     given = [
-        told.format(letter="abcd"[cell // 4], row=cell // 4 + 1, column=cell % 4 + 1, digit=digit)
+        place.format(letter="abcd"[cell // 4], row=cell // 4 + 1, column=cell % 4 + 1, digit=digit)
         for cell, digit in enumerate(grid)
         if digit
     ]
@@ -104,13 +104,13 @@ def grid_spoken(grid: Sequence[int], rng: random.Random) -> str:
     blank, in_words = rng.choice(_SPOKEN_BLANKS), rng.random() < 0.6
     head = rng.choice(("{name} row: ", "{name} row ", "row {n}: ", "row {word}: ", "{name}: "))
     between, cells = rng.choice((". ", ", then ", "; ", ". ")), rng.choice((", ", ", ", " "))
-    told = []
+    spoken_rows = []
     names = rng.choice((_ROW_NAMES, _ROW_NAMES, _PLACED_ROWS))
     for number, row in enumerate(rows_of(grid), 1):
         name, word = names[number - 1], number_in_words(number)
         spoken = ((number_in_words(c) if in_words else str(c)) if c else blank for c in row)
-        told.append(head.format(name=name, n=number, word=word) + cells.join(spoken))
-    return between.join(told)
+        spoken_rows.append(head.format(name=name, n=number, word=word) + cells.join(spoken))
+    return between.join(spoken_rows)
 
 
 def _cells(grid: Sequence[int], blank: str) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """Personal names of many cultures, for puzzles about people.
 
-steiner/tasks/wording/<language>/names.txt -> names
+steiner/tasks/steps/<language>/names.txt -> names
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from steiner.types import Problem, UserError, Verdict
 
 _VERDICTS = {"dead": Verdict.DEAD, "open": Verdict.OPEN, "goal": Verdict.GOAL}
 """In this order, because the template of `goal` can match the text of `dead`."""
-_WORDING = resources.files("steiner.tasks") / "wording"
+_WORDING = resources.files("steiner.tasks") / "steps"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -85,7 +85,7 @@ def load_phrases(task: str, language: str = "en") -> Phrases:
     for the task. A file must have every phrase and word that the English file has.
     """
     file = require_language(language) / f"{task}.toml"
-    name = f"steiner/tasks/wording/{language}/{task}.toml"
+    name = f"steiner/tasks/steps/{language}/{task}.toml"
     if not file.is_file():
         raise WordingError(f"no wording for task '{task}' in language '{language}'", f"add {name}")
     try:

@@ -31,7 +31,7 @@ from steiner.tasks.typing_habits import Habits, Kind, Segment, Verbatim, apply_h
 from steiner.types import Split
 
 Field = str | Callable[[random.Random], str]
-"""The text of a field, or a function that draws it anew for each use."""
+"""The text of a field, or a function that draws it for each use."""
 
 _QUESTIONS = files("steiner.tasks") / "questions"
 _TOKEN = re.compile(r"\[|\]|\||<[a-z_0-9]+>|\{[a-z_0-9]+\}|[^\[\]|<{]+|[<{]")

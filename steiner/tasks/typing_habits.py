@@ -1,4 +1,4 @@
-"""How people type: letter case, punctuation, white space, numbers as words, typing errors.
+"""Imitates how people type: letter case, punctuation, white space, numbers as words, typing errors.
 
 segments of a question -> the question as typed
 

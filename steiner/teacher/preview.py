@@ -60,7 +60,7 @@ def _lines(one: Explored) -> list[str]:
 
 
 def _forecast(ledger: Ledger, some: int, everything: int) -> str:
-    """Estimates the tokens and price of all questions from those of some."""
+    """Estimates the tokens and price of all questions from a few."""
     scale = everything / max(1, some)
     prompt, completion = ledger.prompt_tokens * scale, ledger.completion_tokens * scale
     text = f"all {everything:,} questions: about {prompt:,.0f} + {completion:,.0f} tokens"

@@ -31,7 +31,7 @@ class TeacherRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the teacher wrote; `error` says why there is no text."""
+    """The teacher's text; `error` says why there is none."""
 
     text: str = ""
     prompt_tokens: int = 0

@@ -85,7 +85,7 @@ def chat(endless_model: Path) -> Iterator[Terminal]:
 def test_ctrl_c_stops_the_answer_and_keeps_the_chat(chat: Terminal, question: str) -> None:
     chat.wait_for("\n> ")
     chat.type("/help\n")
-    chat.wait_for("Ctrl-D   end the chat")
+    chat.wait_for("as Ctrl-D does")
     for asked in ("Who are you?", question):
         chat.type(f"{asked}\n")
         chat.wait_for("current understanding")
@@ -93,6 +93,13 @@ def test_ctrl_c_stops_the_answer_and_keeps_the_chat(chat: Terminal, question: st
         chat.wait_for("stopped")
         chat.wait_for("\n> ")
     chat.type("\x04")
+    assert chat.exit_code() == 0
+
+
+@pytest.mark.parametrize("word", ["/exit", "quit"])
+def test_a_word_ends_the_chat(chat: Terminal, word: str) -> None:
+    chat.wait_for("\n> ")
+    chat.type(f"{word}\n")
     assert chat.exit_code() == 0
 
 

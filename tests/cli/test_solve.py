@@ -39,7 +39,7 @@ def test_steps_tree_answer_and_check_are_shown(
             text = getattr(step.texts, component)
             assert re.search(rf"^ .*{component.label} +{re.escape(text)}", shown, re.MULTILINE)
     assert shown.count("↩ back\n") == 2
-    assert shown.count("(again from step 1)") == 2
+    assert shown.count("(again from the question)") == 2
     assert f"answer   {known_path.answer}\n" in shown
     assert "how I read it          Numbers 8 4 3, target 15\n" in shown
     assert "read as  Numbers 8 4 3, target 15\nchecked  ★ right (countdown)\n" in shown

@@ -62,6 +62,9 @@ def test_going_on_from_a_dead_end_costs(dag: ReasoningDag) -> None:
     rollout = _rollout(("a = 4", Decision.PROCEED), ("b = 8", Decision.END))
     rewards = evidence_rewards(EvidenceScorer(dag), rollout)
     assert rewards[0].decision == -TERMS["persistence"]
+    doubled = {**TERMS, "persistence": 2 * TERMS["persistence"]}
+    weighted = evidence_rewards(EvidenceScorer(dag), rollout, doubled)
+    assert weighted[0].decision == 2 * rewards[0].decision
     assert rewards[1].choice == 0
 
 

@@ -1,4 +1,4 @@
-"""What a question contains: whole numbers, in digits or words, as often as the reading has them."""
+"""Givens of a question: whole numbers, in digits or words, as often as the reading has them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from steiner.types import Message
         ("Seven + 7 = 14?", (7, 7, 14)),
         ("I have two 5s and a 3, make 8", (5, 5, 3, 8)),
         ("3-litre, 5l jug; target=4", (3, 5, 4)),
+        ("three cards with a 5 each and one with a 1: make 16", (5, 5, 5, 1, 16)),
     ],
 )
 def test_numbers_that_are_there(text: str, numbers: tuple[int, ...]) -> None:
@@ -31,6 +32,7 @@ def test_numbers_that_are_there(text: str, numbers: tuple[int, ...]) -> None:
         ("make 24 from 12 and 5", (12, 5, 4)),
         ("fourteen and five", (4, 5)),  # within another word
         ("", (1,)),
+        ("two jugs, one holds 3 and the other 8, get 5", (3, 3, 5)),  # the 8 is left over
     ],
 )
 def test_numbers_that_are_not(text: str, numbers: tuple[int, ...]) -> None:
@@ -43,6 +45,8 @@ def test_digits_may_stand_together_and_names_in_any_case() -> None:
     assert not has_digits("1__4", (1, 4, 4))
     assert has_names("ANN says bob lies", ("Ann", "Bob"))
     assert not has_names("Ann says Bob lies", ("Ann", "Cid"))
+    assert not has_names("Annabel says Bob lies", ("Ann", "Bob"))  # within another word
+    assert not has_names("Jerry says Bob lies", ("Jerry", "Bob", "Jerry"))  # one person twice
 
 
 def test_a_reading_with_other_numbers_is_not_graded() -> None:

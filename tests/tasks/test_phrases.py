@@ -37,16 +37,16 @@ LINE = "Gitter A 1 _ 3 _ / B _ 4 _ 2 / C 2 _ 4 _ / D _ 3 _ 1"
 def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The wording of a second language, which has a mini sudoku with one German voice only."""
     for folder, module, name in (
-        ("wording", phrases, "_WORDING"),
+        ("steps", phrases, "_WORDING"),
         ("questions", question_grammar, "_QUESTIONS"),
     ):
         shutil.copytree(TASKS / folder / "en", tmp_path / folder / "en")
         (tmp_path / folder / "de").mkdir()
         shutil.copy(TASKS / folder / "en" / "common.toml", tmp_path / folder / "de")
         monkeypatch.setattr(module, name, tmp_path / folder)
-    text = (TASKS / "wording" / "en" / "mini_sudoku.toml").read_text(encoding="utf-8")
+    text = (TASKS / "steps" / "en" / "mini_sudoku.toml").read_text(encoding="utf-8")
     text = text.replace('"Sudoku {rows}"', '"Gitter {rows}"')
-    (tmp_path / "wording" / "de" / "mini_sudoku.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "steps" / "de" / "mini_sudoku.toml").write_text(text, encoding="utf-8")
     file = tmp_path / "questions" / "de" / "mini_sudoku.toml"
     file.write_text(QUESTIONS, encoding="utf-8")
     load_phrases.cache_clear()
@@ -74,7 +74,7 @@ def test_a_missing_file_is_reported_for_its_task(german: Path) -> None:
     assert raised.value.hint == "add steiner/tasks/questions/de/jugs.toml"
     with pytest.raises(WordingError, match="no wording for task 'jugs'") as raised:
         load_phrases("jugs", "de")
-    assert raised.value.hint == "add steiner/tasks/wording/de/jugs.toml"
+    assert raised.value.hint == "add steiner/tasks/steps/de/jugs.toml"
 
 
 def test_a_split_without_a_voice_is_reported(german: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_split_without_a_voice_is_reported(german: Path) -> None:
     ],
 )
 def test_a_broken_file_is_reported_for_its_task(german: Path, text: str, message: str) -> None:
-    file = german / "wording" / "de" / "mini_sudoku.toml"
+    file = german / "steps" / "de" / "mini_sudoku.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(WordingError, match=message):
         load_phrases("mini_sudoku", "de")
@@ -111,7 +111,7 @@ def test_the_check_of_a_language_finds_what_cannot_be_read_back(
 ) -> None:
     assert main(["de"]) == 0
     assert capsys.readouterr().out.split() == ["mini_sudoku", "ok"]
-    file = german / "wording" / "de" / "mini_sudoku.toml"
+    file = german / "steps" / "de" / "mini_sudoku.toml"
     whole = file.read_text(encoding="utf-8")
     for old, new, fault in (
         ('summary = "Grid {rows}"', 'summary = "Grid"', "no field or phrase 'rows'"),

@@ -22,10 +22,11 @@ function decided({ kind, decision, draft }) {
   return decision === null ? "Stopped" : DECIDED[kind];
 }
 
-/* Where a step goes on from, unless that is the step before it. */
-function origin({ parent }, index) {
+/* Which step a step continues, unless that is the step before it. */
+function origin({ parent, texts }, index) {
   if (index === 0 || parent === index - 1) return "";
-  return parent === null ? "again from the question" : `again from step ${parent + 1}`;
+  const fromQuestion = parent === null || texts.depth === 1;
+  return fromQuestion ? "again from the question" : `again from step ${parent + 1}`;
 }
 
 export class SearchView {

@@ -55,8 +55,8 @@ def _goal(rng: random.Random) -> Fact:
 
 
 def _verified(left: int, right: int, target: int) -> Fact:
-    told = f"Now we hold {left} {right}. The target is {target}."
-    return told, verification(load_phrases("countdown"), target, (left, right))
+    text = f"Now we hold {left} {right}. The target is {target}."
+    return text, verification(load_phrases("countdown"), target, (left, right))
 
 
 def _can(rng: random.Random) -> Fact:

@@ -53,8 +53,8 @@ def fetched_passages(folder: str) -> tuple[str, ...]:
 
 @cache
 def passages(held_out: bool) -> tuple[str, ...]:
-    """All passages of one side of the split in file order, without repetitions; none is on both
-    sides, even if two files share a text."""
+    """All passages of one side of the split in file order, without repetitions; no passage is
+    on both sides, even if two files share a text."""
     found: dict[str, None] = {}
     for path in source_files(held_out):
         found |= dict.fromkeys(cut(_paragraphs(path)))

@@ -4,8 +4,8 @@
 
 packages -> passages.parquet (columns text, source), read by prose.py
 
-docs/base.md lists the sources with their licences. Downloads are kept, so an interrupted run goes
-on where it stopped.
+docs/embedded-base.md lists the sources with their licences. Downloads are kept, so an interrupted
+run continues where it stopped.
 """
 
 from __future__ import annotations
