@@ -175,6 +175,9 @@ class BaseRecipe:
     intermediate_size: int = 384
     max_positions: int = 4096
     tokens: int = 400_000_000
+    mixture: Mapping[str, float] = field(default_factory=dict)
+    """Kind of ordinary text -> share of the tokens of `steiner pretrain`; by default
+    DEFAULT_MIXTURE (data/ordinary_text)."""
     recall_tokens: int = may_be_zero(1_200_000)
     """Tokens of each of two kinds of recall rows, before any text (data/recall_rows.py)."""
     batch_tokens: int = 16_384

@@ -69,9 +69,14 @@ def pack_documents(
         return _packed(encoded, ChatFormat(tokenizer).pad_id, num_rows, row_tokens, advance)
 
 
-def ordinary_rows(tokenizer: PreTrainedTokenizerBase, tokens: int, *names: object) -> PackedRows:
+def ordinary_rows(
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: int,
+    *names: object,
+    kinds: Mapping[str, float] | None = None,
+) -> PackedRows:
     """About `tokens` tokens of ordinary text, the same for the same names, generated in shards
-    on all cores."""
+    on all cores. `kinds` are shares of tokens, by default those of DEFAULT_MIXTURE."""
     whole, rest = divmod(tokens, _SHARD_TOKENS)
     sizes = [_SHARD_TOKENS] * whole + [rest] * (rest > 0)
     shards: list[PackedRows] = []
@@ -79,17 +84,23 @@ def ordinary_rows(tokenizer: PreTrainedTokenizerBase, tokens: int, *names: objec
         progress("text", tokens, "token") as advance,
         ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool,
     ):
-        for shard in pool.map(partial(_shard, tokenizer, names), range(len(sizes)), sizes):
+        make = partial(_shard, tokenizer, names, kinds)
+        for shard in pool.map(make, range(len(sizes)), sizes):
             shards.append(shard)
             advance(shard.ids_NT.size)
     return PackedRows.joined(shards)
 
 
 def _shard(
-    tokenizer: PreTrainedTokenizerBase, names: tuple[object, ...], index: int, tokens: int
+    tokenizer: PreTrainedTokenizerBase,
+    names: tuple[object, ...],
+    kinds: Mapping[str, float] | None,
+    index: int,
+    tokens: int,
 ) -> PackedRows:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one process a core is enough
-    return pack_documents(documents(*names, index), tokenizer, tokens, show_progress=False)
+    made = documents(*names, index, kinds=kinds)
+    return pack_documents(made, tokenizer, tokens, show_progress=False)
 
 
 def _packed(

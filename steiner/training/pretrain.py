@@ -4,7 +4,10 @@ random tokens, then ordinary text -> tokenizer, Qwen2-architecture model -> mode
 
 The original continued Qwen2.5-32B. Here a model of a million parameters first learns to look things
 up (data/recall_rows.py), then trains on ordinary text (data/ordinary_text): no reasoning, none of
-the 14 tokens, nothing held out.
+the 14 tokens, nothing held out. With `base.model`, a base that was trained this way is trained
+further on ordinary text:
+
+    steiner pretrain --base steiner/assets/base --set base.tokens=20000000 --out runs/further
 """
 
 from __future__ import annotations
@@ -13,18 +16,24 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, set_seed
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    set_seed,
+)
 
 from steiner.data.mixture import held_out_rows, ordinary_rows
 from steiner.data.ordinary_text import documents
 from steiner.data.recall_rows import attend_to_previous_tokens, recall_rows
 from steiner.files import LOGS, remove_folder, write_json
 from steiner.format.tokenizer import train_tokenizer
-from steiner.models.loading import load_tokenizer
+from steiner.models.loading import load_model, load_tokenizer
 from steiner.recipe import BaseRecipe, Recipe
 from steiner.tasks.phrases import load_phrases, worded_tasks
 from steiner.training.losses import perplexity
-from steiner.training.trainer import last_checkpoint, schedule_of, train_sequences
+from steiner.training.trainer import Schedule, last_checkpoint, schedule_of, train_sequences
 
 _TOKENIZER_DOCUMENTS = 40_000
 _WORDING_REPEATS = 2_000
@@ -36,23 +45,40 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
     """Trains the base of `recipe` into `folder`; resumes from its last checkpoint."""
     shape = recipe.base
     set_seed(recipe.seed)
-    tokenizer = _tokenizer(recipe, folder)
-    model = new_model(shape, tokenizer)
     schedule = schedule_of(shape, recipe.seed)
-    if last_checkpoint(folder) is None:
-        attend_to_previous_tokens(model)
-        first = replace(schedule, tokens=shape.recall_tokens, batch_tokens=_RECALL_BATCH_TOKENS)
-        for easy in (True, False):
-            asked = recall_rows(len(tokenizer), shape.recall_tokens, recipe.seed, easy=easy)
-            kept = folder / ("recall-easy" if easy else "recall")
-            train_sequences(model, tokenizer, asked, first, kept)
-            remove_folder(kept)
-    rows = ordinary_rows(tokenizer, shape.tokens, "pretrain", recipe.seed)
+    names = ["pretrain", recipe.seed]
+    if shape.model == "embedded":
+        tokenizer = _tokenizer(recipe, folder)
+        model: PreTrainedModel = new_model(shape, tokenizer)
+        if last_checkpoint(folder) is None:
+            _learn_recall(recipe, model, tokenizer, schedule, folder)
+    else:
+        model, tokenizer = load_model(shape.source)
+        names.append("further")
+    rows = ordinary_rows(tokenizer, shape.tokens, *names, kinds=shape.mixture or None)
     train_sequences(model, tokenizer, rows, schedule, folder)
     after = perplexity(model, held_out_rows(tokenizer))
     write_json(folder / LOGS / "perplexity.json", {"after": after})
     model.bfloat16().save_pretrained(folder)
     return folder
+
+
+def _learn_recall(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    schedule: Schedule,
+    folder: Path,
+) -> None:
+    """Trains a new model on recall rows."""
+    attend_to_previous_tokens(model)
+    tokens = recipe.base.recall_tokens
+    first = replace(schedule, tokens=tokens, batch_tokens=_RECALL_BATCH_TOKENS)
+    for easy in (True, False):
+        asked = recall_rows(len(tokenizer), tokens, recipe.seed, easy=easy)
+        kept = folder / ("recall-easy" if easy else "recall")
+        train_sequences(model, tokenizer, asked, first, kept)
+        remove_folder(kept)
 
 
 def new_model(shape: BaseRecipe, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
