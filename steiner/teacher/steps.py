@@ -189,11 +189,16 @@ def worked_solution(rationale: str, answer: str) -> Solution:
 
 def value_of(summary: str) -> str:
     """The computed value of a step: the last number of its summary; empty without one."""
-    numbers = _NUMBER.findall(summary)
+    numbers = numbers_in(summary)
     if not numbers:
         return ""
     value = float(numbers[-1].replace(",", ""))
     return str(int(value)) if value.is_integer() else str(value)
+
+
+def numbers_in(text: str) -> list[str]:
+    """The numbers of a text as they are written, such as `-1,024.5`."""
+    return _NUMBER.findall(text)
 
 
 def arithmetic(expression: str) -> float | None:

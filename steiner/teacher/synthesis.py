@@ -37,6 +37,7 @@ from steiner.teacher.steps import (
     continuing_messages,
     correcting_messages,
     first_sentence,
+    numbers_in,
     parse_reply,
     solving_messages,
     worked_solution,
@@ -178,7 +179,7 @@ def _solve(explored: Sequence[Explored], settings: TeacherRecipe, ask: Ask | Non
             one.builder.counts["failed requests"] += 1
             continue
         solution = parse_reply(reply.text)
-        is_right = grade(one.problem, solution.answer) is Grade.RIGHT
+        is_right = _is_right(one.problem, solution.answer)
         kept = solution if is_right else Solution(())
         reason = "replies with another answer" if solution.steps else "replies not in the form"
         _add_solution(one, kept, reason)
@@ -225,7 +226,7 @@ def _wrong_turn(
         counts["replies not in the form"] += 1
         return None
     node = builder.add_chain(prefix, START, is_right=False)[-1] if prefix else START
-    is_right = grade(one.problem, found.answer) is Grade.RIGHT
+    is_right = _is_right(one.problem, found.answer)
     builder.add_evidence(node, [is_right])
     if is_right:
         builder.add_chain(found.steps, node, is_right=True)
@@ -267,7 +268,7 @@ def _decide(
         if not answered:
             builder.counts["wrong turns without evidence"] += 1
             continue
-        grades = [grade(one.problem, solution.answer) is Grade.RIGHT for solution in answered]
+        grades = [_is_right(one.problem, solution.answer) for solution in answered]
         right = list(compress(answered, grades))
         reached = builder.add_chain(turn.steps[:1], turn.node, is_right=False)
         if not reached:  # another continuation has ended at the node from which this one goes wrong
@@ -315,6 +316,16 @@ def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, as
             builder.counts["corrections without a reason"] += 1
             sentence = UNEXPLAINED
         builder.add_correction(node, sentence)
+
+
+def _is_right(problem: Problem, answer: str) -> bool:
+    """True if the grader accepts a teacher's answer, or its only number: teachers add units. The
+    answer that a path ends with is always the known one."""
+    numbers = numbers_in(answer)
+    return any(
+        grade(problem, text) is Grade.RIGHT
+        for text in (answer, *(numbers if len(numbers) == 1 else ()))
+    )
 
 
 def _request(messages: tuple[Message, ...], settings: TeacherRecipe, sample: int) -> TeacherRequest:

@@ -33,6 +33,8 @@ class Script:
     """The connection closes in the middle of each body."""
     key: str = ""
     """Bearer token that it wants."""
+    units: str = ""
+    """Words after the number of an answer."""
     always_wrong: bool = True
     """Continuations without the answer are wrong."""
     requests: Counter[str] = field(default_factory=Counter)
@@ -111,7 +113,8 @@ def reply_to(body: dict[str, Any], script: Script) -> str:
     done = text.count("Next step:")
     mistake = 0 if shown or not script.always_wrong else 1 + body["seed"] % 7
     sums = re.findall(r"= (\d+)\n", text)
-    return written_steps(numbers, done, int(sums[-1]) if sums else numbers[0], mistake)
+    steps = written_steps(numbers, done, int(sums[-1]) if sums else numbers[0], mistake)
+    return f"{steps.removesuffix('.')}{script.units}."
 
 
 def written_steps(numbers: list[int], done: int, total: int, mistake: int) -> str:

@@ -74,6 +74,14 @@ def test_paths_have_real_wrong_turns_and_right_answers(tmp_path: Path) -> None:
         assert all("too large" in s.texts.verification for s in ends)
 
 
+def test_a_teachers_units_do_not_matter(tmp_path: Path) -> None:
+    with scripted_endpoint(Script(units=" eggs")) as url:
+        recipe = _recipe(tmp_path, url)
+        paths = _synthesise(recipe, tmp_path)
+    assert len(paths) == len(training_questions(recipe)) * recipe.questions.paths_per_question
+    assert all(path.answer.isdecimal() for path in paths)
+
+
 def test_dags_follow_from_the_evidence(tmp_path: Path) -> None:
     with scripted_endpoint(Script()) as url:
         _synthesise(_recipe(tmp_path, url), tmp_path)
