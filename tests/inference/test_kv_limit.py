@@ -118,15 +118,19 @@ def test_a_client_hears_each_token_of_a_preempted_request_once(vocabulary, qwen2
 
 
 def test_requests_that_do_not_fit_wait_in_their_order(vocabulary, qwen2):
-    prompt = tuple(vocabulary.encode_text("take two jugs and fill them from the tap"))
-    budget = Budget(min_steps=9, max_tokens=40)
-    engine = limited(qwen2, vocabulary, 2 * (len(prompt) + 20))
-    tickets = [engine.submit(Request(prompt, budget)) for _ in range(6)]
-    order = []
+    engine = limited(qwen2, vocabulary, 200)
+    for request in requests_of(vocabulary, 10, sampled, BUDGETS):
+        engine.submit(request)
+    some_waited = False
     while engine.num_unfinished:
-        order += [event.ticket for event in engine.step() if event.rollout]
-        assert engine.num_running <= 2
-    assert order == tickets
+        engine.step()
+        running, waiting = (
+            [row.ticket for row in rows] for rows in (engine._rows, engine._waiting)
+        )
+        assert waiting == sorted(waiting)
+        assert not running or not waiting or max(running) < waiting[0]
+        some_waited |= bool(waiting) and 2 <= len(running) < engine.max_batch
+    assert some_waited
 
 
 def test_the_oldest_row_is_never_sent_back(vocabulary, qwen2):
