@@ -349,6 +349,11 @@ class Engine:
                 self._next_B[place] = self._next_B[last]
         self._cache.resize(len(self._rows))
 
+    def reset(self) -> None:
+        """Drops all requests and frees the KV cache; for use after a step that failed midway."""
+        self._drop_all()
+        self._cache.clear()
+
     def _drop_all(self) -> None:
         self._rows.clear()
         self._waiting.clear()

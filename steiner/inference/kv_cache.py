@@ -24,6 +24,15 @@ _ODD = 16
 _SMALLEST_CAPACITY = 256 + _ODD
 
 
+def doubled(needed: int, capacity: int = 0) -> int:
+    """The columns of a cache far from its limit: `capacity`, doubled until it holds half as much
+    again as is needed."""
+    capacity = max(capacity, _SMALLEST_CAPACITY)
+    while capacity < needed + needed // 2:
+        capacity = 2 * capacity - _ODD
+    return capacity
+
+
 def with_headroom(columns: int) -> int:
     """These columns and an eighth more: moving the window every few steps would take long."""
     return columns + columns // 8 + 1
@@ -132,7 +141,7 @@ class KVCache:
             return
         live = max(longest, self.length)
         end = self.end if has_columns else live
-        columns = self._capacity if has_columns else self._doubled(live + 1)
+        columns = self._capacity if has_columns else doubled(live + 1, self._capacity)
         wanted = self._row_capacity if has_rows else max(rows, 2 * self._row_capacity)
         wanted = min(wanted, self.max_batch)
         if wanted * columns > self.max_cells:
@@ -140,13 +149,6 @@ class KVCache:
             wanted, end = rows, live
             columns = min(self.max_cells // rows, max(cells // rows, with_headroom(live + 1)))
         self._relocate(wanted, columns, end)
-
-    def _doubled(self, needed: int) -> int:
-        """The capacity, doubled until it holds half as much again as is needed."""
-        capacity = max(self._capacity, _SMALLEST_CAPACITY)
-        while capacity < needed + needed // 2:
-            capacity = 2 * capacity - _ODD
-        return capacity
 
     def _relocate(self, rows: int, columns: int, end: int) -> None:
         """Gives all tensors another shape, with the window moved so that it ends at `end`."""

@@ -197,6 +197,30 @@ def test_moving_the_window_comes_before_preemption(vocabulary, qwen2):
     assert engine.num_preemptions == 0
 
 
+def test_after_a_failed_copy_the_engine_can_be_used_again(vocabulary, qwen2, monkeypatch):
+    requests = requests_of(vocabulary, 4, sampled, BUDGETS)
+    engine = limited(qwen2, vocabulary, 300)
+    expected = tokens_of(engine.generate(requests))
+    with monkeypatch.context() as broken:
+        copies = iter(range(3))  # the first tensors are copied, the next one is not
+        copied = KVCache._copied
+
+        def fail(*arguments):
+            if next(copies, None) is None:
+                raise MemoryError
+            return copied(*arguments)
+
+        broken.setattr(KVCache, "_copied", fail)
+        engine.reset()
+        for request in requests:
+            engine.submit(request)
+        with pytest.raises(MemoryError):
+            run(engine, [])
+    engine.reset()
+    assert (engine.kv_bytes, engine.num_unfinished) == (0, 0)
+    assert tokens_of(engine.generate(requests)) == expected
+
+
 def test_the_first_request_sets_the_default_limit(vocabulary, qwen2, monkeypatch):
     monkeypatch.setattr("steiner.inference.engine.default_kv_memory", lambda device: 123_456)
     engine = Engine(qwen2, vocabulary)
