@@ -321,11 +321,11 @@ class Engine:
 
     def _make_room(self) -> None:
         """Ensures a column for the next token, if need be by sending rows back to the queue."""
-        if len(self._rows) > self._cache.max_rows(self._cache.length + 1):
-            while len(self._rows) > max(
-                1, self._cache.max_rows(with_headroom(self._cache.length + 1))
-            ):
+        columns = self._cache.length + 1
+        if len(self._rows) > self._cache.max_rows(columns):
+            while len(self._rows) > max(1, self._cache.max_rows(with_headroom(columns))):
                 self._preempt()
+                columns = self._cache.length + 1
         self._cache.make_room(len(self._rows), 0)
 
     def _preempt(self) -> None:

@@ -173,7 +173,7 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
         parts["weights"] *= 2
     positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
     at_once = min(_ENGINE_ROWS, max(1, round(rollouts * rl.oversample / devices.count)))
-    cache = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
+    cache: float = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
     if devices.memory:
         left = max(0.0, devices.memory - _PROGRAM - parts["weights"])
         cache = min(cache, SHARE * left)  # above it, rollouts wait
