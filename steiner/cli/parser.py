@@ -6,6 +6,7 @@ arguments -> argparse.Namespace with `run`, the function of the chosen command
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
@@ -14,6 +15,9 @@ from steiner.types import UserError
 
 Run = Callable[[argparse.Namespace], None]
 """The function of a command."""
+
+_UNITS = " KMGT"
+_SIZE = re.compile(rf"(\d+(?:\.\d+)?)\s*([{_UNITS.strip()}])(i?)B", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -102,3 +106,13 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
+def size(text: str) -> int:
+    """The type of an option that takes an amount of memory, such as 2GB or 1.5GiB; in bytes."""
+    found = _SIZE.fullmatch(text.strip())
+    base = 1024 if found and found[3] else 1000
+    num_bytes = int(float(found[1]) * base ** _UNITS.index(found[2].upper())) if found else 0
+    if num_bytes < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 500MB, 2GB or 1.5GiB")
+    return num_bytes

@@ -11,7 +11,7 @@ import argparse
 import os
 
 from steiner.cli.model_options import add_model_options, chosen_model
-from steiner.cli.parser import Commands, Parser, add_command, number, whole_number
+from steiner.cli.parser import Commands, Parser, add_command, number, size, whole_number
 from steiner.serving.settings import Settings
 
 _LIMITS = {
@@ -56,6 +56,12 @@ def add_command_to(commands: Commands[Parser]) -> None:
         metavar="N",
         help="tokens of a dialogue and its answer; default: the model's own limit",
     )
+    serve.add_argument(
+        "--kv-memory",
+        type=size,
+        metavar="SIZE",
+        help="most memory of the KV cache, such as 2GB; default: half of what is free",
+    )
     for name, meaning in _LIMITS.items():
         value = getattr(default, name)
         serve.add_argument(
@@ -74,6 +80,7 @@ def _serve(options: argparse.Namespace) -> None:
         api_key=options.api_key or os.environ.get("STEINER_API_KEY", ""),
         allow_origins=tuple(options.allow_origins),
         max_length=options.max_length,
+        kv_memory=options.kv_memory,
         **{name: getattr(options, name) for name in _LIMITS},
     )
     from steiner.serving.server import serve

@@ -111,8 +111,8 @@ def _shortest_close() -> tuple[int, ...]:
 class BudgetMask:
     """Grammar state and budget of up to `max_batch` rows; the first B are active.
 
-    `mask` and `advance` run at every step and use tensor operations only. `begin` and `move` run
-    when a row joins or moves.
+    `mask` and `advance` run at every step and use tensor operations only. The other methods run
+    when a row joins, moves, or leaves for a while.
     """
 
     def __init__(
@@ -149,6 +149,14 @@ class BudgetMask:
             ],
             device=self._device,
         )
+
+    def state(self, row: int) -> torch.Tensor:
+        """A copy of the state of `row`, for `restore`."""
+        return self._fields[:, row].clone()
+
+    def restore(self, row: int, state: torch.Tensor) -> None:
+        """Continues at `row` what another row had reached."""
+        self._fields[:, row] = state
 
     def move(self, source: int, target: int) -> None:
         """Copies the state of row `source` to row `target`."""

@@ -22,6 +22,9 @@ class Decoder(Protocol):
     def refresh(self) -> None:
         """Reads the model's weights again."""
 
+    def cell_bytes(self) -> list[int]:
+        """Bytes of one token of one row in each tensor of the cache."""
+
     def prefill(self, prompts: PromptBatch) -> None:
         """Writes the prompts into the cache, left of its end; the cache has room for them."""
 

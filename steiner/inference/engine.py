@@ -7,6 +7,10 @@ requests join and leave the running batch. A step decodes one token of every act
 request takes the place of a finished row at once. `refresh` reads the weights again while a model
 trains.
 
+Requests start before it is known how much KV cache they will take. When the cache is full, the
+youngest rows return to the front of the queue, and later continue from the tokens that they have
+(recompute preemption of PagedAttention, arXiv:2309.06180, section 4.5).
+
     rollouts = Engine(model, vocabulary).generate([Request(prompt_ids, Budget(max_steps=8))])
 """
 
@@ -23,7 +27,8 @@ from steiner.format.codec import Codec
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import BudgetMask, opening_ids
 from steiner.inference.decoder import decoder_for
-from steiner.inference.kv_cache import PromptBatch
+from steiner.inference.kv_cache import PromptBatch, with_headroom
+from steiner.inference.kv_memory import default_kv_memory, shown_size
 from steiner.inference.request import PartialRollout, Request
 from steiner.inference.sampling import Sampler, top_logprobs
 from steiner.models.evaluation_mode import evaluating
@@ -56,10 +61,16 @@ class _Row:
     ticket: int
     written: PartialRollout
     num_reported: int = 0
+    budget_state: torch.Tensor | None = None
+    """Of the BudgetMask, once the row has run; the sampler's state follows from the request."""
 
     @property
     def request(self) -> Request:
         return self.written.request
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.request.prompt_ids) + len(self.written.token_ids)
 
 
 _Finished = list[tuple[_Row, Rollout]]
@@ -68,7 +79,8 @@ _Finished = list[tuple[_Row, Rollout]]
 class Engine:
     """Decodes requests with one model; not thread-safe.
 
-    At most `max_batch` rows run at once, each of at most `max_length` tokens, prompt included.
+    At most `max_batch` rows run at once, each of at most `max_length` tokens, prompt included. The
+    KV cache takes at most `kv_memory` bytes; by default a share of what is free (kv_memory.py).
     """
 
     def __init__(
@@ -78,8 +90,13 @@ class Engine:
         *,
         max_batch: int = 64,
         max_length: int = 2048,
+        kv_memory: int | None = None,
     ) -> None:
         self.max_batch, self.max_length = max_batch, max_length
+        self.num_preemptions = 0
+        """How often a row has left the batch for lack of memory."""
+        self._kv_memory = kv_memory
+        self._is_limited = False
         self._model = model
         self._vocabulary = vocabulary
         self._codec = Codec(vocabulary)
@@ -130,10 +147,46 @@ class Engine:
             )
         if not request.prompt_ids:
             raise UserError("the prompt is empty", "give at least one token")
+        self.limit_cache()
+        if needed > self.longest:
+            raise UserError(
+                f"a prompt of {len(request.prompt_ids)} tokens and max_tokens "
+                f"{request.budget.max_tokens} exceed the {self.longest} tokens that fit into a KV "
+                f"cache of {shown_size(self.kv_limit)}",
+                "lower max_tokens, or raise kv_memory (--kv-memory)",
+            )
         row = _Row(self._num_tickets, PartialRollout(request, self._codec, self._opening))
         self._waiting.append(row)
         self._num_tickets += 1
         return row.ticket
+
+    def limit_cache(self) -> None:
+        """Sets the limit of the KV cache, once; the first request does it otherwise.
+
+        Only a model that is ready to decode shows how much memory is left and how much a token
+        takes.
+        """
+        if not self._is_limited:
+            num_bytes = self._kv_memory or default_kv_memory(self._model.device)
+            with torch.inference_mode():
+                self._cache.limit(num_bytes, self._decoder.cell_bytes())
+            self._is_limited = True
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of a prompt and its completion: max_length, or fewer if the KV cache cannot
+        hold them."""
+        return min(self.max_length, self._cache.max_cells)
+
+    @property
+    def kv_limit(self) -> int:
+        """Most bytes of the KV cache."""
+        return self._cache.max_bytes
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes that the KV cache takes now."""
+        return self._cache.nbytes
 
     def cancel(self, ticket: int) -> Rollout | None:
         """Removes a request at once; returns its rollout so far, or None if it is unknown."""
@@ -147,6 +200,11 @@ class Engine:
                     self._remove([index])
                 return row.written.rollout(StopReason.CANCELLED)
         return None
+
+    @property
+    def num_running(self) -> int:
+        """Number of active rows."""
+        return len(self._rows)
 
     @property
     def num_unfinished(self) -> int:
@@ -174,7 +232,7 @@ class Engine:
     @torch.inference_mode()
     def _step(self) -> _Finished:
         self._admit()
-        self._cache.make_room(0)
+        self._make_room()
         rows = len(self._rows)
         logits_BV = self._decoder.decode(self._next_B[:rows])
         logits_BV += self._budget_mask.mask(rows)
@@ -217,18 +275,28 @@ class Engine:
 
     def _admit(self) -> None:
         """Moves waiting requests to free rows, several at a time: one prefill is cheaper."""
-        free = self.max_batch - len(self._rows)
-        if free < min(len(self._waiting), max(1, self.max_batch // _JOIN_FRACTION)):
+        if not self._waiting:
             return
-        while self._waiting and len(self._rows) < self.max_batch:
-            self._join(self._next_group())
+        free = self._num_free(self._waiting[0].num_tokens)
+        places = len(self._rows) + free
+        if free < min(len(self._waiting), max(1, places // _JOIN_FRACTION)):
+            return
+        while group := self._next_group():
+            self._join(group)
+
+    def _num_free(self, longest: int) -> int:
+        """Rows that can join if the longest of them has so many tokens. One can always run."""
+        columns = with_headroom(max(longest, self._cache.length))
+        most = max(self._cache.max_rows(columns), 0 if self._rows else 1)
+        return most - len(self._rows)
 
     def _next_group(self) -> list[_Row]:
         group: list[_Row] = []
         longest = 0
-        while self._waiting and len(self._rows) + len(group) < self.max_batch:
-            longest = max(longest, len(self._waiting[0].request.prompt_ids))
-            if group and longest * (len(group) + 1) > _PREFILL_TOKENS:
+        while self._waiting:
+            longest = max(longest, self._waiting[0].num_tokens)
+            too_long = group and longest * (len(group) + 1) > _PREFILL_TOKENS
+            if too_long or len(group) >= self._num_free(longest):
                 break
             group.append(self._waiting.popleft())
         return group
@@ -236,17 +304,38 @@ class Engine:
     def _join(self, group: list[_Row]) -> None:
         written = [(*row.request.prompt_ids, *row.written.token_ids) for row in group]
         prompts = PromptBatch.of([ids[:-1] for ids in written], len(self._rows), self._model.device)
-        self._cache.make_room(prompts.width)
+        self._cache.make_room(len(self._rows) + len(group), prompts.width)
         for place, (row, ids) in enumerate(zip(group, written, strict=True), len(self._rows)):
             request = row.request
             self._cache.begin(place, len(ids) - 1)
-            self._budget_mask.begin(place, request.budget, reasoning=request.reasoning)
+            if row.budget_state is None:
+                self._budget_mask.begin(place, request.budget, reasoning=request.reasoning)
+            else:
+                self._budget_mask.restore(place, row.budget_state)
             self._sampler.begin(place, request.sampling, request.budget.max_tokens)
             self._next_B[place] = ids[-1]
         self._rows += group
         self._cache.resize(len(self._rows))
         if prompts.width:
             self._decoder.prefill(prompts)
+
+    def _make_room(self) -> None:
+        """Ensures a column for the next token, if need be by sending rows back to the queue."""
+        columns = self._cache.length + 1
+        if len(self._rows) > self._cache.max_rows(columns):
+            while len(self._rows) > max(1, self._cache.max_rows(with_headroom(columns))):
+                self._preempt()
+                columns = self._cache.length + 1
+        self._cache.make_room(len(self._rows), 0)
+
+    def _preempt(self) -> None:
+        """Sends the youngest row back to the front of the queue, with what it has written."""
+        place = max(range(len(self._rows)), key=lambda place: self._rows[place].ticket)
+        row = self._rows[place]
+        row.budget_state = self._budget_mask.state(place)
+        self._remove([place])
+        self._waiting.appendleft(row)
+        self.num_preemptions += 1
 
     def _remove(self, places: list[int]) -> None:
         """Frees rows; the last row moves to the place of each."""
@@ -259,6 +348,11 @@ class Engine:
                     part.move(last, place)
                 self._next_B[place] = self._next_B[last]
         self._cache.resize(len(self._rows))
+
+    def reset(self) -> None:
+        """Drops all requests and frees the KV cache; for use after a step that failed midway."""
+        self._drop_all()
+        self._cache.clear()
 
     def _drop_all(self) -> None:
         self._rows.clear()

@@ -8,6 +8,7 @@ faster for one architecture.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -32,24 +33,33 @@ class HFDecoder:
                 "use a model with plain attention layers",
             )
         self._model, self._cache = model, cache
+        # A prefill needs no logits; of a whole batch of prompts they take gigabytes.
+        fewer = "logits_to_keep" in inspect.signature(type(model).forward).parameters
+        self._fewest_logits = {"logits_to_keep": 1} if fewer else {}
 
     def refresh(self) -> None:
         """Does nothing: the decoder uses the model's own weights."""
 
-    def prefill(self, prompts: PromptBatch) -> None:
-        """Runs one padded forward, and copies its keys and values into the cache."""
+    def cell_bytes(self) -> list[int]:
+        """Bytes of one token of one row in each tensor of the cache, by a forward of one token."""
         fresh = DynamicCache()
+        with evaluating(self._model):
+            token = torch.zeros(1, 1, dtype=torch.int64, device=self._model.device)
+            self._model(input_ids=token, past_key_values=fresh, use_cache=True)
+        layers: list[Any] = fresh.layers
+        return [part.nbytes for layer in layers for part in (layer.keys, layer.values)]
+
+    def prefill(self, prompts: PromptBatch) -> None:
+        """Runs one padded forward that writes its keys and values into the cache."""
         with evaluating(self._model):
             self._model(
                 input_ids=prompts.ids,
                 attention_mask=prompts.real,
                 position_ids=prompts.positions,
-                past_key_values=fresh,
+                past_key_values=_PromptCache(self._cache, prompts),
                 use_cache=True,
+                **self._fewest_logits,
             )
-        for index in range(len(fresh)):
-            layer: Any = fresh.layers[index]
-            self._cache.write_prompt(index, prompts, layer.keys, layer.values)
 
     def decode(self, tokens_B: torch.Tensor) -> torch.Tensor:
         """Runs the model's forward on one token per row."""
@@ -64,6 +74,26 @@ class HFDecoder:
             )
         logits: torch.Tensor = output.logits
         return logits[:, -1].float()
+
+
+class _PromptCache(Cache):
+    """Passes the keys and values of prompts on to the KVCache, layer by layer."""
+
+    def __init__(self, kv_cache: KVCache, prompts: PromptBatch) -> None:
+        super().__init__(layers=[])
+        self._kv_cache, self._prompts = kv_cache, prompts
+
+    def update(
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        layer_idx: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Writes the prompts; they attend to themselves only."""
+        self._kv_cache.write_prompt(layer_idx, self._prompts, key_states, value_states)
+        return key_states, value_states
 
 
 class _SharedCache(Cache):

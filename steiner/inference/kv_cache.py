@@ -6,10 +6,14 @@ Each row's tokens end at the shared column `end`, whatever the row's length; col
 start are masked. So a decoding step writes one plain slice and reads one window, and a row that
 joins only copies its prompt to the left of `end`. Rows stay contiguous: when a row leaves, the last
 row moves to its place.
+
+A cell is one token of one row. `limit` bounds the memory: rows times columns never exceed
+`max_cells`, and the caller asks `max_rows` before it adds a row or a column.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +22,20 @@ import torch
 _ODD = 16
 """Keeps the capacity off powers of two, for which all numbers of a column share a cache set."""
 _SMALLEST_CAPACITY = 256 + _ODD
+
+
+def doubled(needed: int, capacity: int = 0) -> int:
+    """The columns of a cache far from its limit: `capacity`, doubled until it holds half as much
+    again as is needed."""
+    capacity = max(capacity, _SMALLEST_CAPACITY)
+    while capacity < needed + needed // 2:
+        capacity = 2 * capacity - _ODD
+    return capacity
+
+
+def with_headroom(columns: int) -> int:
+    """These columns and an eighth more: moving the window every few steps would take long."""
+    return columns + columns // 8 + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +83,8 @@ class KVCache:
 
     With `column_last_keys` the keys are (rows, KV heads, head width, columns), which makes their
     product with one query up to twice as fast on a CPU. Memory follows use: layers are allocated
-    when first written, and rows and columns grow by doubling, rows up to `max_batch`.
+    when first written, and rows and columns grow by doubling, rows up to `max_batch`. Near the
+    limit, rows are as many as needed and columns grow by an eighth.
     """
 
     def __init__(
@@ -81,45 +100,80 @@ class KVCache:
         """Leftmost column that an active row uses."""
         self.end = 0
         """Column that the next token is written to."""
+        self.max_bytes = self.max_cells = sys.maxsize
         self._capacity = 0
         self._row_capacity = 0
         self._starts = [0] * max_batch
         self._starts_B = torch.zeros(max_batch, dtype=torch.int64, device=device)
         self._bias = torch.zeros(max_batch, 0, device=device)
 
-    def make_room(self, longest: int) -> None:
-        """Ensures `longest` columns left of `end`, and at least one right of it."""
+    def limit(self, num_bytes: int, cell_bytes: Sequence[int]) -> None:
+        """Sets the most memory; `cell_bytes` are the bytes of one cell in each tensor.
+
+        Tensors are copied one by one when the shape changes, so one of them exists twice.
+        """
+        self.max_bytes = num_bytes
+        self.max_cells = num_bytes // (sum(cell_bytes) + max(cell_bytes))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all keys and values."""
+        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
+
+    @property
+    def length(self) -> int:
+        """Columns of the window: tokens of the longest active row."""
+        return self.end - self.first
+
+    def max_rows(self, columns: int) -> int:
+        """Most rows that fit if the window has so many columns, the next token's included."""
+        return min(self.max_batch, self.max_cells // columns)
+
+    def make_room(self, rows: int, longest: int) -> None:
+        """Ensures `rows` rows, `longest` columns left of `end`, and at least one right of it.
+
+        The caller has made sure that they fit, by `max_rows`.
+        """
         if self.rows == 0:
             self.first = self.end
-        live = self.end - self.first
-        if self.end >= longest and self.end < self._capacity:
+        has_rows, has_columns = rows <= self._row_capacity, longest <= self.end < self._capacity
+        if has_rows and has_columns:
             return
-        needed = max(longest, live)
-        capacity = max(self._capacity, _SMALLEST_CAPACITY)
-        while capacity < 2 * needed:
-            capacity = 2 * capacity - _ODD
-        self._relocate(needed, capacity)
+        live = max(longest, self.length)
+        end = self.end if has_columns else live
+        columns = self._capacity if has_columns else doubled(live + 1, self._capacity)
+        wanted = self._row_capacity if has_rows else max(rows, 2 * self._row_capacity)
+        wanted = min(wanted, self.max_batch)
+        if wanted * columns > self.max_cells:
+            cells = self._row_capacity * self._capacity
+            wanted, end = rows, live
+            columns = min(self.max_cells // rows, max(cells // rows, with_headroom(live + 1)))
+        self._relocate(wanted, columns, end)
 
-    def _relocate(self, end: int, capacity: int) -> None:
-        self._capacity, shift = capacity, end - self.end
-        self._copy_layers(self.rows, shift)
+    def _relocate(self, rows: int, columns: int, end: int) -> None:
+        """Gives all tensors another shape, with the window moved so that it ends at `end`."""
+        assert end < columns, "no column for the next token"
+        assert rows * columns <= self.max_cells, "the caller asks max_rows first"
+        shift = end - self.end
+        self._row_capacity, self._capacity = rows, columns
+        for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
+            for index, old in enumerate(layers):
+                layers[index] = self._copied(old, dim, shift)
         self.first, self.end = self.first + shift, end
         self._starts = [start + shift for start in self._starts]
         self._starts_B += shift
-        columns = torch.arange(capacity, device=self.device)
-        self._bias = torch.zeros(self.max_batch, capacity, device=self.device)
-        self._bias.masked_fill_(columns < self._starts_B[:, None], -torch.inf)
+        numbers = torch.arange(columns, device=self.device)
+        self._bias = torch.zeros(self.max_batch, columns, device=self.device)
+        self._bias.masked_fill_(numbers < self._starts_B[:, None], -torch.inf)
 
-    def _copy_layers(self, rows: int, shift: int) -> None:
-        """Allocates all layers anew, with the window of the first `rows` rows moved to the right by
-        `shift` columns."""
-        length = self.end - self.first
-        for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
-            for index, old in enumerate(layers):
-                shape = [self._capacity if d == dim else size for d, size in enumerate(old.shape)]
-                layers[index] = old.new_zeros([self._row_capacity, *shape[1:]])
-                live = old[:rows].narrow(dim, self.first, length)
-                layers[index][:rows].narrow(dim, self.first + shift, length).copy_(live)
+    def _copied(self, old: torch.Tensor, dim: int, shift: int) -> torch.Tensor:
+        """A tensor of the present capacity with the window of the active rows, moved by `shift`
+        columns; they are dimension `dim`."""
+        shape = [self._capacity if d == dim else size for d, size in enumerate(old.shape)]
+        new = old.new_zeros([self._row_capacity, *shape[1:]])
+        live = old[: self.rows].narrow(dim, self.first, self.length)
+        new[: self.rows].narrow(dim, self.first + shift, self.length).copy_(live)
+        return new
 
     def begin(self, row: int, length: int) -> None:
         """Starts `row` so that a prompt of `length` tokens ends left of `end`."""
@@ -195,9 +249,6 @@ class KVCache:
 
     def resize(self, rows: int) -> None:
         """Sets the number of active rows, and adapts the window."""
-        if rows > self._row_capacity:
-            self._row_capacity = min(self.max_batch, max(rows, 2 * self._row_capacity))
-            self._copy_layers(self.rows, 0)
         self.rows = rows
         self.first = min(self._starts[:rows], default=self.end)
 

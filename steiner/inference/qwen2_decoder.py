@@ -85,6 +85,11 @@ class Qwen2Decoder:
         half = self._head_width // 2
         return torch.complex(cos[0, :, :half], sin[0, :, :half])
 
+    def cell_bytes(self) -> list[int]:
+        """Bytes of one token of one row in each tensor of the cache."""
+        one = self._kv_heads * self._head_width * self._attention_dtype.itemsize
+        return [one] * (2 * len(self._layers))
+
     # ------------------------------------------------------------------ weights
 
     @torch.no_grad()

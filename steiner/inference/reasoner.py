@@ -65,8 +65,12 @@ class Reasoner:
         self,
         model: PreTrainedModel,
         vocabulary: Vocabulary,
+        *,
+        kv_memory: int | None = None,
     ) -> None:
+        """`kv_memory` is the most bytes of the KV cache; by default a share of what is free."""
         self.vocabulary = vocabulary
+        self._kv_memory = kv_memory
         self._model = model
         self._engine: Engine | None = None
         self.max_length = int(getattr(model.config, "max_position_embeddings", 2048))
@@ -78,6 +82,7 @@ class Reasoner:
         source: str | Path = SHIPPED_REASONER,
         *,
         dtype: torch.dtype | None = None,
+        kv_memory: int | None = None,
     ) -> Reasoner:
         """Loads a model folder, or `owner/name` from the Hugging Face Hub.
 
@@ -90,7 +95,7 @@ class Reasoner:
         read or lacks the tokens.
         """
         model, vocabulary = load_reasoning_model(source, dtype)
-        return cls(model, vocabulary)
+        return cls(model, vocabulary, kv_memory=kv_memory)
 
     def solve(self, question: Question, **options: Unpack[SolveOptions]) -> Answer:
         """Answers a question (a text, or messages that end with a user's turn).
@@ -204,7 +209,11 @@ class Reasoner:
             raise RuntimeError("another stream of this reasoner is open: close it first")
         if self._engine is None or self._engine.max_batch < room:
             self._engine = Engine(
-                self._model, self.vocabulary, max_batch=room, max_length=self.max_length
+                self._model,
+                self.vocabulary,
+                max_batch=room,
+                max_length=self.max_length,
+                kv_memory=self._kv_memory,
             )
         return self._engine
 

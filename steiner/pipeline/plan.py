@@ -12,7 +12,8 @@ forward width F, and N tokens at a time on that device:
                   4 D L N + (34 D + 12 F) N    the input of each layer, and one layer
     logits        12 V C                       C = 512 positions at a time
     KV cache      8 L K H S                    fp32 as the trained weights; K heads of size H,
-                                               S positions of all rollouts
+                                               S columns of all rows, as kv_cache.py grows; at
+                                               most the engine's share of what the weights leave
 
 The bytes per activation are those that bf16 training of SmolLM2-135M was measured to keep; compare
 the 34 of Korthikanti et al. 2022 (arXiv:2205.05198, equation 1) for another feed-forward layer.
@@ -29,6 +30,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from steiner.inference.kv_cache import doubled
+from steiner.inference.kv_memory import SHARE
 from steiner.models.loading import READ_ERRORS, load_error
 from steiner.models.precision import fastest_dtype
 from steiner.models.sources import find_model
@@ -170,7 +173,11 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
         parts["weights"] *= 2
     positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
     at_once = min(_ENGINE_ROWS, max(1, round(rollouts * rl.oversample / devices.count)))
-    parts["KV cache"] = 4 * 2 * shape.layers * shape.kv_width * at_once * positions
+    cache: float = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
+    if devices.memory:
+        left = max(0.0, devices.memory - _PROGRAM - parts["weights"])
+        cache = min(cache, SHARE * left)  # above it, rollouts wait
+    parts["KV cache"] = cache
     kept = _kept_bytes(shape, checkpointing=rl.activation_checkpointing)
     parts["activations"] = kept * rows * positions
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS

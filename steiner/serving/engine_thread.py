@@ -221,8 +221,7 @@ class EngineThread:
 
     def _abandon(self) -> None:
         """Takes all requests out of the engine after an error, so that new ones can run."""
-        for ticket in self._rows:
-            self._engine.cancel(ticket)
+        self._engine.reset()
         error = _failure("the engine failed during this completion")
         self._send([(row.job, JobUpdate((), error=error)) for row in self._rows.values()])
         self._rows.clear()

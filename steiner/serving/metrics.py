@@ -5,7 +5,7 @@ requests, jobs, rollouts -> /metrics
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,7 +15,10 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from steiner.inference.engine import Engine
 from steiner.types import Rollout
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,7 +30,7 @@ _COMPLETION_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 class Metrics:
     """One server's counters, in a registry of its own."""
 
-    def __init__(self, num_jobs: Callable[[], int], max_batch: int) -> None:
+    def __init__(self, num_jobs: Callable[[], int], engine: Engine) -> None:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.requests = Counter(
@@ -54,9 +57,14 @@ class Metrics:
             buckets=_COMPLETION_BUCKETS_S,
         )
         running = Gauge("steiner_running", "Completions in the batch", registry=registry)
-        running.set_function(lambda: min(num_jobs(), max_batch))
+        running.set_function(lambda: engine.num_running)
         waiting = Gauge("steiner_waiting", "Completions in the queue", registry=registry)
-        waiting.set_function(lambda: max(num_jobs() - max_batch, 0))
+        waiting.set_function(lambda: max(num_jobs() - engine.num_running, 0))
+        used = Gauge("steiner_kv_cache_bytes", "Memory of the KV cache", registry=registry)
+        used.set_function(lambda: engine.kv_bytes)
+        limit = Gauge("steiner_kv_cache_limit_bytes", "Most memory of it", registry=registry)
+        limit.set(engine.kv_limit)
+        registry.register(_Preemptions(engine))
 
     def count(self, rollout: Rollout, *, expired: bool) -> None:
         """Counts one finished completion."""
@@ -69,3 +77,18 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition that a scrape gets."""
         return generate_latest(self._registry)
+
+
+class _Preemptions(Collector):
+    """The engine's own count, which the library's Counter could not read."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterable[Metric]:
+        """The counter as it is now."""
+        yield CounterMetricFamily(
+            "steiner_preemptions",
+            "Completions that left the batch for lack of memory",
+            value=self._engine.num_preemptions,
+        )

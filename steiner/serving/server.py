@@ -48,7 +48,7 @@ def _run(model: str, service: Service, settings: Settings, listener: socket.sock
         server_header=False,
         timeout_graceful_shutdown=_SLOW_READERS_S,
     )
-    _announce(model, listener, settings)
+    _announce(model, service, listener)
     sys.setswitchinterval(_SWITCH_S)
     keep_freed_memory()
     gc.freeze()  # what is loaded stays: looking through it again and again stops both threads
@@ -99,10 +99,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(model: str, listener: socket.socket, settings: Settings) -> None:
+def _announce(model: str, service: Service, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"{model} at http://{shown}:{port} (page), http://{shown}:{port}/v1 (API)", flush=True)
-    if not settings.api_key and not ipaddress.ip_address(host).is_loopback:
+    print(service.cache_limit, flush=True)
+    if not service.settings.api_key and not ipaddress.ip_address(host).is_loopback:
         print("warning: everyone who can reach this port can use the model", file=sys.stderr)
         print("hint: set a key with --api-key or STEINER_API_KEY", file=sys.stderr)

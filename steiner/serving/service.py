@@ -22,6 +22,7 @@ from jinja2 import TemplateError
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.engine import Engine
+from steiner.inference.kv_memory import shown_size
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.questions import as_messages, samplings, step_limit
 from steiner.inference.request import Request
@@ -33,7 +34,7 @@ from steiner.serving.errors import InvalidRequest, Overloaded, Unavailable, Unkn
 from steiner.serving.metrics import Metrics
 from steiner.serving.settings import Settings
 from steiner.tasks import read_problem
-from steiner.types import Message
+from steiner.types import Message, UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,14 +54,24 @@ class Service:
         settings: Settings,
         own: Sampling = _GREEDY,
     ) -> None:
-        self.settings, self.max_length = settings, engine.max_length
+        engine.limit_cache()
+        self.settings, self.max_length = settings, engine.longest
+        if self.max_length <= shortest_completion():
+            held = f"a KV cache of {shown_size(engine.kv_limit)} holds {self.max_length} tokens"
+            raise UserError(f"{held} of this model", "raise --kv-memory")
+        self.cache_limit = f"KV cache: at most {shown_size(engine.kv_limit)}"
+        """The memory limit of the engine in words."""
+        self._holder = "the model"
+        if self.max_length < engine.max_length:
+            self._holder = "the server's KV cache"
+            self.cache_limit += f", which holds a dialogue of {self.max_length} tokens"
         self._own_sampling = own
         self.vocabulary = Vocabulary(copy.deepcopy(vocabulary.tokenizer))
         self.closing = False
         """Whether new requests are refused because the server is stopping."""
         self.created_s = int(time.time())
         self._engine_thread = EngineThread(engine)
-        self.metrics = Metrics(lambda: self.num_jobs, settings.max_batch)
+        self.metrics = Metrics(lambda: self.num_jobs, engine)
         # Not from the system: each call would wait for the engine's thread.
         self._random = random.Random()
         self._longest_token = max(map(len, self.vocabulary.tokenizer.get_vocab()))
@@ -73,7 +84,13 @@ class Service:
         _leave_a_core(model)
         model_length = int(getattr(model.config, "max_position_embeddings", 2048))
         max_length = min(settings.max_length or model_length, model_length)
-        engine = Engine(model, vocabulary, max_batch=settings.max_batch, max_length=max_length)
+        engine = Engine(
+            model,
+            vocabulary,
+            max_batch=settings.max_batch,
+            max_length=max_length,
+            kv_memory=settings.kv_memory,
+        )
         return cls(engine, vocabulary, settings, own_sampling(model))
 
     def start(self) -> None:
@@ -155,7 +172,7 @@ class Service:
         return prompt
 
     def _too_long(self, length: str) -> InvalidRequest:
-        message = f"the dialogue has {length}, and the model holds {self.max_length} tokens"
+        message = f"the dialogue has {length}, and {self._holder} holds {self.max_length} tokens"
         return InvalidRequest(message, "messages", code="context_length_exceeded")
 
     def _requests(self, prompt: tuple[int, ...], options: CompletionOptions) -> list[Request]:

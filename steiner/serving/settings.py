@@ -28,6 +28,8 @@ class Settings:
     """Completions that may wait for a place in the batch; more are refused."""
     max_length: int | None = None
     """Tokens of a dialogue and its answer; None for the model's own limit."""
+    kv_memory: int | None = None
+    """Most bytes of the KV cache; None for a share of the free memory."""
     time_limit_s: float = 300.0
     """From a request's arrival to its last token; then the completion ends as it is."""
     max_body_bytes: int = 1 << 20

@@ -97,6 +97,7 @@ def test_help_imports_no_slow_library(command: str, tmp_path: Path) -> None:
         (("run", "--overwrite"), "unknown option --overwrite", "steiner run --help"),
         (("serve", "--max-batches=3"), "unknown option --max-batches", "'--max-batch'"),
         (("serve", "--port", "x"), "--port: 'x' is not a whole number", "steiner serve --help"),
+        (("serve", "--kv-memory", "2"), "'2' is not a size such as", "steiner serve --help"),
         (("solve", "--temperature", "hot"), "'hot' is not a number", "steiner solve --help"),
         (("solve", "Make", "24"), "unexpected argument '24'", "quote text with spaces"),
     ],

@@ -24,7 +24,7 @@ class Twin:
         first, cache = len(self.rows), self.cache
         names = [tuple(range(100 * i, 100 * i + length)) for i, length in enumerate(lengths)]
         prompts = PromptBatch.of(names, first, torch.device("cpu"))
-        cache.make_room(prompts.width)
+        cache.make_room(first + len(lengths), prompts.width)
         for place, length in enumerate(lengths, first):
             cache.begin(place, length)
         cache.resize(first + len(lengths))
@@ -35,7 +35,7 @@ class Twin:
             self.rows.append((keys[i, :, start:], values[i, :, start:]))
 
     def append(self):
-        self.cache.make_room(0)
+        self.cache.make_room(len(self.rows), 0)
         keys, values = self.random(2, len(self.rows), HEADS, 1, WIDTH)
         positions = self.cache.positions.tolist()
         window = self.cache.append(0, keys, values)

@@ -74,6 +74,19 @@ def test_memory_by_hand(recipe: Recipe) -> None:
     assert by_muon.parts["optimiser"] == 8 * 400 + 4 * 600
 
 
+def test_the_kv_cache_is_that_of_the_engine(recipe: Recipe) -> None:
+    rl = replace(
+        recipe.rl, max_tokens=800, problems_per_step=2, rollouts_per_problem=4, oversample=1
+    )
+    small = replace(recipe, rl=rl)
+    # 3 layers, keys and values of 4 numbers in fp32, 8 rows; 1000 tokens, so 1.5 times that
+    cache = 3 * 2 * 4 * 4 * 8 * 2064
+    assert plan(small, SHAPE, Devices())[2].parts["KV cache"] == cache
+    tight = Devices(memory=0.7e9 + cache)
+    parts = plan(small, SHAPE, tight)[2].parts
+    assert parts["KV cache"] == (cache - parts["weights"]) / 2
+
+
 def test_checkpointing_lora_and_sharding_take_less(recipe: Recipe) -> None:
     kept = replace(recipe.sft, activation_checkpointing=False)
     again = replace(kept, activation_checkpointing=True)

@@ -181,7 +181,7 @@ def test_dead_engine_is_told(serve, monkeypatch):
     with serve(Settings()) as running:
         engine = running.service._engine_thread._engine
         monkeypatch.setattr(engine, "_step", _fail)
-        monkeypatch.setattr(engine, "cancel", lambda ticket: _fail())
+        monkeypatch.setattr(engine, "reset", _fail)
         assert running.chat().status_code == 503
         for path in ("/healthz", "/readyz", "/v1/models"):
             assert httpx.get(f"{running.url}{path}").status_code == 503

@@ -84,6 +84,7 @@ def test_a_port_in_use_and_a_folder_without_model(model_folder, tmp_path):
             (model_folder, ("--port", port), f"cannot listen on 127.0.0.1 port {port}"),
             (tmp_path, (), "cannot load a model from"),
             (model_folder, ("--max-batch", "0"), "max_batch is 0"),
+            (model_folder, ("--kv-memory", "2KB"), "a KV cache of 0.002 MB holds 6 tokens"),
         ):
             with _start(folder, *options) as process:
                 stated = process.stderr.read()
