@@ -35,15 +35,23 @@ def load_model(
 
     The model is on an accelerator if there is one. Raises UserError if it cannot be read.
     """
+    model, tokenizer = read_model(source, dtype=dtype)
+    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device), tokenizer
+
+
+def read_model(
+    source: str | Path, **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """As `load_model`, with any options of `from_pretrained`, and where these put the model."""
     found = find_model(source)
     logging.disable_progress_bar()  # of loading and saving weights, which takes no time here
     tokenizer = load_tokenizer(found)
     try:
-        model = AutoModelForCausalLM.from_pretrained(found.name, dtype=dtype, **found.options)
+        model = AutoModelForCausalLM.from_pretrained(found.name, **options, **found.options)
     except READ_ERRORS as error:
         raise load_error(source, error) from error
-    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device), tokenizer
+    return model, tokenizer
 
 
 def load_tokenizer(source: str | Path | ModelSource) -> PreTrainedTokenizerBase:
