@@ -17,7 +17,7 @@ import torch
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from steiner.models.loading import read_model
-from steiner.models.sources import find_model
+from steiner.models.sources import base_of_adapter, find_model
 from steiner.types import UserError
 
 BYTES_PER_WEIGHT = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -32,9 +32,10 @@ def load_4bit_model(
     Raises UserError if it cannot be read, or if bitsandbytes is not installed.
     """
     require_bitsandbytes()
-    if find_model(source).gguf_file:
-        hint = "give the model's folder, or set lora_4bit = false"
-        raise UserError(f"lora_4bit reads model folders, not GGUF files: {source}", hint)
+    found = find_model(source)
+    if found.gguf_file or base_of_adapter(found):
+        hint = "set lora_4bit = false, or give a folder with the model's whole weights"
+        raise UserError(f"lora_4bit reads neither GGUF files nor adapters: {source}", hint)
     config = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

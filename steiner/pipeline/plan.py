@@ -22,6 +22,7 @@ FLOPs are 6 T for each token trained on, and 2 P more with checkpointing; frozen
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,9 +32,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from steiner.models.four_bit import BYTES_PER_WEIGHT
-from steiner.models.loading import READ_ERRORS, load_error
+from steiner.models.loading import READ_ERRORS, check_causal, load_error
 from steiner.models.precision import fastest_dtype
-from steiner.models.sources import find_model
+from steiner.models.sources import base_of_adapter, find_model
 from steiner.recipe import CptRecipe, Recipe, SftRecipe
 from steiner.training.lora import LoraRecipe
 from steiner.training.losses import CHUNK_TOKENS
@@ -98,8 +99,13 @@ class StagePlan:
 
     @property
     def total(self) -> float:
-        """Bytes per device."""
+        """Bytes per device of all parts."""
         return sum(self.parts.values())
+
+    @property
+    def needed(self) -> float:
+        """Bytes per device, the program included."""
+        return self.total + _PROGRAM
 
 
 def shape_of(source: str) -> ModelShape:
@@ -108,8 +114,10 @@ def shape_of(source: str) -> ModelShape:
     Raises UserError if there is no such model, or if it is no causal language model.
     """
     found = find_model(source)
+    found = base_of_adapter(found) or found
     try:
         config = AutoConfig.from_pretrained(found.name, **found.options)
+        check_causal(source, config)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except READ_ERRORS as error:
@@ -236,6 +244,13 @@ def _states(
     }
 
 
+def machine_memory() -> float:
+    """Bytes of the accelerator, or of this machine's main memory."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
 def training_rate() -> float:
     """FLOPs per second that training reaches here: a share of a large matrix product's rate."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -256,10 +271,10 @@ def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) 
         _row("GB per device", [each.name for each in plans]),
         *(_row(name, [_gb(each.parts.get(name, 0.0)) for each in plans]) for name in names),
         _row("program", [_gb(_PROGRAM)] * len(plans)),
-        _row("together", [_gb(each.total + _PROGRAM) for each in plans]),
+        _row("together", [_gb(each.needed) for each in plans]),
     ]
     if devices.memory:
-        fits = [each.total + _PROGRAM <= devices.memory for each in plans]
+        fits = [each.needed <= devices.memory for each in plans]
         lines.append(
             _row(f"fits in {devices.memory / 1e9:g} GB", ["yes" if ok else "no" for ok in fits])
         )

@@ -19,12 +19,11 @@ from transformers import (
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.format.tokenizer import add_reasoning_tokens
 from steiner.recipe import SftRecipe
-from steiner.training.lora import lora
+from steiner.training.lora import check_lora, lora
 from steiner.training.trainer import (
     Schedule,
     SequenceTrainer,
     last_checkpoint,
-    schedule_of,
     train_sequences,
 )
 from steiner.types import TokenSequence, UserError
@@ -163,4 +162,4 @@ def test_bad_settings_are_named(model: PreTrainedModel, tokenizer: PreTrainedTok
     ):
         pass
     with pytest.raises(UserError, match="but LoRA trains with AdamW"):
-        schedule_of(SftRecipe(), 0, lora_rank=8)
+        check_lora(SftRecipe(lora_rank=8))

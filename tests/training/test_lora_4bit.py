@@ -154,7 +154,7 @@ def _loss(model: PreTrainedModel, base: Path) -> float:
 
 
 def test_a_pass_without_gradients_leaves_the_weights_trainable(base: Path, tmp_path: Path) -> None:
-    model, tokenizer = load_for_training(base, STAGE)
+    model, _ = load_for_training(base, STAGE)
     packed = {name: weight.clone() for name, weight in model.state_dict().items()}
     assert _loss(model, base) == pytest.approx(_loss(load_model(base)[0], base), abs=0.05)
     assert all(torch.equal(weight, packed[name]) for name, weight in model.state_dict().items())
@@ -177,7 +177,7 @@ def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     with pytest.raises(UserError, match="lora_4bit is set, but lora_rank is 0"):
         check_lora(replace(STAGE, lora_rank=0))
     (tmp_path / "model.gguf").touch()
-    with pytest.raises(UserError, match="not GGUF files"):
+    with pytest.raises(UserError, match="neither GGUF files nor adapters"):
         load_for_training(tmp_path / "model.gguf", STAGE)
     monkeypatch.setattr(four_bit, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs bitsandbytes, which is not installed"):
