@@ -8,7 +8,6 @@ known before. Memory is the plan's (pipeline/plan.py), against all that the mach
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +15,6 @@ from steiner.pipeline.stage import Stage, read_stamp
 from steiner.processes import world_size
 from steiner.recipe import EMBEDDED_BASE, Recipe
 from steiner.types import Message, UserError
-
-_SHARDED = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
-"""Variables that `accelerate launch` sets where weights are spread over the processes."""
 
 
 def check_training(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> None:
@@ -65,8 +61,7 @@ def _check_base(source: str) -> None:
 def _check_memory(recipe: Recipe, source: str, names: Sequence[str]) -> None:
     from steiner.pipeline import plan
 
-    sharded = any(os.environ.get(variable) == "true" for variable in _SHARDED)
-    devices = plan.Devices(world_size(), plan.machine_memory(), sharded=sharded)
+    devices = plan.Devices(world_size(), plan.machine_memory(), sharded=plan.is_sharded())
     for stage in plan.plan(recipe, plan.shape_of(source), devices):
         if stage.name in names and stage.needed > devices.memory:
             message = (

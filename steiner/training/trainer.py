@@ -38,7 +38,8 @@ from steiner.format.chat_format import ChatFormat
 from steiner.models.four_bit import is_4bit
 from steiner.models.precision import wants_bf16
 from steiner.models.saving import save_model
-from steiner.processes import process_state
+from steiner.processes import process_state, wants_sharding
+from steiner.progress import say
 from steiner.recipe import SamplingRecipe
 from steiner.training.lora import lora, merged, trainable_weights
 from steiner.training.losses import forward_gives_losses
@@ -213,6 +214,8 @@ def train_sequences(
         if schedule.lora_rank and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             hint = "set lora_rank = 0, or start with plain data parallelism (--multi_gpu)"
             raise UserError("LoRA trains on whole weights, not on sharded ones", hint)
+        if wants_sharding() and not trainer.is_fsdp_enabled:
+            say("weights    whole in each process: accelerate shards them on accelerators only")
         show_progress(trainer, folder.name.removesuffix(".partial"))
         for callback in callbacks:
             trainer.add_callback(callback)
