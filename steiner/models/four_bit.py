@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -43,6 +44,7 @@ def load_4bit_model(
         bnb_4bit_compute_dtype=compute_dtype,
     )
     model, tokenizer = read_model(source, dtype=torch.float32, quantization_config=config)
+    layer: Any
     for layer in model.modules():
         if hasattr(layer, "support_avx512bf16_for_cpu"):
             # Else a forward pass in evaluation mode repacks the weights for good, in a layout

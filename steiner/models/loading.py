@@ -73,13 +73,14 @@ def _read_weights(
     """Raises UserError if the files are damaged, or lack some of the model's weights."""
     try:
         with _no_reports():
-            model, loaded = AutoModelForCausalLM.from_pretrained(
+            read: Any = AutoModelForCausalLM.from_pretrained(
                 found.name, output_loading_info=True, **options, **found.options
             )
     except READ_ERRORS as error:
         raise load_error(source, error) from error
+    model: PreTrainedModel = read[0]
     check_causal(source, model.config)
-    if missing := sorted(loaded["missing_keys"]):
+    if missing := sorted(read[1]["missing_keys"]):
         reason = f"its files lack {len(missing)} of the model's weights, such as {missing[0]}"
         raise load_error(source, OSError(reason))
     return model

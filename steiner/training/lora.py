@@ -122,7 +122,7 @@ def merged(model: PreTrainedModel) -> PreTrainedModel:
     if not is_4bit(model):
         return model
     adapter: Any = model.peft_config["default"]
-    whole, tokenizer = read_model(model.name_or_path, dtype="auto")
+    whole, tokenizer = read_model(str(model.name_or_path), dtype="auto")
     add_reasoning_vocabulary(whole, tokenizer)
     with lora(whole, tokenizer, adapter.r, seed=0):
         unknown = whole.load_state_dict(trainable_weights(model), strict=False).unexpected_keys
