@@ -31,6 +31,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def wants_sharding() -> bool:
+    """True if `accelerate launch` was asked to spread weights over the processes by FSDP."""
+    return os.environ.get("ACCELERATE_USE_FSDP") == "true"
+
+
 def is_first() -> bool:
     """True for the process that decides, writes and speaks; always true of a single process."""
     return rank() == 0

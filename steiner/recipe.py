@@ -227,6 +227,8 @@ class CptRecipe:
     warmup_fraction: float = fraction(0.05)
     lora_rank: int = may_be_zero(0)
     """Rank of LoRA; 0 trains all weights."""
+    lora_4bit: bool = False
+    """Keep the frozen weights beside LoRA in 4 bits."""
     precision: Precision = "auto"
     activation_checkpointing: bool = operational(False)
     """Compute activations again in the backward pass instead of keeping them: less memory, more
@@ -255,6 +257,8 @@ class SftRecipe:
     warmup_fraction: float = fraction(0.02)
     lora_rank: int = may_be_zero(0)
     """Rank of LoRA; 0 trains all weights."""
+    lora_4bit: bool = False
+    """Keep the frozen weights beside LoRA in 4 bits."""
     precision: Precision = "auto"
     activation_checkpointing: bool = operational(False)
     """Compute activations again in the backward pass instead of keeping them: less memory, more
@@ -283,6 +287,8 @@ class RlRecipe:
     """Learning rate of Muon for the matrices inside the model; 0 uses AdamW for them."""
     lora_rank: int = may_be_zero(0)
     """Rank of LoRA; 0 trains all weights."""
+    lora_4bit: bool = False
+    """Keep the frozen weights beside LoRA in 4 bits."""
     warmup_fraction: float = fraction(0.05)
     temperature: float = 1.0
     max_steps: int = 32

@@ -1,10 +1,17 @@
 """Loads a model and its tokenizer; a failure is one clear line.
 
 folder, GGUF file or name on the Hugging Face Hub -> (model, tokenizer)
+
+A model is refused if its files lack weights: transformers would draw them at random. The adapter of
+a folder without a model of its own is merged into its base.
 """
 
 from __future__ import annotations
 
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +26,18 @@ from transformers import (
 from transformers.utils import logging
 
 from steiner.models.gguf_files import restore_added_tokens
-from steiner.models.sources import ModelSource, find_model
+from steiner.models.sources import ModelSource, base_of_adapter, find_model
 from steiner.types import UserError, reason_of
 
-READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+READ_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    SafetensorError,
+    struct.error,
+)
 """The exceptions that damaged model files cause."""
 
 _TOKENIZER_FILES = ("tokenizer.*", "vocab.*", "*.model", "*.tiktoken")
@@ -35,15 +50,72 @@ def load_model(
 
     The model is on an accelerator if there is one. Raises UserError if it cannot be read.
     """
+    model, tokenizer = read_model(source, dtype=dtype)
+    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device), tokenizer
+
+
+def read_model(
+    source: str | Path, **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """As `load_model`, with any options of `from_pretrained`, and where these put the model."""
     found = find_model(source)
     logging.disable_progress_bar()  # of loading and saving weights, which takes no time here
     tokenizer = load_tokenizer(found)
+    base = base_of_adapter(found)
+    model = _read_weights(source if base is None else base.name, base or found, options)
+    return (model if base is None else _with_adapter(model, tokenizer, found)), tokenizer
+
+
+def _read_weights(
+    source: str | Path, found: ModelSource, options: Mapping[str, Any]
+) -> PreTrainedModel:
+    """Raises UserError if the files are damaged, or lack some of the model's weights."""
     try:
-        model = AutoModelForCausalLM.from_pretrained(found.name, dtype=dtype, **found.options)
+        with _no_reports():
+            read: Any = AutoModelForCausalLM.from_pretrained(
+                found.name, output_loading_info=True, **options, **found.options
+            )
     except READ_ERRORS as error:
         raise load_error(source, error) from error
-    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device), tokenizer
+    model: PreTrainedModel = read[0]
+    check_causal(source, model.config)
+    if missing := sorted(read[1]["missing_keys"]):
+        reason = f"its files lack {len(missing)} of the model's weights, such as {missing[0]}"
+        raise load_error(source, OSError(reason))
+    return model
+
+
+def _with_adapter(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, adapter: ModelSource
+) -> PreTrainedModel:
+    """The model with the adapter's weights merged into its own."""
+    from peft import PeftModel
+
+    if len(tokenizer) > model.config.vocab_size:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    try:
+        with warnings.catch_warnings():
+            # peft reads this deprecated property of transformers.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            merged = PeftModel.from_pretrained(model, adapter.name).merge_and_unload()
+    except READ_ERRORS as error:
+        hint = "give the base that it was trained on as base_model_name_or_path"
+        message = f"the adapter {adapter.name} does not fit its base {model.name_or_path}"
+        raise UserError(message, f"{hint} in adapter_config.json") from error
+    whole: PreTrainedModel = merged
+    return whole
+
+
+@contextmanager
+def _no_reports() -> Iterator[None]:
+    """Without transformers' tables of weights that are missing or of another size."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def load_tokenizer(source: str | Path | ModelSource) -> PreTrainedTokenizerBase:
@@ -55,6 +127,8 @@ def load_tokenizer(source: str | Path | ModelSource) -> PreTrainedTokenizerBase:
         and not found.gguf_file
         and not any(any(folder.glob(name)) for name in _TOKENIZER_FILES)
     ):
+        if base := base_of_adapter(found):
+            return load_tokenizer(base)
         # transformers would make an empty tokenizer.
         raise load_error(folder, OSError("there is no tokenizer file"))
     try:
@@ -68,11 +142,28 @@ def load_tokenizer(source: str | Path | ModelSource) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def check_causal(source: str | Path, config: Any) -> None:
+    """Raises UserError for an encoder, such as BERT: transformers loads it with a causal head."""
+    names = config.architectures or ()
+    if names and all(name.endswith("ForMaskedLM") for name in names):
+        raise load_error(source, ValueError(f"{names[0]} is no causal language model"))
+
+
 def load_error(source: str | Path, error: Exception) -> UserError:
     """The one-line error for a model whose files cannot be read."""
     reason = reason_of(error)
-    if Path(source).is_dir():
+    if isinstance(error, struct.error):
+        reason = "the file is cut off"
+    elif "for this kind of AutoModel" in reason:
+        reason = "it is no causal language model"
+    elif "ignore_mismatched_sizes" in reason:
+        reason = "its weights have other sizes than config.json says"
+    if "causal" in reason:
+        hint = "give a model that continues text, such as one of the classes ...ForCausalLM"
+    elif Path(source).is_dir():
         hint = "the folder is damaged or holds no model: make it again, or name another"
+    elif Path(source).suffix == ".gguf":
+        hint = "check that the file is whole, or give the folder of the same model"
     else:
         hint = "check that it is a causal language model that transformers can load"
     return UserError(f"cannot load a model from {source}: {reason}", hint)

@@ -14,8 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from steiner.files import read_json
 from steiner.types import UserError
 
+_ADAPTER = "adapter_config.json"
 _TIMEOUT_S = 5.0
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 _NO_MODEL = (401, 404)
@@ -60,6 +62,24 @@ def find_model(source: str | Path) -> ModelSource:
         hint = "give the path of a model folder, or owner/name of a model on the Hugging Face Hub"
         raise UserError(f"no model folder {source}", hint)
     return _find_on_hub(source)
+
+
+def base_of_adapter(found: ModelSource) -> ModelSource | None:
+    """The base that a folder's PEFT adapter was trained on; None for any other model.
+
+    Raises UserError if there is no such base.
+    """
+    folder = Path(found.name)
+    if not (folder / _ADAPTER).is_file() or (folder / "config.json").exists():
+        return None
+    name = read_json(folder / _ADAPTER).get("base_model_name_or_path")
+    try:
+        return find_model(str(name))
+    except UserError as error:
+        hint = f"give its place as base_model_name_or_path in {folder / _ADAPTER}"
+        raise UserError(
+            f"{folder} is an adapter, and its base is missing: {error}", hint
+        ) from error
 
 
 def _find_on_hub(name: str) -> ModelSource:

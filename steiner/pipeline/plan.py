@@ -6,6 +6,7 @@ Memory in bytes per device, for P parameters of which T are trained, L layers of
 forward width F, and N tokens at a time on that device:
 
     weights       4 P                          fp32; products are in bf16 where that is faster
+                  0.52 W + 4 (P - W)           with 4 bits for each of W weights of linear layers
     gradients     4 T
     optimiser     8 T                          AdamW; 4 per weight where Muon trains it
     activations   (34 D + 12 F) L N            of the backward pass; with checkpointing
@@ -22,6 +23,7 @@ FLOPs are 6 T for each token trained on, and 2 P more with checkpointing; frozen
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,10 +34,13 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from steiner.inference.kv_cache import doubled
 from steiner.inference.kv_memory import SHARE
-from steiner.models.loading import READ_ERRORS, load_error
+from steiner.models.four_bit import BYTES_PER_WEIGHT
+from steiner.models.loading import READ_ERRORS, check_causal, load_error
 from steiner.models.precision import fastest_dtype
-from steiner.models.sources import find_model
+from steiner.models.sources import base_of_adapter, find_model
+from steiner.processes import wants_sharding
 from steiner.recipe import CptRecipe, Recipe, SftRecipe
+from steiner.training.lora import LoraRecipe
 from steiner.training.losses import CHUNK_TOKENS
 from steiner.types import UserError
 
@@ -64,6 +69,8 @@ class ModelShape:
     vocabulary: int
     kv_width: int
     """Key and value heads times their size."""
+    linear_weights: int
+    """Weights of all linear layers but the head."""
     linear_widths: int
     """Sum of inputs and outputs of all linear layers but the head: LoRA trains this times its
     rank."""
@@ -96,8 +103,13 @@ class StagePlan:
 
     @property
     def total(self) -> float:
-        """Bytes per device."""
+        """Bytes per device of all parts."""
         return sum(self.parts.values())
+
+    @property
+    def needed(self) -> float:
+        """Bytes per device, the program included."""
+        return self.total + _PROGRAM
 
 
 def shape_of(source: str) -> ModelShape:
@@ -106,8 +118,10 @@ def shape_of(source: str) -> ModelShape:
     Raises UserError if there is no such model, or if it is no causal language model.
     """
     found = find_model(source)
+    found = base_of_adapter(found) or found
     try:
         config = AutoConfig.from_pretrained(found.name, **found.options)
+        check_causal(source, config)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except READ_ERRORS as error:
@@ -118,9 +132,9 @@ def shape_of(source: str) -> ModelShape:
     tables = {
         id(m.weight): m for m in (model.get_input_embeddings(), model.get_output_embeddings())
     }
-    linear = (
+    linear = [
         m for m in model.modules() if isinstance(m, torch.nn.Linear) and id(m.weight) not in tables
-    )
+    ]
     return ModelShape(
         architecture=type(model).__name__,
         parameters=sum(weight.numel() for weight in model.parameters()),
@@ -130,6 +144,7 @@ def shape_of(source: str) -> ModelShape:
         feed_forward=getattr(text, "intermediate_size", 4 * text.hidden_size),
         vocabulary=text.vocab_size,
         kv_width=(getattr(text, "num_key_value_heads", None) or heads) * head_size,
+        linear_weights=sum(layer.weight.numel() for layer in linear),
         linear_widths=sum(layer.in_features + layer.out_features for layer in linear),
     )
 
@@ -150,13 +165,15 @@ def _supervised(
 ) -> StagePlan:
     trained = _trained(shape, stage.lora_rank)
     tokens = max(1.0, stage.batch_tokens / devices.count)
-    parts = _states(shape, trained, devices, muon=bool(stage.muon_lr))
+    parts = _states(shape, trained, devices, stage)
     parts["activations"] = _kept_bytes(shape, checkpointing=stage.activation_checkpointing) * tokens
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS
     per_token = _flops(shape, trained, checkpointing=stage.activation_checkpointing)
     hint = f"{name}.batch_tokens = {stage.batch_tokens // 2}"
     if not stage.lora_rank:
         hint = f"{name}.lora_rank = 16 with muon_lr = 0, or {hint}"
+    elif not stage.lora_4bit:
+        hint = f"{name}.lora_4bit = true, or {hint}"
     if not stage.activation_checkpointing:
         hint = f"{name}.activation_checkpointing = true"
     return StagePlan(name, parts, per_token * stage.tokens, hint)
@@ -168,9 +185,9 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
     rows = min(rl.rollouts_per_batch, max(1, rollouts // devices.count))
     trained = _trained(shape, rl.lora_rank)
     whole = replace(devices, sharded=False)  # rollouts need the whole weights on each device
-    parts = _states(shape, trained, whole, muon=bool(rl.muon_lr))
+    parts = _states(shape, trained, whole, rl)
     if rl.kl_beta:
-        parts["weights"] *= 2
+        parts["weights"] += 4 * shape.parameters
     positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
     at_once = min(_ENGINE_ROWS, max(1, round(rollouts * rl.oversample / devices.count)))
     cache: float = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
@@ -190,6 +207,8 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
         hint = f"rl.rollouts_per_batch = {max(1, rows // 2)}"
     elif not rl.lora_rank:
         hint = "rl.lora_rank = 16"
+    elif not rl.lora_4bit:
+        hint = "rl.lora_4bit = true"
     if not rl.activation_checkpointing:
         hint = "rl.activation_checkpointing = true"
     return StagePlan("rl", parts, flops, hint)
@@ -220,14 +239,30 @@ def _layer_bytes(shape: ModelShape) -> float:
     return rates["width"] * shape.width + rates["feed_forward"] * shape.feed_forward
 
 
-def _states(shape: ModelShape, trained: int, devices: Devices, *, muon: bool) -> dict[str, float]:
+def _states(
+    shape: ModelShape, trained: int, devices: Devices, stage: LoraRecipe
+) -> dict[str, float]:
     share = devices.count if devices.sharded else 1
-    by_muon = trained - shape.embeddings if muon else 0
+    by_muon = trained - shape.embeddings if stage.muon_lr else 0
+    packed = shape.linear_weights if stage.lora_4bit else 0
     return {
-        "weights": 4 * shape.parameters / share,
+        "weights": (BYTES_PER_WEIGHT * packed + 4 * (shape.parameters - packed)) / share,
         "gradients": 4 * trained / share,
         "optimiser": (8 * trained - 4 * by_muon) / share,
     }
+
+
+def machine_memory() -> float:
+    """Bytes of the accelerator, or of this machine's main memory."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def is_sharded() -> bool:
+    """Whether the launcher of this process spreads weights over accelerators."""
+    by_deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    return torch.cuda.is_available() and (by_deepspeed or wants_sharding())
 
 
 def training_rate() -> float:
@@ -250,10 +285,10 @@ def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) 
         _row("GB per device", [each.name for each in plans]),
         *(_row(name, [_gb(each.parts.get(name, 0.0)) for each in plans]) for name in names),
         _row("program", [_gb(_PROGRAM)] * len(plans)),
-        _row("together", [_gb(each.total + _PROGRAM) for each in plans]),
+        _row("together", [_gb(each.needed) for each in plans]),
     ]
     if devices.memory:
-        fits = [each.total + _PROGRAM <= devices.memory for each in plans]
+        fits = [each.needed <= devices.memory for each in plans]
         lines.append(
             _row(f"fits in {devices.memory / 1e9:g} GB", ["yes" if ok else "no" for ok in fits])
         )

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from steiner.files import locked, write_json
+from steiner.pipeline.checks import check_training
 from steiner.pipeline.stage import Stage, help_with_stage, read_stamp, run_stage, versions
 from steiner.pipeline.stages import (
     PRETRAIN,
@@ -51,6 +52,7 @@ def run(
     for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
         task(name)  # raises UserError for one unknown
     if is_first():
+        check_training(recipe, run_dir, chosen)
         with locked(run_dir):
             for stage in chosen:
                 run_stage(stage, recipe, run_dir, force=force)

@@ -33,7 +33,6 @@ from steiner.dags.source import DagSource, dags_of_run
 from steiner.data.batching import LENGTH_STEP
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.engine import Engine
-from steiner.models.loading import load_model
 from steiner.models.precision import wants_bf16
 from steiner.processes import process_state
 from steiner.recipe import Recipe
@@ -46,13 +45,12 @@ from steiner.rl.rollout_groups import (
     group_metrics,
     most_varied,
 )
-from steiner.training.lora import lora
+from steiner.training.lora import load_for_training, lora
 from steiner.training.losses import forward_replaced
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
 from steiner.training.trainer import (
     AdapterCheckpoints,
-    check_lora,
     choose_attention,
     last_checkpoint,
     save_trained,
@@ -73,8 +71,7 @@ _AT_LEAST = {
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Trains `run_dir/sft` by RL into `out_dir`; resumes from its last checkpoint."""
-    model, tokenizer = load_model(run_dir / "sft")
-    check_lora(recipe.rl.lora_rank, recipe.rl.muon_lr)
+    model, tokenizer = load_for_training(run_dir / "sft", recipe.rl)
     with lora(model, tokenizer, recipe.rl.lora_rank, recipe.seed):
         trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
         trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))

@@ -25,12 +25,12 @@ from steiner.data.ordinary_text import Document, documents
 from steiner.data.packed_rows import FlatSequences, PackedRows
 from steiner.files import LOGS, write_json
 from steiner.format.codec import Codec
-from steiner.models.loading import load_model
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.processes import is_first
 from steiner.progress import say
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
+from steiner.training.lora import load_for_training
 from steiner.training.losses import perplexity
 from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
 from steiner.types import SearchPath, TokenSequence
@@ -38,7 +38,7 @@ from steiner.types import SearchPath, TokenSequence
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Continues the base of `recipe` on `run_dir/synth`; resumes from its checkpoint."""
-    model, tokenizer = load_model(recipe.base.source)
+    model, tokenizer = load_for_training(recipe.base.source, recipe.cpt)
     held_out = _held_out(recipe, tokenizer)
     before = perplexity(model, held_out) if held_out else None
     add_reasoning_vocabulary(model, tokenizer, recipe.seed)
@@ -57,7 +57,8 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
     if held_out and is_first():
-        model, _ = load_model(out_dir)  # the trained one may be spread over several devices
+        # The trained one may be spread over several devices. Both have 4-bit weights, or none has.
+        model, _ = load_for_training(out_dir, recipe.cpt)
         after = perplexity(model, held_out)
         write_json(out_dir / LOGS / "perplexity.json", {"before": before, "after": after})
 

@@ -4,7 +4,8 @@ model -> the same model, with adapters while it trains, and with merged weights 
 
 A linear layer W (out, in) becomes W + (alpha / r) B A, where A (r, in) and B (out, r) learn and W
 stays (Hu et al. 2021, arXiv:2106.09685, section 4.1). Only A, B and the embedding rows of the 14
-reasoning tokens have gradients and optimiser states.
+reasoning tokens have gradients and optimiser states. W may have 4 bits a weight while they train
+(models/four_bit.py); B A is then added to the W of the model's files.
 """
 
 from __future__ import annotations
@@ -12,15 +13,67 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steiner.format.grammar import SPECIAL_TOKENS
+from steiner.models.four_bit import (
+    is_4bit,
+    load_4bit_model,
+    quiet_bitsandbytes,
+    require_bitsandbytes,
+)
+from steiner.models.loading import load_model, read_model
+from steiner.models.precision import wants_bf16
+from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.types import UserError
 
 ALPHA = 32
 """The same for every rank, so that one learning rate suits all."""
+
+
+class LoraRecipe(Protocol):
+    """The keys of a training stage that LoRA depends on."""
+
+    @property
+    def lora_rank(self) -> int: ...
+    @property
+    def lora_4bit(self) -> bool: ...
+    @property
+    def muon_lr(self) -> float: ...
+    @property
+    def precision(self) -> str: ...
+
+
+def check_lora(stage: LoraRecipe) -> None:
+    """Raises UserError for LoRA with Muon, for 4 bits without LoRA or without bitsandbytes."""
+    if stage.lora_rank and stage.muon_lr:
+        raise UserError(
+            f"lora_rank is {stage.lora_rank} and muon_lr {stage.muon_lr:g}, but LoRA trains with "
+            "AdamW",
+            "set muon_lr = 0, and AdamW's rate to about ten times that of training all weights",
+        )
+    if stage.lora_4bit and not stage.lora_rank:
+        hint = "set lora_rank = 16, or lora_4bit = false to train all weights"
+        raise UserError("lora_4bit is set, but lora_rank is 0", hint)
+    if stage.lora_4bit:
+        require_bitsandbytes()
+
+
+def load_for_training(
+    source: str | Path, stage: LoraRecipe
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model and tokenizer in fp32, or with 4-bit weights if the stage wants these.
+
+    Raises UserError if it cannot be read, or if the stage's settings do not fit together.
+    """
+    check_lora(stage)
+    if not stage.lora_4bit:
+        return load_model(source)
+    return load_4bit_model(source, torch.bfloat16 if wants_bf16(stage.precision) else torch.float32)
 
 
 @contextmanager
@@ -29,8 +82,8 @@ def lora(
 ) -> Iterator[None]:
     """Within the block, only LoRA of `rank` and the rows of the reasoning tokens are trainable.
 
-    After it, the weights are merged and the model has its own layers again. With rank 0, everything
-    is trainable.
+    After it, the weights are merged and the model has its own layers again; `merged` does this for
+    4-bit weights. With rank 0, everything is trainable.
 
     Raises UserError if the rank is negative.
     """
@@ -39,6 +92,7 @@ def lora(
     if not rank:
         yield
         return
+    quiet_bitsandbytes()
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -53,9 +107,28 @@ def lora(
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         torch.manual_seed(seed)
         adapted = get_peft_model(model, config)
+    if is_4bit(model):
+        model._hf_peft_config_loaded = True  # Trainer refuses 4-bit weights without adapters
+        yield
+        return
     yield
     adapted.merge_and_unload()
     model.requires_grad_(True)
+
+
+def merged(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with what LoRA trained beside its 4-bit weights, in the weights and the number
+    format of the files that it was loaded from. Any other model is returned as it is."""
+    if not is_4bit(model):
+        return model
+    adapter: Any = model.peft_config["default"]
+    whole, tokenizer = read_model(str(model.name_or_path), dtype="auto")
+    add_reasoning_vocabulary(whole, tokenizer)
+    with lora(whole, tokenizer, adapter.r, seed=0):
+        unknown = whole.load_state_dict(trainable_weights(model), strict=False).unexpected_keys
+        assert not unknown, unknown
+    whole.generation_config = model.generation_config
+    return whole
 
 
 def trainable_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from steiner.data.mixture import Encode, encode_paths
 from steiner.format.codec import Codec
-from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SftRecipe
+from steiner.training.lora import load_for_training
 from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Fine-tunes `run_dir/cpt` on `run_dir/synth`; resumes from its checkpoint."""
-    model, tokenizer = load_model(run_dir / "cpt")
     sft = recipe.sft
+    model, tokenizer = load_for_training(run_dir / "cpt", sft)
     sequences = encode_paths(
         run_dir / "synth" / "paths.parquet",
         tokenizer,

@@ -35,11 +35,13 @@ from steiner.data.batching import TokenBatches, collate
 from steiner.data.packed_rows import lengths_of
 from steiner.files import LOGS, read_json, remove_folder, replace_folder
 from steiner.format.chat_format import ChatFormat
+from steiner.models.four_bit import is_4bit
 from steiner.models.precision import wants_bf16
 from steiner.models.saving import save_model
-from steiner.processes import process_state
+from steiner.processes import process_state, wants_sharding
+from steiner.progress import say
 from steiner.recipe import SamplingRecipe
-from steiner.training.lora import lora, trainable_weights
+from steiner.training.lora import lora, merged, trainable_weights
 from steiner.training.losses import forward_gives_losses
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
@@ -98,18 +100,8 @@ class StageRecipe(Protocol):
     def save_every_steps(self) -> int: ...
 
 
-def check_lora(rank: int, muon_lr: float) -> None:
-    """Raises UserError for LoRA with Muon."""
-    if rank and muon_lr:
-        raise UserError(
-            f"lora_rank is {rank} and muon_lr {muon_lr:g}, but LoRA trains with AdamW",
-            "set muon_lr = 0, and AdamW's rate to about ten times that of training all weights",
-        )
-
-
 def schedule_of(stage: StageRecipe, seed: int, *, lora_rank: int = 0) -> Schedule:
-    """The schedule of a recipe's section. Raises UserError for LoRA with Muon."""
-    check_lora(lora_rank, stage.muon_lr)
+    """The schedule of a recipe's section."""
     return Schedule(
         tokens=stage.tokens,
         batch_tokens=stage.batch_tokens,
@@ -222,6 +214,8 @@ def train_sequences(
         if schedule.lora_rank and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             hint = "set lora_rank = 0, or start with plain data parallelism (--multi_gpu)"
             raise UserError("LoRA trains on whole weights, not on sharded ones", hint)
+        if wants_sharding() and not trainer.is_fsdp_enabled:
+            say("weights    whole in each process: accelerate shards them on accelerators only")
         show_progress(trainer, folder.name.removesuffix(".partial"))
         for callback in callbacks:
             trainer.add_callback(callback)
@@ -252,6 +246,8 @@ def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: S
     is_dynamic = len(set(batches.lengths)) > 1
     if not (pays and shutil.which("g++")) or (is_dynamic and model.device.type == "cuda"):
         return False
+    if is_4bit(model):
+        return False
     torch._inductor.config.compile_threads = 1  # its worker processes take memory, not time, here
     model.get_decoder().compile(dynamic=is_dynamic)
     return True
@@ -277,12 +273,13 @@ def save_trained(
     trainer: Trainer, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> None:
     """Save the model and its logs into `folder`, and delete the checkpoints, once every process
-    has written its part of the last one. Weights that are spread over devices are gathered."""
+    has written its part of the last one. Weights that are spread over devices are gathered, and
+    LoRA beside 4-bit weights is merged."""
     is_sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded else None
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
-        save_model(model, tokenizer, folder, weights)
+        save_model(merged(model), tokenizer, folder, weights)
         _keep_logs(trainer.state, folder)
 
 

@@ -10,15 +10,38 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import gguf
 import pytest
+import torch
 from huggingface_hub import constants
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.models.loading import load_model
 from steiner.models.sources import find_model
+from steiner.pipeline.plan import shape_of
 from steiner.types import UserError
+from tests.chat_layouts import LAYOUTS, make_tokenizer
 
 LOADERS = [load_model, load_reasoning_model]
+SIZE = {
+    "vocab_size": 1000,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
 
 
 def _refusal(loader: object, source: str | Path) -> UserError:
@@ -123,6 +146,13 @@ def _unknown_kind(folder: Path) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), "model_type": "no_such_kind"}))
 
 
+def _lacking(folder: Path) -> None:
+    """Without the last layer's weights."""
+    file = folder / "model.safetensors"
+    whole = load_file(file)
+    save_file({n: w for n, w in whole.items() if ".layers.1." not in n}, file, {"format": "pt"})
+
+
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize(
     "damage",
@@ -135,6 +165,7 @@ def _unknown_kind(folder: Path) -> None:
         _remove("config.json"),
         _remove("tokenizer.json"),
         _unknown_kind,
+        _lacking,
     ],
 )
 def test_a_damaged_folder_is_one_line(
@@ -148,3 +179,98 @@ def test_a_damaged_folder_is_one_line(
     folder = Path(shutil.copytree(model_dir, tmp_path / "copy"))
     damage(folder)  # type: ignore[operator]
     assert str(folder) in str(_refusal(loader, folder))
+
+
+@pytest.fixture
+def llama() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(**SIZE))
+
+
+def _saved(model: PreTrainedModel, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    make_tokenizer(LAYOUTS["llama3"]).save_pretrained(folder)
+    return folder
+
+
+def test_missing_weights_are_named(llama: LlamaForCausalLM, tmp_path: Path) -> None:
+    folder = _saved(LlamaForSequenceClassification(llama.config), tmp_path / "model")
+    assert "lack 1 of the model's weights, such as lm_head" in str(_refusal(load_model, folder))
+
+
+def test_weights_of_another_size_are_one_line(
+    llama: LlamaForCausalLM, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = _saved(llama, tmp_path / "model")
+    _other_shape(folder)
+    assert "have other sizes than config.json says" in str(_refusal(load_model, folder))
+    assert "MISMATCH" not in capfd.readouterr().err  # transformers' table
+
+
+def test_an_encoder_is_no_causal_model(tmp_path: Path) -> None:
+    folder = _saved(BertForMaskedLM(BertConfig(**SIZE)), tmp_path / "bert")
+    assert "BertForMaskedLM is no causal language model" in str(_refusal(load_model, folder))
+    assert "is no causal language model" in str(_refusal(shape_of, str(folder)))
+
+
+def test_an_encoder_decoder_is_no_causal_model(tmp_path: Path) -> None:
+    model = T5ForConditionalGeneration(T5Config(vocab_size=1000, d_model=32, num_layers=1))
+    folder = _saved(model, tmp_path / "t5")
+    for loader in (load_model, shape_of):
+        refusal = _refusal(loader, str(folder))
+        assert "it is no causal language model" in str(refusal)
+        assert "ForCausalLM" in str(refusal.hint)
+
+
+@pytest.mark.parametrize("content", [b"GGUF\x03\0\0\0", b"hello"])
+def test_a_damaged_gguf_file_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(content)
+    for loader in (*LOADERS, shape_of):
+        assert "model.gguf" in str(_refusal(loader, str(tmp_path / "model.gguf")))
+
+
+def test_a_gguf_file_of_an_unknown_architecture_is_one_line(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "bamboozle")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    for loader in (*LOADERS, shape_of):
+        assert "architecture bamboozle" in str(_refusal(loader, str(tmp_path / "model.gguf")))
+
+
+def _adapter(model: PreTrainedModel, base: Path | str, folder: Path) -> PeftModel:
+    """Saves a LoRA adapter of `model` that names `base`."""
+    config = LoraConfig(r=2, init_lora_weights=False, target_modules="all-linear")
+    adapted = get_peft_model(model, config)
+    adapted.peft_config["default"].base_model_name_or_path = str(base)
+    adapted.save_pretrained(folder)
+    return adapted
+
+
+def test_an_adapter_is_merged_into_its_base(llama: LlamaForCausalLM, tmp_path: Path) -> None:
+    base, ids = _saved(llama, tmp_path / "base"), torch.arange(9)[None]
+    before = llama(ids).logits
+    expected = _adapter(llama, base, tmp_path / "adapter")(ids).logits
+    model, tokenizer = load_model(tmp_path / "adapter")
+    assert len(tokenizer) == len(make_tokenizer(LAYOUTS["llama3"]))  # the base's
+    assert type(model) is LlamaForCausalLM
+    assert not any("lora" in name for name in model.state_dict())
+    assert torch.allclose(model(ids).logits, expected, atol=1e-5)
+    assert not torch.allclose(before, expected, atol=1e-2)
+    assert shape_of(str(tmp_path / "adapter")) == shape_of(str(base))
+
+
+def test_an_adapter_of_another_base_is_one_line(llama: LlamaForCausalLM, tmp_path: Path) -> None:
+    wider = LlamaForCausalLM(LlamaConfig(**SIZE | {"hidden_size": 64}))
+    _adapter(llama, _saved(wider, tmp_path / "wider"), tmp_path / "adapter")
+    assert "does not fit its base" in str(_refusal(load_model, tmp_path / "adapter"))
+
+
+def test_an_adapter_without_its_base_is_one_line(llama: LlamaForCausalLM, tmp_path: Path) -> None:
+    base = _saved(llama, tmp_path / "base")
+    _adapter(llama, base, tmp_path / "adapter")
+    base.rename(tmp_path / "elsewhere")
+    for loader in (load_model, shape_of):
+        refusal = _refusal(loader, str(tmp_path / "adapter"))
+        assert "is an adapter, and its base is missing: no model folder" in str(refusal)

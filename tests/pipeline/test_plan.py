@@ -24,6 +24,7 @@ SHAPE = ModelShape(
     feed_forward=16,
     vocabulary=50,
     kv_width=4,
+    linear_weights=500,
     linear_widths=60,
 )
 
@@ -54,6 +55,8 @@ def test_the_shape_is_that_of_the_model(
     assert shape.embeddings == 90 * 32 * (1 if tied else 2)
     assert (shape.layers, shape.width, shape.feed_forward) == (2, 32, 48)
     assert (shape.vocabulary, shape.kv_width) == (90, 16)
+    layer = 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48
+    assert shape.linear_weights == 2 * layer
     with lora(model, base_tokenizer, rank=3, seed=0):  # no reasoning tokens, so no rows
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert trained == 3 * shape.linear_widths
@@ -109,6 +112,17 @@ def test_checkpointing_lora_and_sharding_take_less(recipe: Recipe) -> None:
     assert lora_only.flops == recipe.sft.tokens * (6 * 120 + 4 * 880 + 2 * 1000)
 
 
+def test_four_bits_by_hand(recipe: Recipe) -> None:
+    adapted = replace(recipe.sft, lora_rank=2, lora_4bit=True)
+    sft = plan(replace(recipe, sft=adapted), SHAPE, Devices())[1]
+    # of 64 weights: 32 bytes, one for their scale, and 4 for each 256 of these
+    assert sft.parts["weights"] == 500 * (33 + 4 / 256) / 64 + 4 * 500
+    rl = replace(recipe.rl, lora_rank=2, lora_4bit=True, kl_beta=0.1)
+    assert plan(replace(recipe, rl=rl), SHAPE, Devices())[2].parts["weights"] == (
+        sft.parts["weights"] + 4 * 1000
+    )
+
+
 def test_what_does_not_fit_has_a_hint(recipe: Recipe) -> None:
     small = Devices(memory=0.75e9, flops=1e12)
     text = plan_table(SHAPE, small, plan(recipe, SHAPE, small))
@@ -124,6 +138,9 @@ def test_what_does_not_fit_has_a_hint(recipe: Recipe) -> None:
     one = replace(with_checkpointing.rl, rollouts_per_batch=1)
     text = plan_table(SHAPE, none, plan(replace(recipe, rl=one), SHAPE, none))
     assert "rl does not fit: try rl.lora_rank = 16" in text
+    adapted = replace(recipe.sft, lora_rank=16)
+    text = plan_table(SHAPE, none, plan(replace(recipe, sft=adapted), SHAPE, none))
+    assert "sft does not fit: try sft.lora_4bit = true" in text
     assert (
         plan(recipe, SHAPE, replace(none, count=2, sharded=True))[2].parts["weights"]
         == (plan(recipe, SHAPE, none)[2].parts["weights"])

@@ -312,15 +312,27 @@ def test_a_resumed_run_is_an_uninterrupted_one(
 
 
 @pytest.mark.usefixtures("walkers")
-def test_lora_changes_linear_layers_alone_and_is_merged(run_dir: Path) -> None:
+@pytest.mark.parametrize("four_bit", [False, True])
+def test_lora_changes_linear_layers_alone_and_is_merged(four_bit: bool, run_dir: Path) -> None:
+    if four_bit:
+        pytest.importorskip("bitsandbytes")
     before = AutoModelForCausalLM.from_pretrained(run_dir / "sft").state_dict()
     settings = replace(RECIPE.rl, lora_rank=2, lr=1e-2, activation_checkpointing=True)
+    settings = replace(settings, lora_4bit=four_bit)
     rl.train(replace(RECIPE, rl=settings), run_dir, run_dir / "rl")
     after = AutoModelForCausalLM.from_pretrained(run_dir / "rl").state_dict()
     assert after.keys() == before.keys()
     changed = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
     assert any("q_proj.weight" in name for name in changed)
     assert not any("norm" in name for name in changed)
+
+
+def test_the_engine_draws_rollouts_from_4_bit_weights(run_dir: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    settings = replace(RECIPE.rl, lora_rank=2, lora_4bit=True, steps=1)
+    rl.train(replace(RECIPE, rl=settings), run_dir, run_dir / "rl")
+    history = json.loads((run_dir / "rl" / "logs" / "trainer_state.json").read_text())
+    assert history["log_history"][0]["tokens"] > 0
 
 
 @pytest.mark.parametrize("muon_lr", [0.0, 0.01])

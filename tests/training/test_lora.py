@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,12 @@ from transformers import (
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.format.tokenizer import add_reasoning_tokens
 from steiner.recipe import SftRecipe
-from steiner.training.lora import lora
+from steiner.training import trainer
+from steiner.training.lora import check_lora, lora
 from steiner.training.trainer import (
     Schedule,
     SequenceTrainer,
     last_checkpoint,
-    schedule_of,
     train_sequences,
 )
 from steiner.types import TokenSequence, UserError
@@ -163,4 +164,17 @@ def test_bad_settings_are_named(model: PreTrainedModel, tokenizer: PreTrainedTok
     ):
         pass
     with pytest.raises(UserError, match="but LoRA trains with AdamW"):
-        schedule_of(SftRecipe(), 0, lora_rank=8)
+        check_lora(SftRecipe(lora_rank=8))
+
+
+def test_sharding_that_a_cpu_cannot_do_is_said(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(trainer, "wants_sharding", lambda: True)
+    once = replace(SCHEDULE, tokens=60)
+    train_sequences(model, tokenizer, _rows(tokenizer), once, tmp_path)
+    assert "weights    whole in each process" in capsys.readouterr().err

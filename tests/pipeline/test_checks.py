@@ -1,0 +1,84 @@
+"""A run that cannot work is refused before its first stage, in one line with a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+
+from steiner.cli.main import main
+from steiner.pipeline import plan
+
+MakeModel = Callable[[], Qwen2ForCausalLM]
+
+
+@pytest.fixture
+def base(make_model: MakeModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Path:
+    make_model().save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+def _refusal(capsys: pytest.CaptureFixture[str], out: Path, *options: str) -> tuple[str, str]:
+    """The error and the hint of `steiner run`."""
+    assert main(["run", "--recipe", "smoke", "--out", str(out / "run"), *options]) == 2
+    assert not (out / "run").exists()
+    error, hint = capsys.readouterr().err.splitlines()
+    return error, hint
+
+
+def test_too_little_memory(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plan, "machine_memory", lambda: 0.3e9)
+    error, hint = _refusal(capsys, base.parent, "--base", str(base))
+    assert error.startswith("error: cpt needs about 0.")
+    assert error.endswith("of memory, and this machine has 0.3")
+    assert "cpt.activation_checkpointing = true; `steiner plan` shows all parts" in hint
+
+
+def test_a_recipe_for_many_gpus_on_this_machine(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = ("--set", "sft.batch_tokens=100_000_000_000")
+    error, hint = _refusal(capsys, base.parent, "--base", str(base), *tokens)
+    assert "sft needs about" in error
+    assert "sft.activation_checkpointing = true" in hint
+
+
+def test_a_base_without_a_chat_template(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (base / "chat_template.jinja").unlink()
+    error, hint = _refusal(capsys, base.parent, "--base", str(base))
+    assert "the tokenizer has no chat template" in error
+    assert "instruction-tuned" in hint
+
+
+def test_a_base_that_is_no_causal_model(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (base / "config.json").write_text('{"model_type": "t5"}')
+    error, _ = _refusal(capsys, base.parent, "--base", str(base))
+    assert "is no causal language model" in error
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (("rl.lora_4bit=true",), "lora_4bit is set, but lora_rank is 0"),
+        (("sft.lora_rank=8",), "but LoRA trains with AdamW"),
+    ],
+)
+def test_settings_of_a_later_stage(
+    settings: tuple[str, ...], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [part for setting in settings for part in ("--set", setting)]
+    assert line in _refusal(capsys, tmp_path, *options)[0]
+
+
+def test_synthesis_needs_no_base(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "machine_memory", lambda: 0.0)
+    small = ["--set", "synth.dags=10", "--set", "synth.paths=10", "--set", "synth.workers=1"]
+    options = ["--recipe", "smoke", "--base", "nowhere", "--out", str(tmp_path / "run")]
+    assert main(["synth", *options, *small]) == 0
