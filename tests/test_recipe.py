@@ -16,6 +16,7 @@ from steiner.types import UserError
 
 def test_shipped_recipes() -> None:
     assert shipped_recipes() == [
+        "further-base",
         "questions",
         "qwen2.5-0.5b",
         "qwen2.5-32b",
