@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from steiner.inference.kv_cache import KVCache, PromptBatch
-from steiner.inference.qwen2_decoder import Qwen2Decoder
+from steiner.inference.packed_decoder import PackedDecoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,9 +37,9 @@ def decoder_for(model: PreTrainedModel, max_batch: int, max_length: int) -> tupl
 
     Imports transformers only if the model's own forward is needed.
     """
-    if Qwen2Decoder.supports(model):
+    if PackedDecoder.supports(model):
         cache = KVCache(max_batch, model.device, column_last_keys=True)
-        return Qwen2Decoder(model, cache, max_length), cache
+        return PackedDecoder(model, cache, max_length), cache
     from steiner.inference.hf_decoder import HFDecoder
 
     cache = KVCache(max_batch, model.device)

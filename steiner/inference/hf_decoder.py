@@ -2,8 +2,8 @@
 
 tokens (B,) + cache -> logits (B, V)
 
-Calls the model's own forward with a cache that rows join and leave. qwen2_decoder.py does the same
-faster for one architecture.
+Calls the model's own forward with a cache that rows join and leave. packed_decoder.py does the same
+faster for two architectures.
 """
 
 from __future__ import annotations

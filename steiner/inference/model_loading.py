@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.qwen2_decoder import Qwen2Decoder
+from steiner.inference.packed_decoder import PackedDecoder
 from steiner.models import small_qwen2
 from steiner.models.precision import fastest_dtype
 from steiner.models.sources import find_model
@@ -38,7 +38,7 @@ def load_reasoning_model(
     may_be_small = not found.gguf_file and not torch.cuda.is_available()
     if may_be_small and small_qwen2.is_supported(folder):
         model, vocabulary = small_qwen2.load(folder, dtype or torch.float32)
-        if Qwen2Decoder.supports(model):
+        if PackedDecoder.supports(model):
             return model, vocabulary
     from steiner.models.loading import load_model, load_tokenizer
 

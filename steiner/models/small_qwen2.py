@@ -3,7 +3,7 @@
 model folder -> (weights laid out as transformers does, Vocabulary)
 
 `steiner solve` should show its first step within seconds, and importing transformers alone takes
-that long. The engine's Qwen2Decoder needs weights and a few numbers, and the Vocabulary needs a few
+that long. The engine's PackedDecoder needs weights and a few numbers, and the Vocabulary needs a few
 methods of a tokenizer. A folder that differs from what this file expects is loaded by transformers.
 Tests check that both ways give the same tokens.
 """
@@ -98,7 +98,7 @@ def _optional(file: Path) -> dict[str, Any]:
 
 
 class SmallQwen2(nn.Module):
-    """The weights of a Qwen2ForCausalLM under their usual names, for Qwen2Decoder."""
+    """The weights of a Qwen2ForCausalLM under their usual names, for PackedDecoder."""
 
     def __init__(self, config: Mapping[str, Any], generation_config: Mapping[str, Any]) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from steiner.format.tokenizer import Vocabulary, train_tokenizer
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
 from steiner.inference.hf_decoder import HFDecoder
-from steiner.inference.qwen2_decoder import Qwen2Decoder
+from steiner.inference.packed_decoder import PackedDecoder
 from steiner.inference.reference import greedy
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
@@ -50,7 +50,7 @@ def model(request):
 
 
 def test_each_architecture_has_its_decoder(vocabulary, qwen2, neox):
-    assert isinstance(Engine(qwen2, vocabulary)._decoder, Qwen2Decoder)
+    assert isinstance(Engine(qwen2, vocabulary)._decoder, PackedDecoder)
     assert isinstance(Engine(neox, vocabulary)._decoder, HFDecoder)
 
 
@@ -66,7 +66,7 @@ def test_greedy_equals_the_slow_reference_token_for_token(vocabulary, model):
 def test_both_decoders_agree_on_qwen2(vocabulary, qwen2, monkeypatch):
     requests = requests_of(vocabulary, 8, sampled)
     fast = Engine(qwen2, vocabulary, max_batch=4).generate(requests)
-    monkeypatch.setattr(Qwen2Decoder, "supports", staticmethod(lambda model: False))
+    monkeypatch.setattr(PackedDecoder, "supports", staticmethod(lambda model: False))
     slow = Engine(qwen2, vocabulary, max_batch=4).generate(requests)
     assert tokens_of(fast) == tokens_of(slow)
 

@@ -1,4 +1,4 @@
-"""One decoding step of a batch for Qwen2: the sums of transformers in fewer operations.
+"""One decoding step of a batch for Qwen2 and Llama: the sums of transformers in fewer operations.
 
 tokens (B,) + cache -> logits (B, V)
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _MAX_PARAMETERS = 200_000_000
 """Above this, a copy of the weights costs more than it saves."""
-_CLASSES = ("Qwen2ForCausalLM", "SmallQwen2")
-"""Names, so that transformers need not be imported: its class, and that of small_qwen2.py."""
+_CLASSES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "SmallQwen2")
+"""Names, so that transformers need not be imported: its classes, and the one of small_qwen2.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,27 @@ class _Layer:
     """Packed weights of one layer, input width first."""
 
     qkv: torch.Tensor
-    qkv_bias: torch.Tensor
+    qkv_bias: torch.Tensor | None
+    """None in Llama."""
     out: torch.Tensor
     gate_up: torch.Tensor
     down: torch.Tensor
 
 
-class Qwen2Decoder:
-    """The Decoder of a small Qwen2ForCausalLM."""
+class PackedDecoder:
+    """The Decoder of a small Qwen2 or Llama."""
 
     @staticmethod
     def supports(model: PreTrainedModel) -> bool:
-        """True if `model` is a plain, small Qwen2."""
+        """True if `model` is a plain, small Qwen2 or Llama."""
         config: Any = model.config
         return (
             type(model).__name__ in _CLASSES
             and config.hidden_act == "silu"
             and config.rope_parameters["rope_type"] == "default"
-            and set(config.layer_types) == {"full_attention"}
+            and set(getattr(config, "layer_types", ())) <= {"full_attention"}
+            and not getattr(config, "attention_bias", False)
+            and not getattr(config, "mlp_bias", False)
             and model.num_parameters() <= _MAX_PARAMETERS
             and all(type(m) is torch.nn.Linear for m in _projections(model))
         )
@@ -108,11 +111,16 @@ class Qwen2Decoder:
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
         return _Layer(
             qkv=self._fold(layer.input_layernorm, self._fuse(attention, "weight")),
-            qkv_bias=self._fuse(attention, "bias").to(self._dtype),
+            qkv_bias=self._fused_bias(attention),
             out=attention.o_proj.weight.t().contiguous(),
             gate_up=self._fold(layer.post_attention_layernorm, gate_up),
             down=mlp.down_proj.weight.t().contiguous(),
         )
+
+    def _fused_bias(self, attention: Any) -> torch.Tensor | None:
+        if attention.q_proj.bias is None:
+            return None
+        return self._fuse(attention, "bias").to(self._dtype)
 
     def _fuse(self, attention: Any, name: str) -> torch.Tensor:
         """The query heads of each key-value head and its key, in turn; then all values."""
@@ -149,7 +157,12 @@ class Qwen2Decoder:
         self, layer: _Layer, hidden: torch.Tensor, turns: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Query (N, KV, heads of each, d), key and value (N, KV, d) of N tokens."""
-        fused = torch.addmm(layer.qkv_bias, self._normed(hidden), layer.qkv)
+        normed = self._normed(hidden)
+        fused = (
+            torch.mm(normed, layer.qkv)
+            if layer.qkv_bias is None
+            else torch.addmm(layer.qkv_bias, normed, layer.qkv)
+        )
         values_from = fused.shape[1] - self._kv_heads * self._head_width
         value = fused[:, values_from:].unflatten(1, (self._kv_heads, -1))
         pairs = fused[:, :values_from].unflatten(1, (self._kv_heads, -1, self._head_width // 2, 2))
