@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -65,6 +66,33 @@ def trainable_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
         for name, weight in model.named_parameters()
         if weight.requires_grad
     }
+
+
+@torch.no_grad()
+def merged_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The weights that `model` will have once its adapters, if any, are merged, under the names
+    that they will have. The model stays as it is."""
+    adapters = {
+        name: layer for name, layer in model.named_modules() if hasattr(layer, "base_layer")
+    }
+    merged = {}
+    for name, weight in model.state_dict().items():
+        layer, base, parameter = name.rpartition(".base_layer.")
+        if base:
+            whole = _merged(adapters[layer]) if parameter == "weight" else weight
+            merged[f"{layer.removesuffix('.token_adapter')}.{parameter}"] = whole
+        elif not any(name.startswith(f"{adapter}.") for adapter in adapters):
+            merged[name] = weight
+    return merged
+
+
+def _merged(layer: Any) -> torch.Tensor:
+    """The weight of one of peft's layers: a linear one, or rows of an embedding."""
+    if hasattr(layer, "get_merged_weights"):
+        whole: torch.Tensor = layer.get_merged_weights(layer.active_adapters)
+        return whole
+    delta: torch.Tensor = sum(map(layer.get_delta_weight, layer.active_adapters))
+    return delta + layer.base_layer.weight
 
 
 def _new_rows(

@@ -1,0 +1,56 @@
+"""Samples rollouts of a model, scores them as RL does, and writes them to a file.
+
+recipe, model folder -> Parquet (rl/rollout_file.py)
+
+    steiner rollouts runs/tiny/sft --out rollouts.parquet
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from steiner.dags.source import dags_of_run
+from steiner.format.tokenizer import Vocabulary
+from steiner.inference.backends import RolloutBackend
+from steiner.inference.engine import Engine
+from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.vllm_backend import VllmBackend
+from steiner.models.loading import load_tokenizer
+from steiner.recipe import Recipe
+from steiner.rl.rollout_file import scored_rollouts, write_rollouts
+from steiner.rl.rollout_groups import RolloutGroupSource
+from steiner.tasks import task
+from steiner.types import UserError
+
+
+def write_model_rollouts(recipe: Recipe, model: Path, out: Path, num_problems: int) -> str:
+    """Writes the rollouts of `num_problems` problems of the training split; all of them, whatever
+    their outcomes. Returns a line that says what is in the file.
+
+    Raises UserError for a model that cannot be read or a recipe without tasks.
+    """
+    if not recipe.problems.levels:
+        raise UserError(f"recipe {recipe.name} names no task", "give each task its level")
+    for name in recipe.problems.levels:
+        task(name)
+    recipe = replace(recipe, rl=replace(recipe.rl, oversample=1.0))
+    vocabulary, backend = _backend(recipe, model)
+    source = RolloutGroupSource(recipe, vocabulary, backend, dags_of_run(model.parent))
+    groups = source.sample(num_problems, [], "export")
+    rollouts = list(scored_rollouts(groups, recipe.rl.step_reward_weight))
+    write_rollouts(out, rollouts)
+    right = sum(rollout.right for rollout in rollouts)
+    return f"{out}: {len(rollouts)} rollouts of {num_problems} problems, {right} right"
+
+
+def _backend(recipe: Recipe, model: Path) -> tuple[Vocabulary, RolloutBackend]:
+    """What completes requests with the weights in `model`."""
+    if recipe.rl.rollouts == "vllm":
+        vocabulary = Vocabulary.require(load_tokenizer(model))
+        server = VllmBackend(recipe.rl.vllm_url, vocabulary)
+        server.load_weights(model.resolve())
+        return vocabulary, server
+    loaded, vocabulary = load_reasoning_model(model)
+    max_length = int(loaded.config.max_position_embeddings)
+    return vocabulary, Engine(loaded, vocabulary, max_length=max_length)
