@@ -70,7 +70,13 @@ def _masked(
         allowed.append(mask.allows(tokens_B))
         cut.append(mask.cuts(rows).bool())
         mask.advance(tokens_B)
-    return tuple(torch.stack(found, 1).tolist() for found in (forced, allowed, cut))
+    return _rows(forced), _rows(allowed), _rows(cut)
+
+
+def _rows(columns: Sequence[torch.Tensor]) -> list[list[bool]]:
+    """T columns (B,) as B lists of T values."""
+    rows: list[list[bool]] = torch.stack(list(columns), 1).tolist()
+    return rows
 
 
 def _num_leading(allowed: Sequence[bool]) -> int:

@@ -40,22 +40,19 @@ def verl_batch(
     prompt_length: int | None = None,
     response_length: int | None = None,
 ) -> VerlBatch:
-    """The batch; lengths are those of the longest rollout unless given, as verl's
-    `data.max_prompt_length` and `data.max_response_length`. Raises UserError if one is too short."""
-    prompts_BP = _padded(
-        [one.prompt_ids for one in rollouts], prompt_length, pad_id, "prompt_length", left=True
-    )
-    real_BP = _padded(
-        [[1] * len(one.prompt_ids) for one in rollouts],
-        prompt_length,
-        0,
-        "prompt_length",
-        left=True,
-    )
+    """The batch. Lengths are those of the longest rollout unless given, as verl's
+    `data.max_prompt_length` and `data.max_response_length` are. Raises UserError if one is too
+    short."""
+
+    def prompt(column: Callable[[ScoredRollout], Sequence[float]], pad: float) -> torch.Tensor:
+        rows = list(map(column, rollouts))
+        return _padded(rows, prompt_length, pad, "prompt_length", left=True)
 
     def response(column: Callable[[ScoredRollout], Sequence[float]], pad: float) -> torch.Tensor:
         return _padded(list(map(column, rollouts)), response_length, pad, "response_length")
 
+    prompts_BP = prompt(lambda one: one.prompt_ids, pad_id)
+    real_BP = prompt(lambda one: [1] * len(one.prompt_ids), 0)
     responses_BT = response(lambda one: one.response_ids, pad_id)
     attention_mask = torch.cat([real_BP, response(lambda one: [1] * len(one.response_ids), 0)], 1)
     logprobs_BT = response(lambda one: one.logprobs, 0.0)

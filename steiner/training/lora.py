@@ -72,9 +72,8 @@ def trainable_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 def merged_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     """The weights that `model` will have once its adapters, if any, are merged, under the names
     that they will have. The model stays as it is."""
-    adapters = {
-        name: layer for name, layer in model.named_modules() if hasattr(layer, "base_layer")
-    }
+    modules = model.named_modules()
+    adapters = {name: layer for name, layer in modules if hasattr(layer, "base_layer")}
     merged = {}
     for name, weight in model.state_dict().items():
         layer, base, parameter = name.rpartition(".base_layer.")
@@ -88,11 +87,14 @@ def merged_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 def _merged(layer: Any) -> torch.Tensor:
     """The weight of one of peft's layers: a linear one, or rows of an embedding."""
+    whole: torch.Tensor
     if hasattr(layer, "get_merged_weights"):
-        whole: torch.Tensor = layer.get_merged_weights(layer.active_adapters)
+        whole = layer.get_merged_weights(layer.active_adapters)
         return whole
-    delta: torch.Tensor = sum(map(layer.get_delta_weight, layer.active_adapters))
-    return delta + layer.base_layer.weight
+    whole = layer.base_layer.weight
+    for adapter in layer.active_adapters:
+        whole = whole + layer.get_delta_weight(adapter)
+    return whole
 
 
 def _new_rows(
