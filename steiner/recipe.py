@@ -301,8 +301,8 @@ class RlRecipe:
     vllm_url: str = operational("http://127.0.0.1:8000")
     """Address of `vllm serve` (docs/scaling.md has its command)."""
     vllm_weights: str = operational("")
-    """Folder through which the server gets new weights, as both machines see it; by default one in
-    the run's folder."""
+    """Where the folder for the server's weights is made, under a path that both machines see; by
+    default in the run's folder."""
     sync_every: int = 1
     """Optimiser steps after which the server gets the trainer's weights."""
     precision: Precision = "auto"

@@ -7,6 +7,8 @@ recipe, model folder -> Parquet (rl/rollout_file.py)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from steiner.inference.backends import RolloutBackend
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.vllm_backend import VllmBackend
-from steiner.models.loading import load_tokenizer
+from steiner.models.loading import load_model
 from steiner.recipe import Recipe
 from steiner.rl.rollout_file import scored_rollouts, write_rollouts
 from steiner.rl.rollout_groups import RolloutGroupSource
+from steiner.rl.weight_sync import WeightSync
 from steiner.tasks import task
 from steiner.types import UserError
 
@@ -35,22 +38,28 @@ def write_model_rollouts(recipe: Recipe, model: Path, out: Path, num_problems: i
     for name in recipe.problems.levels:
         task(name)
     recipe = replace(recipe, rl=replace(recipe.rl, oversample=1.0))
-    vocabulary, backend = _backend(recipe, model)
-    source = RolloutGroupSource(recipe, vocabulary, backend, dags_of_run(model.parent))
-    groups = source.sample(num_problems, [], "export")
+    with _backend(recipe, model, out) as (vocabulary, backend):
+        source = RolloutGroupSource(recipe, vocabulary, backend, dags_of_run(model.parent))
+        groups = source.sample(num_problems, [], "export")
     rollouts = list(scored_rollouts(groups, recipe.rl.step_reward_weight))
     write_rollouts(out, rollouts)
     right = sum(rollout.right for rollout in rollouts)
     return f"{out}: {len(rollouts)} rollouts of {num_problems} problems, {right} right"
 
 
-def _backend(recipe: Recipe, model: Path) -> tuple[Vocabulary, RolloutBackend]:
-    """What completes requests with the weights in `model`."""
-    if recipe.rl.rollouts == "vllm":
-        vocabulary = Vocabulary.require(load_tokenizer(model))
-        server = VllmBackend(recipe.rl.vllm_url, vocabulary)
-        server.load_weights(model.resolve())
-        return vocabulary, server
+@contextmanager
+def _backend(recipe: Recipe, model: Path, out: Path) -> Iterator[tuple[Vocabulary, RolloutBackend]]:
+    """What completes requests with the weights in `model`, for as long as the block runs."""
     loaded, vocabulary = load_reasoning_model(model)
-    max_length = int(loaded.config.max_position_embeddings)
-    return vocabulary, Engine(loaded, vocabulary, max_length=max_length)
+    if recipe.rl.rollouts == "engine":
+        max_length = int(loaded.config.max_position_embeddings)
+        yield vocabulary, Engine(loaded, vocabulary, max_length=max_length)
+        return
+    server = VllmBackend(recipe.rl.vllm_url, vocabulary)
+    folder = Path(recipe.rl.vllm_weights or out.parent) / f"{out.name}.weights"
+    sync = WeightSync(server, load_model(model)[0], folder, every=1)
+    try:
+        sync.before_rollouts(0)
+        yield vocabulary, server
+    finally:
+        sync.close()

@@ -64,7 +64,7 @@ from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
 _WEIGHTS = "vllm_weights"
-"""Folder in a run's output through which a server gets weights, while it trains."""
+"""Folder through which a server gets weights, while it trains."""
 _AT_LEAST = {
     "steps": 1,
     "rollouts_per_problem": 2,  # they are compared with each other
@@ -136,7 +136,7 @@ def _backend(
         max_length = int(model.config.max_position_embeddings)
         return Engine(model, vocabulary, max_batch=64, max_length=max_length), None
     backend = VllmBackend(recipe.rl.vllm_url, vocabulary)
-    folder = Path(recipe.rl.vllm_weights or out_dir / _WEIGHTS)
+    folder = Path(recipe.rl.vllm_weights or out_dir) / _WEIGHTS
     return backend, WeightSync(backend, model, folder, recipe.rl.sync_every)
 
 

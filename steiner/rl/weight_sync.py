@@ -44,9 +44,7 @@ class WeightSync:
         processes = process_state()
         processes.wait_for_everyone()  # another process may still wait for rollouts
         if processes.is_main_process:
-            with clear_disk_errors(self._folder):
-                self._model.save_pretrained(self._folder, state_dict=merged_weights(self._model))
-            make_readable(self._folder)
+            write_weights(self._model, self._folder)
             self._backend.load_weights(self._folder)
         processes.wait_for_everyone()
         self._synced_step = step
@@ -55,3 +53,19 @@ class WeightSync:
         """Deletes the folder."""
         if process_state().is_main_process:
             remove_folder(self._folder)
+
+
+def write_weights(model: PreTrainedModel, folder: Path) -> None:
+    """Writes the weights of `model` for a server, adapters merged and tied weights under each name.
+
+    On a CPU, vLLM packs the output layer; when it reloads, it packs it anew only if the file has a
+    weight of that name, tied to the embedding or not.
+    """
+    weights, storages = merged_weights(model), set[int]()
+    for name, weight in weights.items():
+        if weight.data_ptr() in storages:
+            weights[name] = weight.clone()
+        storages.add(weight.data_ptr())
+    with clear_disk_errors(folder):
+        model.save_pretrained(folder, state_dict=weights)
+    make_readable(folder)

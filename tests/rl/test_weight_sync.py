@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
-from steiner.rl.weight_sync import WeightSync
+from steiner.rl.weight_sync import WeightSync, write_weights
 from steiner.training.lora import lora, merged_weights
 from tests.small_model import small_qwen2
 
@@ -86,3 +87,12 @@ def test_adapters_are_sent_merged(
 
 def test_without_adapters_the_weights_are_the_models_own(model: PreTrainedModel) -> None:
     assert merged_weights(model).keys() == model.state_dict().keys()
+
+
+def test_a_tied_output_layer_is_written_under_its_own_name(
+    model: PreTrainedModel, tmp_path: Path
+) -> None:
+    assert model.config.tie_word_embeddings
+    write_weights(model, tmp_path)
+    written = load_file(tmp_path / "model.safetensors")
+    assert torch.equal(written["lm_head.weight"], written["model.embed_tokens.weight"])

@@ -28,6 +28,7 @@ from steiner.rl import grpo
 from steiner.rl.policy_logprobs import GrammarPolicy
 from steiner.rl.rollout_file import read_rollouts
 from steiner.rl.rollout_mismatch import MAX, MEAN
+from steiner.rl.weight_sync import write_weights
 from steiner.types import Message, Rollout, StopReason
 from tests.conftest import QUESTION
 
@@ -54,9 +55,12 @@ def vocabulary(model_dir: Path) -> Vocabulary:
 
 
 @pytest.fixture
-def backend(url: str, model_dir: Path, vocabulary: Vocabulary) -> VllmBackend:
+def backend(
+    url: str, model: PreTrainedModel, vocabulary: Vocabulary, tmp_path: Path
+) -> VllmBackend:
     made = VllmBackend(url, vocabulary)
-    made.load_weights(model_dir)
+    write_weights(model, tmp_path / "weights")
+    made.load_weights(tmp_path / "weights")
     return made
 
 
@@ -164,7 +168,7 @@ def test_new_weights_change_the_rollouts_to_those_of_the_new_model(
     with torch.no_grad():
         for weight in other.parameters():
             weight += 0.05 * torch.randn_like(weight)
-    other.save_pretrained(tmp_path / "new")
+    write_weights(other, tmp_path / "new")
     backend.load_weights(tmp_path / "new")
     after = backend.generate(requests)
     expected = Engine(other, vocabulary, max_length=1024).generate(requests)
