@@ -23,7 +23,6 @@ from steiner.recipe import Recipe
 from steiner.rl.rollout_file import scored_rollouts, write_rollouts
 from steiner.rl.rollout_groups import RolloutGroupSource
 from steiner.rl.weight_sync import WeightSync
-from steiner.tasks import task
 from steiner.types import UserError
 
 
@@ -35,8 +34,6 @@ def write_model_rollouts(recipe: Recipe, model: Path, out: Path, num_problems: i
     """
     if not recipe.problems.levels:
         raise UserError(f"recipe {recipe.name} names no task", "give each task its level")
-    for name in recipe.problems.levels:
-        task(name)
     recipe = replace(recipe, rl=replace(recipe.rl, oversample=1.0))
     with _backend(recipe, model, out) as (vocabulary, backend):
         source = RolloutGroupSource(recipe, vocabulary, backend, dags_of_run(model.parent))
@@ -50,16 +47,17 @@ def write_model_rollouts(recipe: Recipe, model: Path, out: Path, num_problems: i
 @contextmanager
 def _backend(recipe: Recipe, model: Path, out: Path) -> Iterator[tuple[Vocabulary, RolloutBackend]]:
     """What completes requests with the weights in `model`, for as long as the block runs."""
-    loaded, vocabulary = load_reasoning_model(model)
     if recipe.rl.rollouts == "engine":
-        max_length = int(loaded.config.max_position_embeddings)
-        yield vocabulary, Engine(loaded, vocabulary, max_length=max_length)
+        reasoner, vocabulary = load_reasoning_model(model)
+        max_length = int(reasoner.config.max_position_embeddings)
+        yield vocabulary, Engine(reasoner, vocabulary, max_length=max_length)
         return
-    server = VllmBackend(recipe.rl.vllm_url, vocabulary)
+    loaded, tokenizer = load_model(model)
+    server = VllmBackend(recipe.rl.vllm_url, Vocabulary.require(tokenizer))
     folder = Path(recipe.rl.vllm_weights or out.parent) / f"{out.name}.weights"
-    sync = WeightSync(server, load_model(model)[0], folder, every=1)
+    sync = WeightSync(server, loaded, folder, every=1)
     try:
         sync.before_rollouts(0)
-        yield vocabulary, server
+        yield Vocabulary.require(tokenizer), server
     finally:
         sync.close()
