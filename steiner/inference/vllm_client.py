@@ -84,7 +84,7 @@ class VllmClient:
         """Replaces the model's weights by those in `folder`, which the server reads itself, and
         forgets the keys and values of the old ones. Call it only while no request is running.
 
-        Raises UserError if the server cannot, RunError if it is down.
+        Raises UserError if the server cannot or is down, RunError if its cache stays in use.
         """
         body = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
         self._answer("POST", "/collective_rpc", body, timeout=_RELOAD_TIMEOUT_S)
