@@ -25,6 +25,9 @@ SHIPPED_REASONER = Path(__file__).parent / "assets" / "reasoner"
 Precision = Literal["auto", "bf16", "fp32"]
 """auto: bf16 where the machine computes in it natively, else fp32."""
 
+RolloutsBy = Literal["engine", "vllm"]
+"""engine: the embedded engine, on the trainer's own weights. vllm: a server that gets them."""
+
 LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"]
 """TRL's GRPO losses that work elementwise, so that each token may have its own advantage."""
 
@@ -302,6 +305,15 @@ class RlRecipe:
     kl_beta: float = 0.0
     """Weight of the KL divergence from the SFT model; with 0, no copy of it is kept in memory."""
     loss_type: LossType = "dr_grpo"
+    rollouts: RolloutsBy = "engine"
+    """What writes the rollouts: the embedded engine, or the vLLM server at `vllm_url`."""
+    vllm_url: str = operational("http://127.0.0.1:8000")
+    """Address of `vllm serve` (docs/scaling.md has its command)."""
+    vllm_weights: str = operational("")
+    """Where the folder for the server's weights is made, under a path that both machines see; by
+    default in the run's folder."""
+    sync_every: int = 1
+    """Optimiser steps after which the server gets the trainer's weights."""
     precision: Precision = "auto"
     activation_checkpointing: bool = operational(False)
     rollouts_per_batch: int = operational(16)

@@ -254,7 +254,8 @@ class Rollout:
     token_ids: tuple[int, ...]
     """Completion only; includes the closing token when stop_reason is END."""
     logprobs: tuple[float, ...]
-    """Log-probability of each completion token under the masked sampling distribution at T=1."""
+    """Log-probability of each completion token under the masked sampling distribution at T=1 (from
+    vLLM: at the request's temperature)."""
     stop_reason: StopReason
     steps: tuple[Step, ...] = ()
     answer: str = ""

@@ -20,6 +20,7 @@ from steiner.cli import (
     export_command,
     pipeline_commands,
     question_commands,
+    rollouts_command,
     serve_command,
     solve_commands,
 )
@@ -61,6 +62,7 @@ def build_parser() -> Parser:
     solve_commands.add_commands(commands)
     serve_command.add_command_to(commands)
     export_command.add_command_to(commands)
+    rollouts_command.add_command_to(commands)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Rollout backends: two ways to complete requests with one model.
+"""Rollout backends: ways to complete requests with one model.
 
 Requests -> Rollouts
 
@@ -7,7 +7,7 @@ the embedded engine: batched, with a shared cache. `TransformersBackend` calls t
 forward, one request at a time: slow, but it runs any causal language model of transformers,
 recurrent ones included, and it is the reference that the engine is compared with. Both mask the
 logits and draw tokens with the same code, so the same request has the same tokens on both, up to
-rounding.
+rounding. `VllmBackend` (inference/vllm_backend.py) is a server with its own weights and sampler.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 
 class RolloutBackend(Protocol):
-    """Completes requests. The weights are those that the model has when `generate` is called."""
+    """Completes requests. Backends here use the weights that the model has when `generate` is
+    called; servers use those that they got last."""
 
     def generate(
         self, requests: Sequence[Request], on_progress: Callable[[int], None] | None = None

@@ -168,10 +168,18 @@ class BudgetMask:
 
     def cut(self, row: int) -> bool:
         """True if max_tokens has restricted this row at any step."""
-        return bool(self._fields[8, row])
+        return bool(self.cuts(row + 1)[row])
+
+    def cuts(self, rows: int) -> torch.Tensor:
+        """`cut` of the first rows: 0 or 1, (B,)."""
+        return self._fields[8, :rows]
 
     def mask(self, rows: int) -> torch.Tensor:
         """The mask to add to the logits of the first rows: 0 if allowed, else -inf; (B, V)."""
+        return self.mask_of_mode[self.choose_modes(rows)]
+
+    def choose_modes(self, rows: int) -> torch.Tensor:
+        """The modes that index `mask_of_mode` for the next token of the first rows: (B,)."""
         state, spent, left, steps, run, min_steps, max_steps, reserve, cut, max_reasoning = (
             self._fields[:, :rows]
         )
@@ -184,11 +192,15 @@ class BudgetMask:
         stay = deciding & (steps < min_steps) & ~onward
         cut |= late
         self._mode_B = state + _NUM_STATES * (onward * _ONWARD + stay * _STAY)
-        return self.mask_of_mode[self._mode_B]
+        return self._mode_B
 
     def forced(self) -> torch.Tensor:
-        """True for rows in which the latest `mask` allowed exactly one token: bool (B,)."""
+        """True for rows in which the latest modes allow exactly one token: bool (B,)."""
         return self._one_choice_of_mode[self._mode_B]
+
+    def allows(self, tokens_B: torch.Tensor) -> torch.Tensor:
+        """True for rows in which the latest modes allow this token: bool (B,)."""
+        return self.mask_of_mode[self._mode_B, tokens_B] == 0
 
     def advance(self, tokens_B: torch.Tensor) -> torch.Tensor:
         """Advances the first B rows by one token each; returns which are finished: bool (B,)."""

@@ -3,9 +3,9 @@
 model folder -> (weights laid out as transformers does, Vocabulary)
 
 `steiner solve` should show its first step within seconds, and importing transformers alone takes
-that long. The engine's PackedDecoder needs weights and a few numbers, and the Vocabulary needs a few
-methods of a tokenizer. A folder that differs from what this file expects is loaded by transformers.
-Tests check that both ways give the same tokens.
+that long. The engine's PackedDecoder needs weights and a few numbers, and the Vocabulary needs a
+few methods of a tokenizer. A folder that differs from what this file expects is loaded by
+transformers. Tests check that both ways give the same tokens.
 """
 
 from __future__ import annotations

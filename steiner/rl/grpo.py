@@ -2,12 +2,13 @@
 
 sft/ -> rl/ (model folder), logs/rl/trainer_state.json with the history of all metrics
 
-TRL's GRPOTrainer optimises on our rollouts (rl/rollout_groups.py). Three of its methods are
+TRL's GRPOTrainer optimises on our rollouts (rl/rollout_groups.py). Four of its methods are
 replaced: `_generate_and_score_completions` adds the step advantage of each token to GRPO's
 advantage of the rollout (rl/rewards.py); `_get_per_token_logps_and_entropies` computes
 log-probabilities under the grammar that tokens are sampled with (rl/policy_logprobs.py);
-`_prepare_inputs` puts rollouts of similar length into one batch. Tokens that grammar or budget
-forced carry no loss. With `step_reward_weight = 0`, the advantages are those of Dr. GRPO.
+`_prepare_inputs` puts rollouts of similar length into one batch; `_compute_loss` logs how far the
+log-probabilities of a rollout server are from the trainer's. Tokens that grammar or budget forced
+carry no loss. With `step_reward_weight = 0`, the advantages are those of Dr. GRPO.
 
     steiner train rl --recipe tiny
 """
@@ -32,19 +33,21 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from steiner.dags.source import DagSource, dags_of_run
 from steiner.data.batching import LENGTH_STEP
 from steiner.format.tokenizer import Vocabulary
+from steiner.inference.backends import RolloutBackend
 from steiner.inference.engine import Engine
+from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.precision import wants_bf16
 from steiner.processes import process_state
 from steiner.recipe import Recipe
-from steiner.rl.credit_assignment import token_advantages
 from steiner.rl.policy_logprobs import GrammarPolicy
-from steiner.rl.rewards import step_advantages
 from steiner.rl.rollout_groups import (
     RolloutGroup,
     RolloutGroupSource,
     group_metrics,
     most_varied,
 )
+from steiner.rl.rollout_mismatch import RolloutMismatch
+from steiner.rl.weight_sync import WeightSync
 from steiner.training.lora import load_for_training, lora
 from steiner.training.losses import forward_replaced
 from steiner.training.optimizers import build_optimizer
@@ -58,6 +61,8 @@ from steiner.training.trainer import (
 from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
+_WEIGHTS = "vllm_weights"
+"""Folder through which a server gets weights, while it trains."""
 _AT_LEAST = {
     "steps": 1,
     "rollouts_per_problem": 2,  # they are compared with each other
@@ -75,6 +80,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     with lora(model, tokenizer, recipe.rl.lora_rank, recipe.seed):
         trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
         trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
+        trainer.rollouts.close()
     save_trained(trainer, model, tokenizer, out_dir)
 
 
@@ -88,19 +94,18 @@ def build_trainer(
     """The trainer, ready to run; RolloutGroupSource draws the problems."""
     vocabulary = Vocabulary.require(tokenizer)
     choose_attention(model, compiled=False)
-    max_length = int(model.config.max_position_embeddings)
-    engine = Engine(model, vocabulary, max_batch=64, max_length=max_length)
+    backend, weight_sync = _backend(recipe, model, vocabulary, out_dir)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
     processes = process_state()
     source = RolloutGroupSource(
         recipe,
         vocabulary,
-        engine,
+        backend,
         dags,
         rank=processes.process_index,
         num_processes=processes.num_processes,
     )
-    rollouts = Rollouts(policy, source)
+    rollouts = Rollouts(policy, source, weight_sync)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
         trainer = StepGRPOTrainer(
@@ -120,8 +125,26 @@ def build_trainer(
     return trainer
 
 
+def _backend(
+    recipe: Recipe, model: PreTrainedModel, vocabulary: Vocabulary, out_dir: Path
+) -> tuple[RolloutBackend, WeightSync | None]:
+    """What writes the rollouts, and what brings it the weights if it has a copy of its own."""
+    if recipe.rl.rollouts == "engine":
+        max_length = int(model.config.max_position_embeddings)
+        return Engine(model, vocabulary, max_batch=64, max_length=max_length), None
+    backend = VllmBackend(recipe.rl.vllm_url, vocabulary)
+    folder = Path(recipe.rl.vllm_weights or out_dir) / _WEIGHTS
+    return backend, WeightSync(backend, model, folder, recipe.rl.sync_every)
+
+
 class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
     """GRPOTrainer with advantages (B, T); the module's docstring explains what it replaces."""
+
+    @property
+    def rollouts(self) -> Rollouts:
+        """What `build_trainer` made as `rollout_func`."""
+        assert isinstance(self.rollout_func, Rollouts)
+        return self.rollout_func
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's; then each token's advantage is its rollout's plus its step's."""
@@ -134,6 +157,8 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
             step_T = torch.tensor(given["step_advantage"])
             step_BT[row, : len(step_T)] = step_T
         output["advantages"] = output["advantages"][:, None] + step_BT
+        if "sampling_per_token_logps" in output:  # what the rollouts were really drawn from
+            output["old_per_token_logps"] = output["sampling_per_token_logps"]
         output["row"] = torch.arange(len(inputs), device=step_BT.device)
         return output
 
@@ -153,8 +178,33 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
             own: Any = self.accelerator.unwrap_model(model)
             with forward_replaced(own, self._logprobs), self.accelerator.autocast():
                 found.append(model(input_ids[rows], attention_mask[rows], logits_to_keep))
-        logprobs, entropies = zip(*found, strict=True)
-        return torch.cat(logprobs), torch.cat(entropies), None
+        logprobs, entropies = map(torch.cat, zip(*found, strict=True))
+        self._latest_logprobs = logprobs.detach()
+        return logprobs, entropies, None
+
+    def _compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """As TRL's; then logs how far a server's log-probabilities are from the trainer's."""
+        loss: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[no-untyped-call]
+        if "sampling_per_token_logps" in inputs:
+            self._log_mismatch(inputs)
+        return loss
+
+    def _log_mismatch(self, inputs: Mapping[str, torch.Tensor]) -> None:
+        """Only before the first update on a batch of rollouts does the trainer have the weights
+        that the server may have got."""
+        assert isinstance(self.args, GRPOConfig)
+        assert self.args.steps_per_generation is not None
+        micro_step = self._step % self.args.steps_per_generation
+        if micro_step >= self.args.gradient_accumulation_steps:
+            return
+        if micro_step == 0:
+            self._mismatch = RolloutMismatch(self.accelerator.gather)
+        chosen_BT = (inputs["completion_mask"] * inputs["tool_mask"]).bool()
+        self._mismatch.add(inputs["sampling_per_token_logps"], self._latest_logprobs, chosen_BT)
+        for name, value in self._mismatch.metrics().items():
+            self._metrics["train"][name] = [value]
 
     def _logprobs(
         self,
@@ -164,12 +214,11 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
         count: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities and entropies of the last `count` tokens of each row."""
-        assert isinstance(self.rollout_func, Rollouts)
         hidden_BTD = model.get_decoder()(
             input_ids=input_ids, attention_mask=attention_mask, use_cache=False
         ).last_hidden_state[:, -count - 1 : -1]
         head, ids_BT = model.get_output_embeddings(), input_ids[:, -count:]
-        return self.rollout_func.policy.logprobs(head, hidden_BTD, ids_BT, self.temperature)
+        return self.rollouts.policy.logprobs(head, hidden_BTD, ids_BT, self.temperature)
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """As TRL's; then the rows are regrouped by length, with little padding."""
@@ -230,15 +279,25 @@ class Rollouts:
 
     policy: GrammarPolicy
     source: RolloutGroupSource
+    weight_sync: WeightSync | None = None
+    """Set where another program writes the rollouts."""
     measured: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, prompts: Sequence[Any], trainer: GRPOTrainer) -> dict[str, Any]:
         """One row a rollout, group after group; of `prompts` only the number counts."""
         count = len(prompts) // self.source.recipe.rl.rollouts_per_problem
+        if self.weight_sync:
+            self.weight_sync.before_rollouts(trainer.state.global_step)
         groups = self.source.sample(count, trainer.state.log_history, trainer.state.global_step)
         self.measured = group_metrics(groups)
         rows = [row for group in most_varied(groups, count) for row in self._rows(group)]
-        return {"logprobs": None, **{name: [row[name] for row in rows] for name in rows[0]}}
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        return columns if self.weight_sync else columns | {"logprobs": None}
+
+    def close(self) -> None:
+        """Deletes what only the training needs."""
+        if self.weight_sync:
+            self.weight_sync.close()
 
     def outcome(self, outcome: list[float | None], log_metric: Any, **_: Any) -> list[float | None]:
         """The outcomes as they came; logs what was measured on the way."""
@@ -247,26 +306,23 @@ class Rollouts:
         return outcome
 
     def _rows(self, group: RolloutGroup) -> list[dict[str, Any]]:
-        weight = self.source.recipe.rl.step_reward_weight
-        rows = []
-        for rollout, score, places, steps in zip(
-            group.rollouts_G,
-            group.scores_G,
-            group.step_tokens_G,
-            step_advantages(group.scores_G),
-            strict=True,
-        ):
-            advantage_T = token_advantages(len(rollout.token_ids), places, steps)
-            rows.append(
-                {
-                    "prompt_ids": list(rollout.prompt_ids),
-                    "completion_ids": list(rollout.token_ids),
-                    "env_mask": [int(not forced) for forced in rollout.forced],
-                    "outcome": score.outcome,
-                    "step_advantage": [weight * advantage for advantage in advantage_T],
-                }
+        rl = self.source.recipe.rl
+        return [
+            {
+                "prompt_ids": list(rollout.prompt_ids),
+                "completion_ids": list(rollout.token_ids),
+                "logprobs": list(rollout.logprobs),
+                "env_mask": [int(not forced) for forced in rollout.forced],
+                "outcome": score.outcome,
+                "step_advantage": advantage_T,
+            }
+            for rollout, score, advantage_T in zip(
+                group.rollouts_G,
+                group.scores_G,
+                group.step_advantages_GT(rl.step_reward_weight),
+                strict=True,
             )
-        return rows
+        ]
 
 
 def _shown(logs: Mapping[str, Any]) -> list[str]:

@@ -30,9 +30,9 @@ from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.rl.credit_assignment import StepTokens, locate
+from steiner.rl.credit_assignment import StepTokens, locate, token_advantages
 from steiner.rl.evidence_rewards import EvidenceScorer, evidence_rewards, span_tokens
-from steiner.rl.rewards import Score, outcome_score, score, term_weights
+from steiner.rl.rewards import Score, outcome_score, score, step_advantages, term_weights
 from steiner.tasks import Grade, generate_problems, grade, task
 from steiner.tasks.no_answer import no_answer
 from steiner.types import Decision, Problem, Rollout, Split, StopReason, UserError
@@ -58,6 +58,16 @@ class RolloutGroup:
     def spread(self) -> float:
         """Variance of the outcomes."""
         return pvariance(score.outcome for score in self.scores_G)
+
+    def step_advantages_GT(self, weight: float) -> list[list[float]]:
+        """Step advantage of each token of each rollout, `weight` applied; the outcome's is not in
+        it."""
+        return [
+            [weight * one for one in token_advantages(len(rollout.token_ids), places, steps)]
+            for rollout, places, steps in zip(
+                self.rollouts_G, self.step_tokens_G, step_advantages(self.scores_G), strict=True
+            )
+        ]
 
 
 class RolloutGroupSource:

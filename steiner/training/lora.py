@@ -140,6 +140,37 @@ def trainable_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
+@torch.no_grad()
+def merged_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The weights that `model` will have once its adapters, if any, are merged, under the names
+    that they will have. The model stays as it is."""
+    if is_4bit(model):
+        return dict(merged(model).state_dict())
+    modules = model.named_modules()
+    adapters = {name: layer for name, layer in modules if hasattr(layer, "base_layer")}
+    weights = {}
+    for name, weight in model.state_dict().items():
+        layer, base, parameter = name.rpartition(".base_layer.")
+        if base:
+            whole = _merged(adapters[layer]) if parameter == "weight" else weight
+            weights[f"{layer.removesuffix('.token_adapter')}.{parameter}"] = whole
+        elif not any(name.startswith(f"{adapter}.") for adapter in adapters):
+            weights[name] = weight
+    return weights
+
+
+def _merged(layer: Any) -> torch.Tensor:
+    """The weight of one of peft's layers: a linear one, or rows of an embedding."""
+    whole: torch.Tensor
+    if hasattr(layer, "get_merged_weights"):
+        whole = layer.get_merged_weights(layer.active_adapters)
+        return whole
+    whole = layer.base_layer.weight
+    for adapter in layer.active_adapters:
+        whole = whole + layer.get_delta_weight(adapter)
+    return whole
+
+
 def _new_rows(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, list[int]] | None:

@@ -39,7 +39,7 @@ def test_help_starts_with_an_example_and_lists_the_commands_in_order(tmp_path: P
     assert (
         *("synth", "pretrain", "train", "run", "eval", "report", "plan"),
         *("questions", "inspect"),
-        *("solve", "chat", "serve", "export"),
+        *("solve", "chat", "serve", "export", "rollouts"),
     ) == COMMANDS
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
 from tests.small_model import small_qwen2
@@ -34,6 +34,27 @@ def random_qwen2(size):
     return model
 
 
+def random_llama(size):
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=size,
+        hidden_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        intermediate_size=96,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    model = LlamaForCausalLM(config).eval()
+    emphasise_structure(model.get_output_embeddings().weight)
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            torch.nn.init.normal_(parameter, 1.0, 0.3)
+    return model
+
+
 def random_neox(size):
     torch.manual_seed(0)
     config = GPTNeoXConfig(
@@ -54,6 +75,11 @@ def random_neox(size):
 @pytest.fixture(scope="session")
 def qwen2(vocabulary):
     return random_qwen2(len(vocabulary.tokenizer) + 3)
+
+
+@pytest.fixture(scope="session")
+def llama(vocabulary):
+    return random_llama(len(vocabulary.tokenizer) + 3)
 
 
 @pytest.fixture(scope="session")

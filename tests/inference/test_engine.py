@@ -44,13 +44,14 @@ def tokens_of(rollouts):
     return [rollout.token_ids for rollout in rollouts]
 
 
-@pytest.fixture(params=["qwen2", "neox"])
+@pytest.fixture(params=["qwen2", "llama", "neox"])
 def model(request):
     return request.getfixturevalue(request.param)
 
 
-def test_each_architecture_has_its_decoder(vocabulary, qwen2, neox):
+def test_each_architecture_has_its_decoder(vocabulary, qwen2, llama, neox):
     assert isinstance(Engine(qwen2, vocabulary)._decoder, PackedDecoder)
+    assert isinstance(Engine(llama, vocabulary)._decoder, PackedDecoder)
     assert isinstance(Engine(neox, vocabulary)._decoder, HFDecoder)
 
 
@@ -63,11 +64,13 @@ def test_greedy_equals_the_slow_reference_token_for_token(vocabulary, model):
         assert rollout.logprobs == pytest.approx(logprobs, abs=1e-4)
 
 
-def test_both_decoders_agree_on_qwen2(vocabulary, qwen2, monkeypatch):
+@pytest.mark.parametrize("name", ["qwen2", "llama"])
+def test_both_decoders_agree(vocabulary, name, request, monkeypatch):
+    model = request.getfixturevalue(name)
     requests = requests_of(vocabulary, 8, sampled)
-    fast = Engine(qwen2, vocabulary, max_batch=4).generate(requests)
+    fast = Engine(model, vocabulary, max_batch=4).generate(requests)
     monkeypatch.setattr(PackedDecoder, "supports", staticmethod(lambda model: False))
-    slow = Engine(qwen2, vocabulary, max_batch=4).generate(requests)
+    slow = Engine(model, vocabulary, max_batch=4).generate(requests)
     assert tokens_of(fast) == tokens_of(slow)
 
 

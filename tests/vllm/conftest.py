@@ -74,7 +74,7 @@ Ask = Callable[..., httpx.Response]
 
 @pytest.fixture(scope="session")
 def url(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of vLLM, started with the options in docs/serving.md."""
+    """The URL of vLLM, started with the options in docs/serving.md and docs/scaling.md."""
     log = tmp_path_factory.mktemp("vllm") / "log"
     options = (
         *("--logits-processors", "steiner.serving.vllm.logits_processor:StepBudget"),
@@ -82,8 +82,9 @@ def url(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         *("--reasoning-parser", "steiner"),
         *("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8"),
         *("--num-gpu-blocks-override", str(_NUM_BLOCKS)),
+        *("--logprobs-mode", "processed_logprobs"),
     )
-    environment = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    environment = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_SERVER_DEV_MODE": "1"}
     with vllm_served(model_dir, log, *options, environment=environment) as (host, port):
         yield f"http://{host}:{port}"
 

@@ -94,6 +94,11 @@ def budget_of(
     )
 
 
+def is_direct(extra_args: Mapping[str, Any] | None) -> bool:
+    """True for a request for a direct answer: `reasoning` is 0 in its extra arguments."""
+    return _whole_number(extra_args or {}, "reasoning") == 0
+
+
 def _whole_number(given: Mapping[str, Any], name: str) -> int | None:
     value = given.get(name)
     if value is None:

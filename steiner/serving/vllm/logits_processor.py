@@ -1,7 +1,7 @@
 """A vLLM logits processor for the format and the budget; works with both of vLLM's model runners.
 
 SamplingParams.extra_args (REST: vllm_xargs): min_steps, max_steps, max_reasoning_tokens
-    -> a completion within them
+    -> a completion within them; with reasoning = 0, a direct answer
 
     vllm serve MODEL --logits-processors steiner.serving.vllm.logits_processor:StepBudget
 
@@ -19,7 +19,7 @@ from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.sample.logits_processor import LogitsProcessor as ProcessorOnV1
 
 from steiner.format.tokenizer import Vocabulary
-from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of
+from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of, is_direct
 from steiner.serving.vllm.runner_v1 import V1RunnerBudget
 from steiner.serving.vllm.runner_v2 import V2RunnerBudget
 from steiner.types import UserError
@@ -56,6 +56,7 @@ class StepBudget(ProcessorOnV1, ProcessorOnV2):  # type: ignore[misc]
         """Raises ValueError for a budget that contradicts itself."""
         try:
             budget_of(params.extra_args, params.max_tokens)
+            is_direct(params.extra_args)
         except UserError as error:
             raise ValueError(f"{error}; {error.hint}") from error
 

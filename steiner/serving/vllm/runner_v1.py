@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of
+from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of, is_direct
 
 
 class BatchUpdate(Protocol):
@@ -59,7 +59,8 @@ class V1RunnerBudget:
         used = {request.slot for request in self._rows.values()}
         slot = next(slot for slot in range(self._num_slots) if slot not in used)
         room = None if prompt is None else self._max_length - len(prompt)
-        self._mask.begin(slot, budget_of(params.extra_args, params.max_tokens, room))
+        budget = budget_of(params.extra_args, params.max_tokens, room)
+        self._mask.begin(slot, budget, reasoning=not is_direct(params.extra_args))
         return _Request(slot, written)
 
     def _move(self, source: int, target: int, *, swap: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of
+from steiner.serving.vllm.batch_constraints import SlotBudgetMask, budget_of, is_direct
 
 _NOT_BEGUN = np.iinfo(np.int64).max
 """More than any number of tokens: nothing is read for a slot without a request."""
@@ -31,7 +31,8 @@ class V2RunnerBudget:
         """Starts a request in a slot, for the first time or again after it was preempted; its
         earlier tokens are read with the next logits."""
         room = self._max_length - int(self._states.prompt_len.np[slot])
-        self._mask.begin(slot, budget_of(params.extra_args, params.max_tokens, room))
+        budget = budget_of(params.extra_args, params.max_tokens, room)
+        self._mask.begin(slot, budget, reasoning=not is_direct(params.extra_args))
         self._num_followed[slot] = 0
         return True
 
