@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ from steiner.types import SteinerError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     options = argparse.Namespace()
+    # Its advice to fetch a CPU kernel appears wherever trl or peft imports it.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         options = build_parser().parse(sys.argv[1:] if arguments is None else arguments)
         run: Run = options.run

@@ -101,9 +101,11 @@ def _require_paths(recipe: Recipe, counts: Counter[str]) -> None:
     if not counts["paths"]:
         dropped = ", ".join(f"{n} {name}" for name, n in counts.items() if n and ":" in name)
         where = recipe.questions.source or "this recipe"
+        hint = "try a stronger teacher, or more of teacher.solutions"
+        if not recipe.teacher.url and not recipe.teacher.model:
+            hint = "name a teacher with --teacher, or a column with questions.rationale"
         raise UserError(
-            f"there is no search path from {where}" + (f": {dropped}" if dropped else ""),
-            "for own questions, try a stronger teacher or name a column of worked solutions",
+            f"there is no search path from {where}" + (f": {dropped}" if dropped else ""), hint
         )
 
 

@@ -9,7 +9,6 @@ number format.
 
 from __future__ import annotations
 
-import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -63,10 +62,3 @@ def require_bitsandbytes() -> None:
     if find_spec("bitsandbytes") is None:
         hint = "pip install bitsandbytes, or set lora_4bit = false"
         raise UserError("lora_4bit needs bitsandbytes, which is not installed", hint)
-    quiet_bitsandbytes()
-
-
-def quiet_bitsandbytes() -> None:
-    """Hides the advice of bitsandbytes to fetch a faster CPU kernel from the Hub. peft imports it
-    for any LoRA where it is installed."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

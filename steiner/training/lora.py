@@ -23,7 +23,6 @@ from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.models.four_bit import (
     is_4bit,
     load_4bit_model,
-    quiet_bitsandbytes,
     require_bitsandbytes,
 )
 from steiner.models.loading import load_model, read_model
@@ -92,7 +91,6 @@ def lora(
     if not rank:
         yield
         return
-    quiet_bitsandbytes()
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
