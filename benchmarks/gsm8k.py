@@ -4,10 +4,12 @@ Setting -> accuracy on the test set by step budget, and on unseen BIG-Bench-Hard
 
     make bench FIGURE="gsm8k gsm8k-votes gsm8k-unseen --base models/smollm2 --tokens 150000"
 
-At equal training tokens: (a) SFT on the data set's own solutions; (b) CPT and SFT on search paths,
-whose wrong turns the base itself wrote as the teacher; (c) RL from (b), with the base's
-continuations as the value of steps. All at the same learning rates and batch sizes. Trained models
-and graded answers are kept under runs/bench, so that a killed run continues.
+At equal training tokens: (a) SFT on the data set's own solutions; (b) CPT and SFT on search paths;
+(c) RL from (b), with the teacher's continuations as the value of steps. The teacher, which writes
+the wrong turns, is the same base: so small a model does not keep to the required form, so it first
+learns it from worked solutions of other training questions. All at the same learning rates and
+batch sizes. Trained models and graded answers are kept under runs/bench, so that a killed run
+continues.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any
 
 from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting, model_digest
-from experiments.baselines import solution_text, train_solutions
+from experiments.baselines import train_chats
 from steiner import __version__
 from steiner.evaluation.budget_curves import within_budgets
 from steiner.evaluation.model_runner import Completion, ModelRunner
@@ -41,14 +43,18 @@ from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
 from steiner.tasks import Grade, grade
+from steiner.teacher.steps import continuing_messages, render, worked_solution
 from steiner.types import Message, Problem, Rollout, Split
 
 BUDGETS = (2, 4, 8, 16)
 UNSEEN = ("logical_deduction_three_objects", "web_of_lies", "date_understanding")
 """Tasks of BIG-Bench-Hard that nothing was trained on."""
 _CPT_SHARE = 0.25
+_TEACHER_SHARE = 0.5
+"""Tokens of the teacher's own training, as a share of the models'."""
 _TOKENS_PER_QUESTION = 500
 """Training tokens for each question that the teacher is asked about."""
+_CALCULATOR_MARK = re.compile(r"<<[^<>]*>>")
 _PLAIN_TOKENS = 256
 """Longest plain answer."""
 _TEMPERATURE = 0.7
@@ -122,8 +128,8 @@ def _share(name: str, right: Sequence[bool], note: str = "") -> Measured:
     return Measured.of(name, proportion(right), "%", note=note)
 
 
-def _recipe(setting: Setting) -> Recipe:
-    """The recipe `questions` on GSM8K's training set, with the base as its own teacher."""
+def _recipe(setting: Setting, teacher: str = "") -> Recipe:
+    """The recipe `questions` on GSM8K's training set."""
     folder = Path(setting.gsm8k)
     source = str(folder / "train.jsonl") if folder.is_dir() else setting.gsm8k
     cpt_tokens = int(setting.tokens * _CPT_SHARE)
@@ -135,7 +141,7 @@ def _recipe(setting: Setting) -> Recipe:
         "questions.hub_config": "main",
         "questions.limit": setting.tokens // _TOKENS_PER_QUESTION,
         "questions.paths_per_question": 2,
-        "teacher.model": setting.base,
+        "teacher.model": teacher,
         "teacher.solutions": 0,  # the data set has its own
         "teacher.wrong_turns": 1,
         "teacher.continuations": 1,
@@ -161,7 +167,7 @@ def _folder(setting: Setting) -> Path:
 
 def _run(setting: Setting, stage: str) -> Path:
     """The model folder of a stage of the run on search paths; made where it is missing."""
-    recipe, folder = _recipe(setting), _folder(setting)
+    recipe, folder = _recipe(setting, str(_teacher_model(setting))), _folder(setting)
     for name in ("synth", "cpt", "sft", "rl"):
         pipeline.run(recipe, folder, only=name)
         if name == stage:
@@ -169,15 +175,47 @@ def _run(setting: Setting, stage: str) -> Path:
     return folder / stage
 
 
+def _chat(question: Question) -> tuple[Sequence[Message], str]:
+    return [Message("user", question.text)], solution_text(question)
+
+
+def solution_text(question: Question) -> str:
+    """The worked solution without calculator marks, and the answer after `####`."""
+    return f"{_CALCULATOR_MARK.sub('', question.rationale)}\n#### {question.answer}"
+
+
 def _solutions_model(setting: Setting) -> Path:
     recipe = _recipe(setting)
 
     def work(recipe: Recipe, out_dir: Path) -> None:
-        train_solutions(recipe, out_dir, setting.tokens, _training_questions(recipe))
+        train_chats(recipe, out_dir, setting.tokens, map(_chat, _training_questions(recipe)))
 
     own = replace(setting, cache=_folder(setting))
     base = model_digest(setting.base)
     return own.trained("solutions", recipe, work, base, setting.tokens)[0]
+
+
+def _teacher_model(setting: Setting) -> Path:
+    """The base after SFT on replies to the teacher's prompts, from worked solutions of questions
+    that it is not asked later."""
+    recipe = _recipe(setting)
+    tokens = int(setting.tokens * _TEACHER_SHARE)
+
+    def work(recipe: Recipe, out_dir: Path) -> None:
+        others = _training_questions(recipe)[recipe.questions.limit :]
+        readable = (q for q in others if worked_solution(q.rationale, q.answer).steps)
+        train_chats(recipe, out_dir, tokens, map(_teacher_chat, readable))
+
+    own = replace(setting, cache=_folder(setting))
+    return own.trained("teacher", recipe, work, model_digest(setting.base), tokens)[0]
+
+
+def _teacher_chat(question: Question) -> tuple[Sequence[Message], str]:
+    """The prompt to continue a worked solution after some of its steps, and the rest of them."""
+    solution = worked_solution(question.rationale, question.answer)
+    done = random_stream("teacher", question.text).randrange(len(solution.steps))
+    messages = continuing_messages(question.text, solution.steps[:done])
+    return messages, f"{render(solution.steps[done:])}\n\nAnswer: {solution.answer}"
 
 
 def _training_questions(recipe: Recipe) -> list[Question]:

@@ -5,7 +5,7 @@ fresh training problems -> shortest SearchPaths -> TokenSequences -> model folde
 - direct: answers at once; same base, trainer and optimiser.
 - shortest: writes the steps of a shortest path, without wrong turns.
 - large: direct, with several times the parameters; the same base, grown to that size.
-- solutions: writes the worked solutions of own questions as plain text.
+- chats: plain replies, such as the worked solutions of own questions.
 
 The first three train on fresh problems in training voices, which is more data than the search
 model gets. The caller matches their time or FLOPs (benchmarks/compute.py).
@@ -14,7 +14,6 @@ model gets. The caller matches their time or FLOPs (benchmarks/compute.py).
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import cycle
@@ -29,14 +28,11 @@ from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.models.loading import load_model
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.progress import progress
-from steiner.questions.reading import Question
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.training.sft import encoder
 from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
 from steiner.types import Message, SearchPath, TokenSequence
-
-_CALCULATOR_MARK = re.compile(r"<<[^<>]*>>")
 
 Encoder = Callable[[Codec, SearchPath], TokenSequence]
 
@@ -68,29 +64,22 @@ def train_shortest(recipe: Recipe, out_dir: Path, tokens: int) -> None:
     _train_answers(recipe, model, tokenizer, out_dir, tokens, encoder(recipe.sft))
 
 
-def train_solutions(
-    recipe: Recipe, out_dir: Path, tokens: int, questions: Sequence[Question]
+def train_chats(
+    recipe: Recipe, out_dir: Path, tokens: int, chats: Iterable[tuple[Sequence[Message], str]]
 ) -> None:
-    """Trains the base of `recipe` on the worked solutions of `questions` as plain text.
+    """Trains the base of `recipe` on plain replies: pairs of a dialogue and the reply to it.
 
-    With SFT's trainer, for `tokens` tokens; loss on the solutions alone. The model does not get the
+    With SFT's trainer, for `tokens` tokens; loss on the replies alone. The model does not get the
     reasoning tokens. Resumes from its checkpoint.
     """
     set_seed(recipe.seed)
     model, tokenizer = load_model(recipe.base.source)
     codec = _codec(tokenizer)
-    order = list(questions)
-    random_stream("solutions", recipe.seed).shuffle(order)
-    encoded = (
-        codec.encode_answer([Message("user", one.text)], solution_text(one)) for one in cycle(order)
-    )
+    order = list(chats)
+    random_stream("chats", recipe.seed).shuffle(order)
+    encoded = (codec.encode_answer(messages, reply) for messages, reply in cycle(order))
     schedule = schedule_of(replace(recipe.sft, tokens=tokens), recipe.seed)
     train_sequences(model, tokenizer, _take(encoded, tokens), schedule, out_dir)
-
-
-def solution_text(question: Question) -> str:
-    """The worked solution without calculator marks, and the answer after `####`."""
-    return f"{_CALCULATOR_MARK.sub('', question.rationale)}\n#### {question.answer}"
 
 
 def encode_direct(codec: Codec, path: SearchPath) -> TokenSequence:

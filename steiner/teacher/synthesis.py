@@ -311,7 +311,8 @@ def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, as
     ]
     for (turn, node), reply in zip(dead, ask(requests), strict=True):
         builder = turn.explored.builder
-        sentence = first_sentence(reply.text)
+        is_solution = bool(parse_reply(reply.text).steps)
+        sentence = "" if is_solution else first_sentence(reply.text)
         if not sentence or turn.explored.question.answer.casefold() in sentence.casefold():
             builder.counts["corrections without a reason"] += 1
             sentence = UNEXPLAINED
