@@ -73,7 +73,8 @@ def plural(number: int, noun: str) -> str:
 class _PlainProgress:
     """Prints a line a minute; none for work that takes less.
 
-    The time left is estimated from the second report on: the first may include a compilation.
+    The time left is estimated once 1 % is done, without the first report: it may include a
+    compilation.
     """
 
     def __init__(self, name: str, total: int) -> None:
@@ -94,4 +95,5 @@ class _PlainProgress:
         self._said = now
         left = (now - first_time) * (self._total - self._done) / (self._done - first_done)
         share = 100 * self._done / self._total
-        say(f"{self._name:<10} {share:.0f} %, about {duration(left)} left")
+        estimate = f", about {duration(left)} left" if share >= 1 else ""
+        say(f"{self._name:<10} {share:.0f} %{estimate}")

@@ -49,6 +49,17 @@ def test_without_a_terminal_long_work_prints_a_line_a_minute(
     assert not any("\r" in line for line in lines)
 
 
+def test_the_start_of_long_work_has_no_estimate(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress("sft", 1_000, "step") as advance:
+        for seconds in (50, 20, 1, 70):  # the first two steps compile
+            clock.now += seconds
+            advance(1)
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    assert lines == [["sft", "0", "%"], ["sft", "0", "%"]]
+
+
 def test_nothing_is_shown_where_it_is_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
     with no_progress("text", 10, "token") as advance:
         advance(10)
