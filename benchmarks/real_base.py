@@ -75,8 +75,7 @@ def decoding(setting: Setting) -> Iterator[Measured]:
 
 def _shared_prompts(setting: Setting, engine: Engine, vocabulary: Vocabulary) -> Measured:
     prompts = [p for p in _prompts(vocabulary, _PROMPTS, _LONG_PROMPT) for _ in range(_ROLLOUTS)]
-    filler = vocabulary.encode_text("abcdefgh")
-    apart = [(filler[i % _ROLLOUTS], *p[1:]) for i, p in enumerate(prompts)]  # none shares
+    apart = [(100 + i % _ROLLOUTS, *p[1:]) for i, p in enumerate(prompts)]  # none shares
     ratios = [
         _rate(lambda: _decode(engine, prompts, _SHORT_ANSWER))
         / _rate(lambda: _decode(engine, apart, _SHORT_ANSWER))
