@@ -101,10 +101,9 @@ class PackedDecoder:
         model = self._model.model
         self._layers = [self._pack(layer) for layer in model.layers]
         self._head = self._fold(model.norm, self._model.lm_head.weight)
+        self._embedding = model.embed_tokens.weight
         # The constant column makes the norm of a row sqrt(width * (mean square + epsilon)).
-        epsilon = model.norm.variance_epsilon
-        embedding = model.embed_tokens.weight.float()
-        self._embedding = F.pad(embedding, (0, 1), value=(self._width * epsilon) ** 0.5)
+        self._constant = (self._width * model.norm.variance_epsilon) ** 0.5
 
     def _pack(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
@@ -143,7 +142,7 @@ class PackedDecoder:
     def decode(self, tokens_B: torch.Tensor) -> torch.Tensor:
         """Writes one token to each active row; returns the next token's logits, float32 (B, V)."""
         cache = self._cache
-        hidden = self._embedding[tokens_B]
+        hidden = self._embedded(tokens_B)
         turns = self._turns[cache.positions][:, None, None]
         bias = cache.bias[:, None].to(self._attention_dtype)
         for index, layer in enumerate(self._layers):
@@ -152,6 +151,10 @@ class PackedDecoder:
             _add_product(self._narrow(hidden), self._attend(query, keys, values, bias), layer.out)
             self._feed_forward(layer, hidden)
         return torch.mm(self._normed(hidden), self._head).float()
+
+    def _embedded(self, ids_N: torch.Tensor) -> torch.Tensor:
+        """The hidden state of N tokens at the start: float32 (N, D + 1)."""
+        return F.pad(self._embedding[ids_N].float(), (0, 1), value=self._constant)
 
     def _query_key_value(
         self, layer: _Layer, hidden: torch.Tensor, turns: torch.Tensor
@@ -200,7 +203,7 @@ class PackedDecoder:
 
     def prefill(self, prompts: PromptBatch) -> None:
         """Runs one padded forward up to the keys and values of the last layer."""
-        hidden = self._embedding[prompts.ids.flatten()]
+        hidden = self._embedded(prompts.ids.flatten())
         turns = self._turns[prompts.positions.flatten()][:, None, None]
         seen = _visible(prompts.real)
         for index, layer in enumerate(self._layers):
