@@ -44,10 +44,17 @@ def load_reasoning_model(
 
     # A model without the tokens is refused before gigabytes of its weights are fetched and read.
     Vocabulary.require(load_tokenizer(found))
+    if dtype is None and _is_surely_large(folder):  # once in fp32 would take twice the memory
+        dtype = fastest_dtype("cuda" if torch.cuda.is_available() else "cpu")
     model, tokenizer = load_model(source, dtype or torch.float32)
     if dtype is None:
         torch.nn.Module.to(model, _dtype_for(model))  # in place; transformers' own has no type
     return model, Vocabulary.require(tokenizer)
+
+
+def _is_surely_large(folder: Path) -> bool:
+    """True if the files have more than _LARGE parameters even if each takes 4 bytes."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) >= 4 * _LARGE
 
 
 def _dtype_for(model: PreTrainedModel) -> torch.dtype:
