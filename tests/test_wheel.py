@@ -33,7 +33,7 @@ def test_wheel_has_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert kept <= set(wheel.namelist())
-    assert any(name.endswith("wording/en/jugs.toml") for name in kept)
+    assert any(name.endswith("steps/en/jugs.toml") for name in kept)
 
 
 def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:

@@ -53,7 +53,7 @@ def test_steps_tree_answer_and_check_are_shown(
 def test_question_of_no_known_kind_is_not_shown_as_solved(solve: Solve) -> None:
     shown = solve("Who are you?", "--max-steps", "1", "--max-tokens", "200").stdout
     (line,) = [line for line in shown.splitlines() if line.startswith("checked")]
-    assert "not verified (no puzzle of a known kind was read)" in line
+    assert "not verified (misread: this is not what the question says)" in line
     assert "★" not in shown
 
 

@@ -396,7 +396,7 @@ def test_only_a_verified_answer_is_the_goal(page, mark, kind):
 def test_enter_in_the_empty_box_does_nothing(page, engine, question):
     engine.run(halt_at=BACKTRACK)
     _ask(page, question)
-    _expect(_whole(page)).to_have_count(1)
+    _expect(_whole(page).first).to_be_visible()
     page.get_by_label("Question", exact=True).focus()
     page.keyboard.press("Enter")
     assert page.evaluate("document.querySelectorAll('form :invalid').length") == 0
