@@ -67,6 +67,7 @@ def _train(out: Path) -> None:
     if rank == 0:
         held = sum(weight.numel() for weight in local)
         out.write_text(json.dumps({"losses": losses, "norms": norms, "held": held}))
+    dist.barrier()  # a process that just exits may abort the others
     dist.destroy_process_group()
 
 
