@@ -95,9 +95,7 @@ def _with_adapter(
     if len(tokenizer) > model.config.vocab_size:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     try:
-        with warnings.catch_warnings():
-            # peft reads this deprecated property of transformers.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        with without_checkpointing_warning():
             merged = PeftModel.from_pretrained(model, adapter.name).merge_and_unload()
     except READ_ERRORS as error:
         hint = "give the base that it was trained on as base_model_name_or_path"
@@ -105,6 +103,15 @@ def _with_adapter(
         raise UserError(message, f"{hint} in adapter_config.json") from error
     whole: PreTrainedModel = merged
     return whole
+
+
+@contextmanager
+def without_checkpointing_warning() -> Iterator[None]:
+    """For calls of peft and TRL: they read a deprecated property of transformers, and no setting
+    avoids it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
 
 
 @contextmanager

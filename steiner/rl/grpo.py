@@ -36,6 +36,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.backends import RolloutBackend
 from steiner.inference.engine import Engine
 from steiner.inference.vllm_backend import VllmBackend
+from steiner.models.loading import without_checkpointing_warning
 from steiner.models.precision import wants_bf16
 from steiner.processes import process_state
 from steiner.recipe import Recipe
@@ -148,9 +149,7 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's; then each token's advantage is its rollout's plus its step's."""
-        with warnings.catch_warnings():
-            # TRL reads this deprecated property of transformers; there is no setting to avoid it.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        with without_checkpointing_warning():
             output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         step_BT = torch.zeros(output["completion_ids"].shape, device=output["advantages"].device)
         for row, given in enumerate(inputs):

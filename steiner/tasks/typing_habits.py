@@ -18,7 +18,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    """What a piece of a question is."""
+    """The kind of a piece of a question."""
 
     WORDS = 1
     FIELD = 2

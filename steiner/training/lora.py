@@ -1,4 +1,4 @@
-"""LoRA: trains small matrices beside the frozen linear layers, and the rows of the new tokens.
+"""LoRA: trains small matrices added to the frozen linear layers, and the rows of the new tokens.
 
 model -> the same model, with adapters while it trains, and with merged weights afterwards
 
@@ -10,7 +10,6 @@ reasoning tokens have gradients and optimiser states. W may have 4 bits a weight
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +19,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steiner.format.grammar import SPECIAL_TOKENS
-from steiner.models.four_bit import (
-    is_4bit,
-    load_4bit_model,
-    require_bitsandbytes,
-)
-from steiner.models.loading import load_model, read_model
+from steiner.models.four_bit import is_4bit, load_4bit_model, require_bitsandbytes
+from steiner.models.loading import load_model, read_model, without_checkpointing_warning
 from steiner.models.precision import wants_bf16
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.types import UserError
@@ -100,9 +95,7 @@ def lora(
         trainable_token_indices=_new_rows(model, tokenizer),
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # peft reads this deprecated property of transformers.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+    with torch.random.fork_rng(devices=[]), without_checkpointing_warning():
         torch.manual_seed(seed)
         adapted = get_peft_model(model, config)
     if is_4bit(model):
@@ -115,8 +108,8 @@ def lora(
 
 
 def merged(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with what LoRA trained beside its 4-bit weights, in the weights and the number
-    format of the files that it was loaded from. Any other model is returned as it is."""
+    """The model with the LoRA of its 4-bit weights merged into the weights of the files that it was
+    loaded from, in their number format. Any other model is returned as it is."""
     if not is_4bit(model):
         return model
     adapter: Any = model.peft_config["default"]

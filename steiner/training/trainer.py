@@ -274,7 +274,7 @@ def save_trained(
 ) -> None:
     """Save the model and its logs into `folder`, and delete the checkpoints, once every process
     has written its part of the last one. Weights that are spread over devices are gathered, and
-    LoRA beside 4-bit weights is merged."""
+    LoRA of 4-bit weights is merged."""
     is_sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded else None
     trainer.accelerator.wait_for_everyone()

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from steiner.format.tokenizer import Vocabulary
 from steiner.types import Rollout
+from tests.loopback_server import QuietHandler, serving
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Script:
 def scripted_vllm(script: Script) -> Iterator[str]:
     """Serves `script`; yields its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self._send(*_reply(script, self.path, {}))
 
@@ -57,18 +57,8 @@ def scripted_vllm(script: Script) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as url:
+        yield url
 
 
 def _reply(script: Script, path: str, body: dict[str, Any]) -> tuple[int, Any, int]:

@@ -1,4 +1,4 @@
-"""LoRA beside 4-bit weights: it learns, and its result is in the weights that the base came with.
+"""LoRA of 4-bit weights: it learns, and its result is in the weights that the base came with.
 
 bitsandbytes computes on a CPU too, so these are real 4-bit weights.
 """
