@@ -226,7 +226,9 @@ def _run(options: argparse.Namespace) -> None:
         return
     model = run_dir / training_stages()[-1]
     print(f"model   {model}\nreport  {run_dir / 'report' / 'report.html'}")
-    print(f'next    {_program()} solve "Make 21 from 9, 6, 3." --model {model}')
+    is_puzzles = "countdown" in recipe.problems.levels
+    command = 'solve "Make 21 from 9, 6, 3."' if is_puzzles else "serve"
+    print(f"next    {_program()} {command} --model {model}")
 
 
 def _program() -> str:
@@ -256,7 +258,7 @@ def _report(options: argparse.Namespace) -> None:
 def _plan(options: argparse.Namespace) -> None:
     from steiner.pipeline import plan
 
-    recipe = _load_recipe(options)
+    recipe = _read_recipe(options)
     for name in ("memory", "tflops"):
         if getattr(options, name) < 0:
             raise UserError(f"--{name} is {getattr(options, name):g}", "give a positive number")
@@ -274,17 +276,14 @@ def _run_stage(options: argparse.Namespace, name: str) -> None:
 
 
 def _load_recipe(options: argparse.Namespace) -> Recipe:
-    """The recipe of the options. Raises UserError for an unknown task or level in it."""
+    """The recipe of the options. Raises UserError if it has no task, or an unknown one or level."""
     from steiner.questions.task import register_questions
-    from steiner.recipe_file import load_recipe
     from steiner.tasks import task
 
-    has_own = options.questions or options.task or getattr(options, "suite", None)
-    name = options.recipe or ("questions" if has_own else "tiny")
-    recipe = load_recipe(name, [*_short_forms(options), *options.overrides])
+    recipe = _read_recipe(options)
     register_questions(recipe)
     if not recipe.problems.levels:
-        hint = "give each task its level: [problems.levels] countdown = 1"
+        hint = "give your own with --questions FILE, or --set problems.levels.countdown=1"
         raise UserError(f"recipe {recipe.name} names no task", hint)
     for name, level in recipe.problems.levels.items():
         levels = task(name).generator.levels
@@ -292,6 +291,15 @@ def _load_recipe(options: argparse.Namespace) -> Recipe:
             hint = f"levels of {name}: {levels.start} to {levels.stop - 1}"
             raise UserError(f"problems.levels.{name} is {level}", hint)
     return recipe
+
+
+def _read_recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe of the options, its tasks unchecked."""
+    from steiner.recipe_file import load_recipe
+
+    has_own = options.questions or options.task or getattr(options, "suite", None)
+    name = options.recipe or ("questions" if has_own else "tiny")
+    return load_recipe(name, [*_short_forms(options), *options.overrides])
 
 
 def _short_forms(options: argparse.Namespace) -> list[str]:

@@ -10,8 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from steiner.cli.main import main
 from steiner.pipeline.plan import Devices, ModelShape, plan, plan_table, shape_of
-from steiner.recipe import Recipe
-from steiner.recipe_file import load_recipe
+from steiner.recipe import EMBEDDED_BASE, Recipe
+from steiner.recipe_file import load_recipe, shipped_recipes
 from steiner.training.lora import lora
 from steiner.types import UserError
 
@@ -156,8 +156,10 @@ def test_bad_input_is_one_line(recipe: Recipe, capsys: pytest.CaptureFixture[str
     assert "--memory is -1" in capsys.readouterr().err
 
 
-def test_the_command_prints_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--recipe", "tiny", "--memory", "4", "--tflops", "0.1"]) == 0
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_the_command_prints_each_stage(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--memory", "4", "--tflops", "0.1", "--base", str(EMBEDDED_BASE)]
+    assert main(["plan", "--recipe", name, *options]) == 0
     out = capsys.readouterr().out
     assert "Qwen2ForCausalLM, 1,147,776 parameters" in out
     assert out.splitlines()[1].split() == ["GB", "per", "device", "cpt", "sft", "rl"]
