@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from steiner.dags.path_sampling import path_without_search, shortest_path
-from steiner.dags.solver import build_dag
+from steiner.dags.source import DagSource
 from steiner.tasks import ask, problem_key_of, task, varied
 from steiner.tasks.no_answer import has_search, no_answer, sentence
 from steiner.tasks.protocols import FollowUpGenerator, VariedGenerator
@@ -33,6 +33,7 @@ def in_dialogue(
     rng: random.Random,
     voices: Split,
     other_problem: Callable[[], Problem],
+    dags: DagSource,
 ) -> Problem | None:
     """`problem` as the last turn of a dialogue of that kind; None if its task has none.
 
@@ -41,13 +42,15 @@ def in_dialogue(
     """
     if kind == "unrelated":
         first = other_problem()
-        return replace(problem, messages=(*_answered(first, rng), *problem.messages[-1:]))
+        return replace(problem, messages=(*_answered(first, rng, dags), *problem.messages[-1:]))
     if kind == "sure":
-        return _doubted(problem, rng, voices)
-    return _changed(problem, rng, voices)
+        return _doubted(problem, rng, voices, dags)
+    return _changed(problem, rng, voices, dags)
 
 
-def _changed(problem: Problem, rng: random.Random, voices: Split) -> Problem | None:
+def _changed(
+    problem: Problem, rng: random.Random, voices: Split, dags: DagSource
+) -> Problem | None:
     """An earlier problem of the same kind and its answer, then the turn that changes it."""
     generator = task(problem.family).generator
     if no_answer(problem.spec) is not None or not isinstance(generator, FollowUpGenerator):
@@ -60,7 +63,7 @@ def _changed(problem: Problem, rng: random.Random, voices: Split) -> Problem | N
         key = problem_key_of(problem.family, spec)
         earlier = ask(replace(problem, spec=spec, key=key, messages=()), rng, voices)
         if problem.split is not Split.TRAIN or earlier.split is Split.TRAIN:
-            messages = (*_answered(earlier, rng), Message("user", text))
+            messages = (*_answered(earlier, rng, dags), Message("user", text))
             spec = problem.spec
             if isinstance(generator, VariedGenerator):
                 spec = generator.as_changed(spec, earlier.spec, text)
@@ -68,25 +71,29 @@ def _changed(problem: Problem, rng: random.Random, voices: Split) -> Problem | N
     return None
 
 
-def _doubted(problem: Problem, rng: random.Random, voices: Split) -> Problem | None:
+def _doubted(
+    problem: Problem, rng: random.Random, voices: Split, dags: DagSource
+) -> Problem | None:
     """The question, a right or a wrong answer, and a doubt."""
     generator = task(problem.family).generator
     if not has_search(problem.spec) or not isinstance(generator, FollowUpGenerator):
         return None
     text = load_grammar(problem.family, problem.language).follow_up(rng, voices, "sure", {})
-    answered = _answered(problem, rng, wrong=rng.random() < 0.5)
+    answered = _answered(problem, rng, dags, wrong=rng.random() < 0.5)
     return replace(problem, messages=(*answered, Message("user", text)), voice="sure")
 
 
-def _answered(problem: Problem, rng: random.Random, *, wrong: bool = False) -> tuple[Message, ...]:
+def _answered(
+    problem: Problem, rng: random.Random, dags: DagSource, *, wrong: bool = False
+) -> tuple[Message, ...]:
     """The problem's turns and its answer."""
-    return (*problem.messages, Message("assistant", _answer(problem, rng, wrong=wrong)))
+    return (*problem.messages, Message("assistant", _answer(problem, rng, dags, wrong=wrong)))
 
 
-def _answer(problem: Problem, rng: random.Random, *, wrong: bool) -> str:
+def _answer(problem: Problem, rng: random.Random, dags: DagSource, *, wrong: bool) -> str:
     if not has_search(problem.spec):
         return path_without_search(problem).answer
-    dag = build_dag(problem)
+    dag = dags.dag(problem)
     solvable = dag.nodes[0].status is not Status.DEAD
     if wrong and (answer := _dead_answer(dag, rng)):
         return answer

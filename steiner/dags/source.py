@@ -51,8 +51,7 @@ class StoredDagSource:
 
     def stored(self, problem: Problem) -> ReasoningDag | None:
         """The DAG in the file; None if it has none of exactly this problem."""
-        found = self._file.dag(problem.key)
-        return found if found is not None and found.problem.spec == problem.spec else None
+        return self._file.dag(problem)
 
     def dag(self, problem: Problem) -> ReasoningDag:
         """Raises RunError if the file has no DAG of that problem and there is no `otherwise`."""
@@ -68,6 +67,10 @@ class StoredDagSource:
 
 
 def dags_of_run(run_dir: Path) -> DagSource:
-    """The DAGs that `steiner synth` stored in a run; problems that are not there are solved."""
+    """The DAGs that `steiner synth` stored in a run; problems that are not there are solved.
+
+    Own questions are all there. RL draws puzzles of its own, with other names and numbers, so most
+    of them are solved, which takes milliseconds.
+    """
     file, solver = run_dir / "synth" / "dags.parquet", SolverDagSource()
     return StoredDagSource(file, solver) if file.exists() else solver

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,38 +122,41 @@ def read_path_group(file: Path, group: int) -> Iterator[SearchPath]:
 
 def read_dags(file: Path) -> Iterator[ReasoningDag]:
     """The DAGs of a dags.parquet in their order. Raises RunError if the file is damaged."""
-    dags = DagFile(file)
-    for key in dags.keys:
-        found = dags.dag(key)
-        assert found is not None
-        yield found
+    opened = _opened(file, DAG_SCHEMA, "DAGs")
+    for group in range(opened.num_row_groups):
+        yield from map(_dag, opened.read_row_group(group).to_pylist())
 
 
 class DagFile:
-    """The DAGs of a dags.parquet by problem key; one row group is in memory at a time."""
+    """The DAGs of a dags.parquet by problem; one row group is in memory at a time.
+
+    Isomorphic problems have one key and different specs; each has a DAG of its own.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = _opened(path, DAG_SCHEMA, "DAGs")
-        self._place: dict[str, tuple[int, int]] = {}
+        self._place: dict[tuple[str, str], tuple[int, int]] = {}
         for group in range(self._file.num_row_groups):
-            keys = self._file.read_row_group(group, columns=["key"]).column("key")
-            self._place |= {key.as_py(): (group, row) for row, key in enumerate(keys)}
+            rows = self._file.read_row_group(group, columns=["key", "spec"]).to_pylist()
+            for place, row in enumerate(rows):
+                self._place[row["key"], _spec_text(json.loads(row["spec"]))] = (group, place)
         self._group, self._table = -1, DAG_SCHEMA.empty_table()
 
-    @property
-    def keys(self) -> list[str]:
-        """Keys of all problems in the file, in their order."""
-        return list(self._place)
-
-    def dag(self, key: str) -> ReasoningDag | None:
-        """The DAG of the problem with that key; None if the file has none."""
-        if key not in self._place:
+    def dag(self, problem: Problem) -> ReasoningDag | None:
+        """The DAG of exactly this problem; None if the file has none."""
+        name = (problem.key, _spec_text(problem.spec))
+        if name not in self._place:
             return None
-        group, row = self._place[key]
+        group, place = self._place[name]
         if group != self._group:
             self._group, self._table = group, self._file.read_row_group(group)
-        return _dag(self._table.slice(row, 1).to_pylist()[0])
+        return _dag(self._table.slice(place, 1).to_pylist()[0])
+
+
+def _spec_text(spec: Mapping[str, Any]) -> str:
+    """The spec as text that does not depend on the order of its keys."""
+    return json.dumps(spec, sort_keys=True)
 
 
 def _path_rows(file: Path) -> pa.Table:

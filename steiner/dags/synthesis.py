@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from steiner.dags.dialogues import KINDS, in_dialogue, reworded
 from steiner.dags.path_sampling import Walk, path_without_search, reading_alone, sample_paths
-from steiner.dags.source import SolverDagSource
+from steiner.dags.source import DagSource, SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
 from steiner.progress import progress
@@ -233,7 +233,7 @@ def _make_block(block: _Block) -> Made:
     source = SolverDagSource()
     dags, paths = [], []
     for problem, num_paths in zip(block.problems, block.num_paths, strict=True):
-        asked = [_asked(problem, recipe, rng) for _ in range(num_paths)]
+        asked = [_asked(problem, recipe, rng, source) for _ in range(num_paths)]
         if not has_search(problem.spec):
             found = list(map(path_without_search, asked))
             paths += found
@@ -241,7 +241,7 @@ def _make_block(block: _Block) -> Made:
                 counts.update(path_counts(path))
             continue
         for _ in range(_drawn(num_paths * recipe.synth.readings, rng)):
-            paths.append(reading_alone(_asked(problem, recipe, rng)))
+            paths.append(reading_alone(_asked(problem, recipe, rng, source)))
             counts["readings"] += 1
         dag = source.dag(problem)
         dags.append(dag)
@@ -260,13 +260,13 @@ def _drawn(expected: float, rng: random.Random) -> int:
     return int(expected + rng.random()) if expected else 0
 
 
-def _asked(problem: Problem, recipe: Recipe, rng: random.Random) -> Problem:
+def _asked(problem: Problem, recipe: Recipe, rng: random.Random, dags: DagSource) -> Problem:
     """The problem in new words, for some problems after earlier turns."""
     asked = reworded(problem, rng, Split.TRAIN)
     if rng.random() < recipe.synth.dialogues:
         kind = rng.choice(KINDS)
         other_problem = partial(_other_problem, recipe, rng)
-        asked = in_dialogue(asked, kind, rng, Split.TRAIN, other_problem) or asked
+        asked = in_dialogue(asked, kind, rng, Split.TRAIN, other_problem, dags) or asked
     if rng.random() < recipe.synth.system_prompts:
         prompts = load_grammar(problem.family, problem.language).words["system"]
         system = Message("system", rng.choice(prompts))

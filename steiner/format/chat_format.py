@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from steiner.types import Message, UserError
 
 if TYPE_CHECKING:
@@ -73,8 +75,13 @@ class ChatFormat:
         """Ids of the dialogue up to the start of the assistant's turn.
 
         Equal to `apply_chat_template(..., add_generation_prompt=True)`, except that special-token
-        strings in a message's content are encoded as plain text.
+        strings in a message's content are encoded as plain text, and that a system message goes
+        to the start of the first user message if the template has no system turn.
+
+        Raises UserError if the template refuses the dialogue, two user turns in a row for instance.
         """
+        if messages and messages[0].role == "system" and not self._takes_system:
+            messages = _system_text_in_first_turn(messages)
         contents = [message.content for message in messages]
         if any(token in text for text in contents for token in self._special_strings):
             return self._encode_with_plain_contents(messages)
@@ -106,6 +113,20 @@ class ChatFormat:
         return padded not in self._render(turns, add_generation_prompt=True)
 
     @cached_property
+    def _takes_system(self) -> bool:
+        """True if the template writes a system turn; Gemma's and older ones of Mistral refuse it,
+        others leave it out."""
+        system = _MARK.format(0)
+        turns = [
+            {"role": "system", "content": system},
+            {"role": "user", "content": _MARK.format(1)},
+        ]
+        try:
+            return system in self._render(turns, add_generation_prompt=True)
+        except _RefusedDialogue:
+            return False
+
+    @cached_property
     def _special_strings(self) -> tuple[str, ...]:
         added = self.tokenizer.added_tokens_decoder.values()
         return tuple(entry.content for entry in added if entry.special)
@@ -120,7 +141,26 @@ class ChatFormat:
                 "the tokenizer has no chat template",
                 "use an instruction-tuned model, or set tokenizer.chat_template and save it",
             )
-        text: Any = self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        try:
+            text: Any = self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
+        except TemplateError as error:
+            raise _RefusedDialogue(
+                f"the model's chat template refuses this dialogue: {error}",
+                "most templates take user and assistant turns in alternation",
+            ) from error
         return str(text)
+
+
+class _RefusedDialogue(UserError):
+    """The template raised an error of its own."""
+
+
+def _system_text_in_first_turn(messages: Sequence[Message]) -> list[Message]:
+    """The dialogue with its system message before the text of the message after it."""
+    system, *rest = messages
+    if not rest:
+        return [Message("user", system.content)]
+    first, *later = rest
+    return [Message(first.role, f"{system.content}\n\n{first.content}"), *later]

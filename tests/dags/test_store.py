@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections import defaultdict
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from steiner.dags.path_sampling import Walk
+from steiner.dags.solver import build_dag
 from steiner.dags.source import SolverDagSource, StoredDagSource
 from steiner.dags.store import (
     DAG_SCHEMA,
@@ -23,7 +26,8 @@ from steiner.dags.store import (
     state_from_json,
 )
 from steiner.randomness import random_stream
-from steiner.types import ReasoningDag, RunError, SearchPath, StepTexts
+from steiner.tasks import generate_problems
+from steiner.types import Problem, ReasoningDag, RunError, SearchPath, Split, StepTexts
 from tests.puzzles import PUZZLES, puzzle, walks_through
 
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
@@ -168,3 +172,21 @@ def test_stored_dags_equal_solved_ones(dags: list[ReasoningDag], tmp_path: Path)
     assert [stored.stored(dag.problem) for dag in dags] == [*dags[:3], *[None] * (len(dags) - 3)]
     with pytest.raises(RunError, match="no DAG of"):
         StoredDagSource(file).dag(dags[-1].problem)
+
+
+@pytest.mark.parametrize("name", ["knights_knaves", "mini_sudoku", "jugs"])
+def test_isomorphic_problems_have_dags_of_their_own(name: str, tmp_path: Path) -> None:
+    problems = generate_problems(name, 1, seed=3, split=Split.TRAIN, isomorphic=True)
+    found: dict[str, list[Problem]] = defaultdict(list)
+    for problem in islice(problems, 3000):
+        same = found[problem.key]
+        if all(problem.spec != other.spec for other in same):
+            same.append(problem)
+        if len(same) == 2:
+            break
+    dags = [build_dag(problem) for problem in same]
+    assert len(dags) == 2, "no isomorphic problems were drawn"
+    file = tmp_path / "dags.parquet"
+    pq.write_table(dag_table(dags), file)
+    assert list(read_dags(file)) == dags
+    assert [StoredDagSource(file).dag(problem) for problem in same] == dags

@@ -46,6 +46,39 @@ def test_prompt_equals_the_chat_template(
     assert ChatFormat(own_tokenizer).encode_prompt(messages) == expected
 
 
+def test_a_system_message_works_with_every_template(
+    layout: Layout, own_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    chat = ChatFormat(own_tokenizer)
+    system, question = Message("system", TEXTS[0]), Message("user", TEXTS[1])
+    merged = Message("user", f"{TEXTS[0]}\n\n{TEXTS[1]}")
+    expected = [system, question] if layout.takes_system else [merged]
+    assert chat.encode_prompt([system, question]) == list(
+        own_tokenizer.apply_chat_template(
+            _as_dicts(expected), add_generation_prompt=True, return_dict=False
+        )
+    )
+    assert TEXTS[0] in own_tokenizer.decode(chat.encode_prompt([system]))
+
+
+def test_a_system_message_that_the_template_would_leave_out_is_kept() -> None:
+    own_tokenizer = make_tokenizer(LAYOUTS["smollm"])
+    own_tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] != 'system' %}{{ m['content'] + '<|im_end|>' }}"
+        "{% endif %}{% endfor %}"
+    )
+    ids = ChatFormat(own_tokenizer).encode_prompt(
+        [Message("system", "Be brief."), Message("user", "Hi")]
+    )
+    assert own_tokenizer.decode(ids).startswith("Be brief.\n\nHi")
+
+
+def test_a_dialogue_that_the_template_refuses_is_one_clear_line() -> None:
+    chat = ChatFormat(make_tokenizer(LAYOUTS["mistral"]))
+    with pytest.raises(UserError, match="refuses this dialogue: Only user and assistant roles"):
+        chat.encode_prompt([Message("user", "Hi"), Message("tool", "24")])
+
+
 def test_the_closing_token_is_the_template_s(
     layout: Layout, own_tokenizer: PreTrainedTokenizerBase
 ) -> None:

@@ -12,6 +12,7 @@ import random
 from functools import partial
 
 from steiner.dags.dialogues import KINDS, in_dialogue
+from steiner.dags.source import SolverDagSource
 from steiner.evaluation.suites import EvalItem, Suite, problems_of
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
@@ -44,8 +45,8 @@ class Dialogues(Suite):
             for problem in problems_of(recipe, Split.TEST, num_per_family)
             if task(problem.family).has_exact_dags
         ]
-        other = partial(_other_problem, rng, problems)
-        found = (in_dialogue(each, self.kind, rng, Split.TEST, other) for each in problems)
+        other, dags = partial(_other_problem, rng, problems), SolverDagSource()
+        found = (in_dialogue(each, self.kind, rng, Split.TEST, other, dags) for each in problems)
         return [EvalItem(self.name, problem) for problem in found if problem is not None]
 
 
