@@ -2,9 +2,10 @@
 
 SearchPath -> TokenSequence;  (prompt ids, completion ids) -> Rollout
 
-Every token has the index of its step, so that a step's reward reaches the tokens of that step. Only
-reasoning and answer carry loss. The end of a truncated path carries none, because the sampler did
-not choose it; `wrong_turn_loss` weighs the choice of steps that the sampler knows to be dead ends.
+A Rollout knows the step of each token, so that a step's reward reaches the tokens of that step. In
+a TokenSequence only reasoning and answer carry loss. The end of a truncated path carries none,
+because the sampler did not choose it; `wrong_turn_loss` weighs the choice of steps that the sampler
+knows to be dead ends.
 """
 
 from __future__ import annotations

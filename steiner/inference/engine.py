@@ -37,6 +37,8 @@ from steiner.types import Rollout, StopReason, UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+MAX_BATCH = 64
+"""Most rows that run at once, if the caller does not say."""
 _PREFILL_TOKENS = 16_384
 """Most padded prompt tokens in one forward, to bound its memory."""
 _JOIN_FRACTION = 8
@@ -88,7 +90,7 @@ class Engine:
         model: PreTrainedModel,
         vocabulary: Vocabulary,
         *,
-        max_batch: int = 64,
+        max_batch: int = MAX_BATCH,
         max_length: int = 2048,
         kv_memory: int | None = None,
     ) -> None:

@@ -26,7 +26,7 @@ from steiner.inference.answer import (
     build_answer,
 )
 from steiner.inference.budget import Budget, shortest_completion
-from steiner.inference.engine import Engine
+from steiner.inference.engine import MAX_BATCH, Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.questions import (
     Question,
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _MAX_TOKENS = 8192
-_MAX_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +202,8 @@ class Reasoner:
         return build_answer(ordered, question.problem, self.vocabulary, question.messages)
 
     def _engine_for(self, num_requests: int) -> Engine:
-        """The engine, with a row per request up to `_MAX_BATCH`; further requests wait."""
-        room = min(num_requests, _MAX_BATCH)
+        """The engine, with a row per request up to MAX_BATCH; further requests wait."""
+        room = min(num_requests, MAX_BATCH)
         if self._engine is not None and self._engine.num_unfinished:
             raise RuntimeError("another stream of this reasoner is open: close it first")
         if self._engine is None or self._engine.max_batch < room:

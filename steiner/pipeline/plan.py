@@ -32,6 +32,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from steiner.inference.engine import MAX_BATCH
 from steiner.inference.kv_cache import doubled
 from steiner.inference.kv_memory import SHARE
 from steiner.models.four_bit import BYTES_PER_WEIGHT
@@ -49,7 +50,6 @@ _LOGIT_BYTES = 12
 """A logit in fp32, its gradient, and one temporary copy."""
 _PROGRAM = 0.7e9
 """Bytes of Python and its libraries, measured on a CPU."""
-_ENGINE_ROWS = 64
 _EFFICIENCY = 0.35
 """Share of the rate of a large matrix product that training reaches."""
 _PROBE_SIZE, _PROBES = 1024, 5
@@ -189,7 +189,7 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
     if rl.kl_beta:
         parts["weights"] += 4 * shape.parameters
     positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
-    at_once = min(_ENGINE_ROWS, max(1, round(rollouts * rl.oversample / devices.count)))
+    at_once = min(MAX_BATCH, max(1, round(rollouts * rl.oversample / devices.count)))
     cache: float = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
     if devices.memory:
         left = max(0.0, devices.memory - _PROGRAM - parts["weights"])

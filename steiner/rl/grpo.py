@@ -108,6 +108,7 @@ def build_trainer(
     )
     rollouts = Rollouts(policy, source, weight_sync)
     with warnings.catch_warnings():
+        # TRL calls `rollout_func` experimental whenever it is used; no setting turns that off.
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
         trainer = StepGRPOTrainer(
             model=model,
@@ -132,7 +133,7 @@ def _backend(
     """What writes the rollouts, and what brings it the weights if it has a copy of its own."""
     if recipe.rl.rollouts == "engine":
         max_length = int(model.config.max_position_embeddings)
-        return Engine(model, vocabulary, max_batch=64, max_length=max_length), None
+        return Engine(model, vocabulary, max_length=max_length), None
     backend = VllmBackend(recipe.rl.vllm_url, vocabulary)
     folder = Path(recipe.rl.vllm_weights or out_dir) / _WEIGHTS
     return backend, WeightSync(backend, model, folder, recipe.rl.sync_every)

@@ -82,7 +82,7 @@ def _extra_whitespace(question: str) -> str:
 
 
 def _with_system_prompt(problem: Problem) -> Problem:
-    """Adds a system prompt; the training data have none."""
+    """A system prompt that is in no training data; those have others."""
     prompt = Message("system", "You are a friendly expert. Always answer briefly.")
     rest = (message for message in problem.messages if message.role != "system")
     return replace(problem, messages=(prompt, *rest))
