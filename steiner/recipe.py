@@ -57,6 +57,10 @@ class ProblemsRecipe:
     """Python files that define a task of yours as TASK."""
 
 
+RATIONALE = "rationale"
+"""The usual column of worked solutions."""
+
+
 @dataclass(frozen=True, slots=True)
 class QuestionsRecipe:
     """[questions]: your own questions with known answers, as one more task."""
@@ -79,8 +83,8 @@ class QuestionsRecipe:
     answer_after: str = ""
     """If set, the answer is the text after the last such mark, and the text before it is the
     worked solution: "####" in GSM8K."""
-    rationale: str = ""
-    """Column of a worked solution, if there is one."""
+    rationale: str = RATIONALE
+    """Column of a worked solution. Rows may lack the default one."""
     hub_config: str = ""
     hub_split: str = "train"
     limit: int = may_be_zero(0)

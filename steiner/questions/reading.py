@@ -19,7 +19,7 @@ from typing import Any
 
 from steiner.files import file_digest
 from steiner.questions.written import canonical_question
-from steiner.recipe import QuestionsRecipe
+from steiner.recipe import RATIONALE, QuestionsRecipe
 from steiner.types import UserError, reason_of
 
 Row = Mapping[str, Any]
@@ -103,7 +103,7 @@ def source_digest(settings: QuestionsRecipe) -> str:
 
 def _question(settings: QuestionsRecipe, row: Row, number: int) -> Question:
     answer = _text(row.get(settings.answer))
-    rationale = _text(row.get(settings.rationale)) if settings.rationale else ""
+    rationale = _text(row.get(settings.rationale))
     if settings.answer_after:
         before, found, after = answer.rpartition(settings.answer_after)
         answer = after.strip() if found else ""
@@ -116,10 +116,9 @@ def _text(value: Any) -> str:
 
 
 def _require_columns(settings: QuestionsRecipe, row: Row) -> None:
-    names = [settings.question, settings.answer]
-    names += [settings.rationale] if settings.rationale else []
-    for key, name in zip(("question", "answer", "rationale"), names, strict=False):
-        if name not in row:
+    for key in ("question", "answer", "rationale"):
+        name = getattr(settings, key)
+        if name not in row and name != RATIONALE:
             columns = ", ".join(map(str, row)) or "none"
             raise UserError(
                 f"{settings.source} has no column '{name}'; its columns: {columns}",

@@ -84,6 +84,17 @@ def test_the_answer_is_cut_out_of_a_worked_solution(tmp_path: Path) -> None:
     assert found.questions == [Question("A?", "2", "So 1 + 1 = 2.", 1)]
 
 
+def test_a_worked_solution_has_a_column_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    row = {"question": "A?", "answer": 2, "rationale": "So 1 + 1 = 2.", "why": "Count."}
+    file.write_text(json.dumps(row), encoding="utf-8")
+    for column, text in (("rationale", "So 1 + 1 = 2."), ("why", "Count.")):
+        settings = QuestionsRecipe(source=str(file), rationale=column)
+        assert read_questions(settings).questions == [Question("A?", "2", text, 1)]
+    with pytest.raises(UserError, match="no column 'how'"):
+        read_questions(QuestionsRecipe(source=str(file), rationale="how"))
+
+
 def test_answers_that_the_grader_cannot_read_are_dropped(tmp_path: Path) -> None:
     file = tmp_path / "q.jsonl"
     rows = [{"question": "A?", "answer": "about 3"}, {"question": "B?", "answer": "3"}]
