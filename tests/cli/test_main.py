@@ -170,6 +170,8 @@ def _raising(error: BaseException) -> Callable[..., NoReturn]:
         (RunError("the server has gone", "start it"), 1, "error: the server has gone"),
         (OSError(errno.ENOSPC, "No space left", "/runs/x"), 1, "error: no space left on the disk"),
         (PermissionError(errno.EACCES, "no", "/runs/x"), 1, "error: permission denied: /runs/x"),
+        (OSError(errno.EBUSY, "busy", "/runs/x"), 1, "error: another program uses this: /runs/x"),
+        (OSError(errno.EMLINK, "no", "/runs/x"), 1, "error: Too many links: /runs/x"),
         (FileExistsError(errno.EEXIST, "no", "/runs/x"), 1, "not a folder: /runs/x"),
         (ModuleNotFoundError("no", name="uvicorn.config"), 1, "package 'uvicorn' is not installed"),
         (BrokenPipeError(), 141, ""),
