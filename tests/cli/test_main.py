@@ -16,6 +16,7 @@ from steiner.cli import main as cli
 from steiner.cli.parser import command_parsers
 from steiner.files import locked
 from steiner.pipeline import runs
+from steiner.pipeline.stages import model_stages
 from steiner.types import RunError
 
 STEINER = Path(sys.executable).with_name("steiner")
@@ -141,6 +142,40 @@ def test_train_offers_every_stage_that_has_no_command_of_its_own() -> None:
     from steiner.cli.pipeline_commands import training_stages
 
     assert training_stages() == ["cpt", "sft", "rl"]
+
+
+def test_help_of_train_says_what_each_stage_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for stage in model_stages():
+        assert f"{stage.name}: {stage.help}" in shown
+
+
+@pytest.mark.parametrize(
+    ("recipe", "command"),
+    [
+        (["--recipe", "smoke"], 'solve "Make 21 from 9, 6, 3."'),
+        (["--recipe", "smoke", "--set", "problems.levels={jugs=1}"], "serve"),
+        (["--questions", "mine.jsonl", "--grader", "number"], "serve"),
+    ],
+)
+def test_a_run_ends_with_a_command_that_fits_its_tasks(
+    recipe: list[str],
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(runs, "run", lambda *arguments, **options: None)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text('{"question": "How many?", "answer": "1"}\n')
+    assert cli.main(["run", *recipe, "--out", "here"]) == 0
+    model, report, following = capsys.readouterr().out.splitlines()
+    assert model == "model   here/rl"
+    assert report == "report  here/report/report.html"
+    assert following.startswith("next    ")
+    assert following.endswith(f"steiner {command} --model here/rl")
 
 
 def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
