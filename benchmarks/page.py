@@ -103,13 +103,13 @@ TABLE = (
     ),
     Line(
         "schemathesis on the OpenAPI schema, 2,000 cases",
-        "no 5xx but 503, no leaked slot",
+        "no 5xx but 503, no leaked place",
         "serving-fuzz",
     ),
-    Line("1,000 malformed bodies", "no 5xx, no leaked slot", "serving-malformed"),
+    Line("1,000 malformed bodies", "no 5xx, no leaked place", "serving-malformed"),
     Line(
         "clients killed mid-stream for 5 minutes",
-        "no 5xx but 503, no leaked slot, memory level",
+        "no 5xx but 503, no leaked place, memory level",
         "serving-killed",
     ),
 )

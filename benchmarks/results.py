@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 from steiner.evaluation.statistics import Estimate
-from steiner.files import write_json
+from steiner.files import reason_and_hint, write_json
 from steiner.types import RunError
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -126,7 +126,8 @@ def read_results(file: Path = RESULTS) -> list[Record]:
     try:
         return [Record(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"cannot read {file}: {error}", "restore it with git") from error
+        reason, hint = reason_and_hint(error, "restore it with git")
+        raise RunError(f"cannot read {file}: {reason}", hint) from error
 
 
 def merge_results(figure: str, records: Iterable[Record], file: Path = RESULTS) -> list[Record]:

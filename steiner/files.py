@@ -18,35 +18,41 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from steiner.types import RunError, SteinerError, UserError
+from steiner.types import RunError, SteinerError, UserError, reason_of
 
 LOGS = "logs"
 """Folder for what a stage leaves besides its output: `<run>/logs/<stage>`."""
 
 _NO_ROOM_BYTES = 1_000_000
-_OTHER_FOLDER = "name another folder with --out"
-_CAUSES: Mapping[int | None, tuple[str, str]] = {
-    errno.ENOSPC: (
-        "no space left on the disk",
-        "free some space, then run the same command again: it continues where it stopped",
-    ),
-    errno.EDQUOT: (
-        "the disk quota is used up",
-        "free some space, then run the same command again: it continues where it stopped",
-    ),
-    errno.EACCES: ("permission denied", _OTHER_FOLDER),
-    errno.EPERM: ("operation not permitted", _OTHER_FOLDER),
-    errno.EROFS: ("the file system is read-only", _OTHER_FOLDER),
-    errno.ENOENT: ("cannot create or find", "check the path; a parent folder may not allow files"),
-    errno.ENOTDIR: ("a part of the path is a file, not a folder", _OTHER_FOLDER),
+_AGAIN = "run the same command again: it continues where it stopped"
+_ANY_CAUSE = "check the path and the disk, then run the same command again"
+_CAUSES: Mapping[int, tuple[str, str]] = {
+    errno.ENOSPC: ("no space left on the disk", f"free some space, then {_AGAIN}"),
+    errno.EDQUOT: ("the disk quota is used up", f"free some space, then {_AGAIN}"),
+    errno.EFBIG: ("the file is too large", "raise the limit: ulimit -f unlimited; or another disk"),
+    errno.EACCES: ("permission denied", "change its permissions, or use another path"),
+    errno.EPERM: ("operation not permitted", "change its permissions, or use another path"),
+    errno.EROFS: ("the file system is read-only", "use a path on another disk"),
+    errno.ENOENT: ("no such file or folder", "check the path; its folder may not allow new files"),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "check the path"),
     errno.EISDIR: ("this is a folder, not a file", "name a file"),
-    errno.EEXIST: ("this exists and is not a folder", _OTHER_FOLDER),
+    errno.EEXIST: ("this exists and is not a folder", "remove it, or use another path"),
+    errno.ENOTEMPTY: ("the folder is not empty", f"end what writes into it, then {_AGAIN}"),
+    errno.EBUSY: ("another program uses this", f"end that program, then {_AGAIN}"),
+    errno.ETXTBSY: ("this program is running", f"end it, then {_AGAIN}"),
+    errno.EXDEV: ("cannot move this to another disk", "use a folder that is on one disk"),
+    errno.EINVAL: ("the file system does not accept this", "check the path, or use another disk"),
+    errno.ENOTSUP: ("the file system does not support this", "use a path on another disk"),
+    errno.ENOLCK: ("the file system has no locks", "use a path on a local disk"),
     errno.ENAMETOOLONG: ("the name is too long", "name a shorter one"),
     errno.ELOOP: ("too many symbolic links", "check the path"),
     errno.EMFILE: ("too many open files", "raise the limit: ulimit -n 4096"),
     errno.ENFILE: ("too many open files on this machine", "close other programs"),
+    errno.ENOMEM: ("not enough memory", f"close other programs, then {_AGAIN}"),
     errno.EIO: ("the disk reports an input/output error", "check the disk"),
     errno.ESTALE: ("the network file system lost the file", "mount it again"),
+    errno.ENOTCONN: ("the network file system is disconnected", "mount it again"),
+    errno.ETIMEDOUT: ("no answer in time", f"check the network file system, then {_AGAIN}"),
     errno.ENXIO: ("no such device", "check the path"),
     errno.ENODEV: ("no such device", "check the path"),
 }
@@ -83,12 +89,14 @@ def write_json(path: Path, record: Any) -> None:
 
 def read_json(path: Path) -> Mapping[str, Any]:
     """Reads the JSON object in `path`. Raises RunError if the file is anything else."""
+    damaged = "delete it, then run again"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}", "delete it, then run again") from error
+        reason, hint = reason_and_hint(error, damaged)
+        raise RunError(f"cannot read {path}: {reason}", hint) from error
     if not isinstance(record, dict):
-        raise RunError(f"cannot read {path}: not a JSON object", "delete it, then run again")
+        raise RunError(f"cannot read {path}: not a JSON object", damaged)
     return record
 
 
@@ -148,7 +156,7 @@ def clear_disk_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except SteinerError:
+    except (SteinerError, BrokenPipeError):  # the latter: the reader of the output has gone
         raise
     except Exception as error:
         clear = disk_error(error, path)
@@ -158,21 +166,33 @@ def clear_disk_errors(path: Path) -> Iterator[None]:
 
 
 def disk_error(error: Exception, path: Path) -> RunError | None:
-    """The RunError for an error about a file or disk; None for any other error.
+    """The RunError for an error of the operating system; None for any other error.
 
     Libraries hide the cause: torch reports only "file write failed" and safetensors only the
     system's message, so for their errors a disk with almost no space counts as full.
     """
     number = error.errno if isinstance(error, OSError) else None
-    place = error.filename or path if isinstance(error, OSError) else path
-    if number in _CAUSES:
-        cause, hint = _CAUSES[number]
-        return RunError(f"{cause}: {place}", hint)
-    full = "No space left on device" in str(error)
-    if full or (number is None and _bytes_free(path) < _NO_ROOM_BYTES):
-        cause, hint = _CAUSES[errno.ENOSPC]
-        return RunError(f"{cause}: {place}", hint)
-    return None
+    if number is None:
+        full = "No space left on device" in str(error) or _bytes_free(path) < _NO_ROOM_BYTES
+        if not full:
+            return None
+        number = errno.ENOSPC
+        error = OSError(number, os.strerror(number))
+    cause, hint = reason_and_hint(error)
+    named = getattr(error, "filename", None)
+    place = named or (path if number in _CAUSES else "")  # other errors may not be about files
+    return RunError(f"{cause}: {place}" if place else cause, hint)
+
+
+def reason_and_hint(error: Exception, damaged: str = _ANY_CAUSE) -> tuple[str, str]:
+    """Why a file cannot be used, in a few words, and how to fix it.
+
+    The hint is `damaged` unless the error is the operating system's: the content is at fault then.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        return reason_of(error), damaged
+    return _CAUSES.get(number) or (os.strerror(number), _ANY_CAUSE)
 
 
 def make_readable(folder: Path) -> None:

@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from steiner.files import reason_and_hint
 from steiner.recipe import ProblemsRecipe, Recipe
 from steiner.types import UserError
 
@@ -72,9 +73,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"cannot read recipe {path}: {error.strerror}") from error
+        reason, hint = reason_and_hint(error)
+        raise UserError(f"cannot read recipe {path}: {reason}", hint) from error
     except ValueError as error:
-        raise UserError(f"recipe {path} is not TOML: {error}") from error
+        raise UserError(
+            f"recipe {path} is not TOML: {error}", "correct it there; a recipe is TOML in UTF-8"
+        ) from error
 
 
 def _override(table: dict[str, Any], override: str) -> None:

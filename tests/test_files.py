@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steiner import files
+from steiner.cli.question_input import read_question_file
+from steiner.data.corpora import held_out_corpus
 from steiner.files import (
     clear_disk_errors,
     file_sizes,
@@ -26,7 +29,10 @@ from steiner.files import (
     write_json,
     write_text,
 )
-from steiner.types import RunError, UserError
+from steiner.questions.reading import read_questions
+from steiner.recipe import QuestionsRecipe
+from steiner.recipe_file import load_recipe
+from steiner.types import RunError, SteinerError, UserError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -148,32 +154,57 @@ def test_full_disk_is_recognised_in_errors_of_libraries(
         raise RuntimeError("file write failed")
 
 
-@pytest.mark.parametrize(
-    ("number", "message"),
-    [
-        (errno.ENOSPC, "no space left"),
-        (errno.EACCES, "permission denied"),
-        (errno.EROFS, "read-only"),
-        (errno.ENOENT, "cannot create or find"),
-        (errno.ENOTDIR, "a file, not a folder"),
-        (errno.EISDIR, "a folder, not a file"),
-        (errno.ENAMETOOLONG, "too long"),
-        (errno.EMFILE, "too many open files"),
-    ],
-)
+@pytest.mark.parametrize("number", files._CAUSES, ids=errno.errorcode.get)
 def test_each_system_error_has_its_own_message(
-    number: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "_NO_ROOM_BYTES", 2**80)  # a full disk is not the cause of these
-    named = tmp_path / "x"
-    with pytest.raises(RunError, match=message) as caught, clear_disk_errors(tmp_path):
-        raise OSError(number, os.strerror(number), str(named))
-    assert str(named) in str(caught.value)
-    assert caught.value.hint
+    cause, hint = files._CAUSES[number]
+    for named in (str(tmp_path / "x"), None):
+        with pytest.raises(RunError) as caught, clear_disk_errors(tmp_path):
+            raise OSError(number, os.strerror(number), named)
+        assert str(caught.value) == f"{cause}: {named or tmp_path}"
+        assert caught.value.hint == hint != ""
+
+
+@pytest.mark.parametrize("number", [errno.EMLINK, errno.EDEADLK, errno.ECONNREFUSED, 12345])
+def test_any_other_system_error_is_one_line_too(number: int, tmp_path: Path) -> None:
+    assert number not in files._CAUSES
+    for place in (str(tmp_path / "x"), None):
+        with pytest.raises(RunError) as caught, clear_disk_errors(tmp_path):
+            raise OSError(number, "", place)
+        assert str(caught.value) == os.strerror(number) + (f": {place}" if place else "")
+        assert caught.value.hint
+
+
+def test_a_closed_pipe_is_no_disk_error(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), clear_disk_errors(tmp_path):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_json,
+        read_question_file,
+        lambda file: load_recipe(str(file)),
+        lambda file: held_out_corpus({str(file): 1.0}, 1),
+        lambda file: read_questions(QuestionsRecipe(source=str(file))),
+    ],
+)
+def test_a_disk_fault_is_not_taken_for_bad_content(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    file = tmp_path / "file.jsonl"
+    file.symlink_to("/proc/self/mem")  # reading its first bytes is an input/output error
+    with pytest.raises(SteinerError, match="the disk reports an input/output error") as caught:
+        read(file)
+    assert "file.jsonl" in str(caught.value)
+    assert caught.value.hint == "check the disk"
 
 
 def test_a_folder_that_cannot_be_made_is_not_a_full_disk() -> None:
-    with pytest.raises(RunError, match="cannot create or find"), locked(Path("/proc/x")):
+    with pytest.raises(RunError, match="no such file or folder"), locked(Path("/proc/x")):
         pass
 
 

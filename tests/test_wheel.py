@@ -1,9 +1,12 @@
-"""The wheel has every file of the package, and metadata."""
+"""The wheel has every file of the package, and metadata; installed, it answers."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from email import message_from_string
 from pathlib import Path
@@ -11,6 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+QUESTION = "Make 21 from 9, 6, 3."
+PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +50,27 @@ def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert metadata.get_all("Project-URL")
     (entry,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "steiner = steiner.cli.main:main" in wheel.read(entry).decode()
+
+
+def test_installed_wheel_answers(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    environment, elsewhere = tmp_path / "venv", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    venv.create(environment, symlinks=True)
+    python = environment / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps"]
+    subprocess.run([*install, "--no-index", wheel.filename], check=True)
+    # The libraries come from the environment of the tests, after the wheel's own files.
+    packages = Path(_output([python, "-c", PACKAGES], elsewhere))
+    (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    module = _output([python, "-c", "import steiner; print(steiner.__file__)"], elsewhere)
+    assert Path(module) == packages / "steiner" / "__init__.py"
+    answer = _output([environment / "bin" / "steiner", "solve", QUESTION], elsewhere)
+    assert "step 1" in answer.lower()
+
+
+def _output(command: list[str | Path], folder: Path) -> str:
+    """What a command prints, without this environment's settings of Python."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from steiner.cli.parser import Parser
+from steiner.pipeline.stages import model_stages
 from steiner.recipe import SHIPPED_REASONER
 from steiner.types import UserError
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from steiner.inference.reasoner import Reasoner
 
 _RUNS = Path("runs")
-_STAGE = "rl"
-"""The stage of a run whose model answers."""
+_STAGE = model_stages()[-1].name
+"""The stage of a run whose model answers: the last one."""
 
 
 def add_model_options(parser: Parser) -> None:
@@ -35,7 +36,7 @@ def add_model_options(parser: Parser) -> None:
         type=Path,
         dest="run_dir",
         metavar="DIR",
-        help="take the rl model of this run, such as runs/tiny",
+        help=f"take the {_STAGE} model of this run, such as runs/tiny",
     )
 
 

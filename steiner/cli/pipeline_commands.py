@@ -152,7 +152,10 @@ def _add_own_questions(parser: Parser) -> None:
 
 
 def _add_train(commands: Commands[Parser]) -> None:
+    from steiner.pipeline.stages import model_stages
+
     names = ", ".join(training_stages())
+    meanings = "; ".join(f"{stage.name}: {stage.help}" for stage in model_stages())
     train = _add(
         commands,
         "train",
@@ -160,7 +163,7 @@ def _add_train(commands: Commands[Parser]) -> None:
         summary=f"run one training stage: {names}",
         example="steiner train rl --set rl.steps=100 --out runs/mine",
     )
-    train.add_argument("stage", metavar="STAGE", help=f"one of: {names}")
+    train.add_argument("stage", metavar="STAGE", help=meanings)
 
 
 def _add_eval(commands: Commands[Parser]) -> None:

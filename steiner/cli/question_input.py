@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from steiner.files import reason_and_hint
 from steiner.types import Message, UserError
 
 STDIN = "-"
@@ -98,8 +99,8 @@ def _read_file(path: Path) -> bytes:
         hint = "check the path; for a single question leave out --file"
         raise UserError(f"no file {path}", hint) from None
     except OSError as error:
-        hint = "check the path and its permissions"
-        raise UserError(f"cannot read {path}: {error.strerror}", hint) from error
+        reason, hint = reason_and_hint(error)
+        raise UserError(f"cannot read {path}: {reason}", hint) from error
 
 
 def _decode(content: bytes, name: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from steiner.cli.model_options import add_model_options, chosen_model, load_reasoner
 from steiner.cli.parser import Commands, Parser, add_command
 from steiner.cli.solve_options import add_solve_options, solve_options
+from steiner.files import reason_and_hint
 from steiner.types import UserError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _open_output(path: Path | None) -> Iterator[TextIO]:
     try:
         file = path.open("w", encoding="utf-8")
     except OSError as error:
-        hint = "give the path of a file in a folder that exists and that you may write to"
-        raise UserError(f"cannot write {path}: {error.strerror}", hint) from error
+        reason, hint = reason_and_hint(error)
+        raise UserError(f"cannot write {path}: {reason}", hint) from error
     with file:
         yield file

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from steiner.data.ordinary_text import Document
+from steiner.files import reason_and_hint
 from steiner.randomness import random_stream
 from steiner.types import UserError, reason_of
 
@@ -72,8 +73,8 @@ def _texts(source: str) -> Iterator[str]:
             return iter([_text_of(row, source) for row in pq.read_table(path).to_pylist()])
         return _documents_of(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise UserError(f"cannot read the corpus {source}: {reason}") from error
+        reason, hint = reason_and_hint(error, "give text, JSON lines or Parquet, in UTF-8")
+        raise UserError(f"cannot read the corpus {source}: {reason}", hint) from error
 
 
 def _documents_of(text: str) -> Iterator[str]:

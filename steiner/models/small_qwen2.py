@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from steiner.files import reason_and_hint
 from steiner.format.tokenizer import CHAT_TEMPLATE, Vocabulary
-from steiner.types import UserError, reason_of
+from steiner.types import UserError
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -77,8 +78,8 @@ def load(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Vocabulary]
     except UserError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = reason_of(error)
-        hint = "the folder is damaged: delete it and train again, or name another"
+        damaged = "the folder is damaged: delete it and train again, or name another"
+        reason, hint = reason_and_hint(error, damaged)
         raise UserError(f"cannot load a model from {folder}: {reason}", hint) from error
     return cast("PreTrainedModel", model.to(dtype).eval()), vocabulary
 

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from steiner.files import file_digest
+from steiner.files import file_digest, reason_and_hint
 from steiner.questions.written import canonical_question
 from steiner.recipe import RATIONALE, QuestionsRecipe
 from steiner.types import UserError, reason_of
@@ -143,8 +143,8 @@ def _readable(path: Path, reader: Callable[[Path], Iterator[Any]]) -> Iterator[A
     except UserError:
         raise
     except (OSError, ValueError, csv.Error) as error:
-        reason = reason_of(error)
-        raise UserError(f"cannot read questions from {path}: {reason}") from error
+        reason, hint = reason_and_hint(error, f"check that the content is {path.suffix}, in UTF-8")
+        raise UserError(f"cannot read questions from {path}: {reason}", hint) from error
 
 
 def _json_lines(path: Path) -> Iterator[Any]:

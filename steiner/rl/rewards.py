@@ -202,10 +202,10 @@ class _Potentials:
 
     def of(self, node: int | None) -> dict[str, float]:
         """Phi of a node; of a state off the graph where it is None."""
-        measures = {"dead_end": -1.0} if node is None else self._measures(self.dag.nodes[node])
-        return {term: value * self.weights[term] for term, value in measures.items()}
+        terms = {"dead_end": -1.0} if node is None else self._terms(self.dag.nodes[node])
+        return {term: value * self.weights[term] for term, value in terms.items()}
 
-    def _measures(self, node: Node) -> dict[str, float]:
+    def _terms(self, node: Node) -> dict[str, float]:
         if node.distance_end is None:
             return {"dead_end": -1.0, "lure": -node.out_degree / (1 + node.out_degree)}
         is_goal = node.status is Status.GOAL

@@ -18,11 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steiner.files import replacing
+from steiner.files import reason_and_hint, replacing
 from steiner.rl.credit_assignment import StepTokens
 from steiner.rl.rewards import StepReward
 from steiner.rl.rollout_groups import RolloutGroup
-from steiner.types import UserError, reason_of
+from steiner.types import UserError
 
 _IDS, _NUMBERS = pa.list_(pa.int32()), pa.list_(pa.float32())
 SCHEMA = pa.schema(
@@ -124,8 +124,8 @@ def read_rollouts(path: Path) -> list[ScoredRollout]:
     try:
         rows = pq.read_table(path, schema=SCHEMA).to_pylist()
     except (OSError, pa.ArrowException) as error:
-        hint = "make it with `steiner rollouts`"
-        raise UserError(f"{path} holds no rollouts: {reason_of(error)}", hint) from error
+        reason, hint = reason_and_hint(error, "make it with `steiner rollouts`")
+        raise UserError(f"cannot read rollouts from {path}: {reason}", hint) from error
     return list(map(_record, rows))
 
 

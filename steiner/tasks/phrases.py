@@ -1,4 +1,4 @@
-"""Wording as data: templates from wording/<language>/<task>.toml, rendered to text and parsed.
+"""Wording as data: templates from steps/<language>/<task>.toml, rendered to text and parsed.
 
 (phrase name, fields) <-> text
 

@@ -16,6 +16,7 @@ from steiner.cli import main as cli
 from steiner.cli.parser import command_parsers
 from steiner.files import locked
 from steiner.pipeline import runs
+from steiner.pipeline.stages import model_stages
 from steiner.types import RunError
 
 STEINER = Path(sys.executable).with_name("steiner")
@@ -143,6 +144,40 @@ def test_train_offers_every_stage_that_has_no_command_of_its_own() -> None:
     assert training_stages() == ["cpt", "sft", "rl"]
 
 
+def test_help_of_train_says_what_each_stage_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for stage in model_stages():
+        assert f"{stage.name}: {stage.help}" in shown
+
+
+@pytest.mark.parametrize(
+    ("recipe", "command"),
+    [
+        (["--recipe", "smoke"], 'solve "Make 21 from 9, 6, 3."'),
+        (["--recipe", "smoke", "--set", "problems.levels={jugs=1}"], "serve"),
+        (["--questions", "mine.jsonl", "--grader", "number"], "serve"),
+    ],
+)
+def test_a_run_ends_with_a_command_that_fits_its_tasks(
+    recipe: list[str],
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(runs, "run", lambda *arguments, **options: None)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.jsonl").write_text('{"question": "How many?", "answer": "1"}\n')
+    assert cli.main(["run", *recipe, "--out", "here"]) == 0
+    model, report, following = capsys.readouterr().out.splitlines()
+    assert model == "model   here/rl"
+    assert report == "report  here/report/report.html"
+    assert following.startswith("next    ")
+    assert following.endswith(f"steiner {command} --model here/rl")
+
+
 def test_closed_pipe_is_no_error(tmp_path: Path) -> None:
     command = f"'{STEINER}' --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
@@ -170,6 +205,8 @@ def _raising(error: BaseException) -> Callable[..., NoReturn]:
         (RunError("the server has gone", "start it"), 1, "error: the server has gone"),
         (OSError(errno.ENOSPC, "No space left", "/runs/x"), 1, "error: no space left on the disk"),
         (PermissionError(errno.EACCES, "no", "/runs/x"), 1, "error: permission denied: /runs/x"),
+        (OSError(errno.EBUSY, "busy", "/runs/x"), 1, "error: another program uses this: /runs/x"),
+        (OSError(errno.EMLINK, "no", "/runs/x"), 1, "error: Too many links: /runs/x"),
         (FileExistsError(errno.EEXIST, "no", "/runs/x"), 1, "not a folder: /runs/x"),
         (ModuleNotFoundError("no", name="uvicorn.config"), 1, "package 'uvicorn' is not installed"),
         (BrokenPipeError(), 141, ""),

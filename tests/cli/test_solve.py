@@ -138,8 +138,11 @@ def test_standard_input_that_is_no_question_is_refused(
         (["caf\udce9"], "the question is not UTF-8 text"),
         (["Who?", "--stream"], "--stream goes with --json"),
         (["Who?", "--effort", "lo"], "unknown effort 'lo'"),
-        (["Who?", "--output", "nowhere/answer.txt"], "cannot write nowhere/answer.txt: No such"),
-        (["Who?", "--output", "."], "cannot write .: Is a directory"),
+        (
+            ["Who?", "--output", "nowhere/answer.txt"],
+            "cannot write nowhere/answer.txt: no such file",
+        ),
+        (["Who?", "--output", "."], "cannot write .: this is a folder"),
     ],
 )
 def test_bad_input_is_one_line_and_a_hint(arguments: list[str], line: str, solve: Solve) -> None:

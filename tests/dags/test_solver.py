@@ -20,7 +20,7 @@ from tests.puzzles import PUZZLES as NAMES
 DagsOf = Callable[[str], tuple[ReasoningDag, ...]]
 
 
-# ---------------------------------------------------------------------- measures
+# ---------------------------------------------------------------------- distances and degrees
 
 
 def _reachable(dag: ReasoningDag) -> dict[State, set[State]]:
@@ -63,7 +63,7 @@ def _from_start(start: State, following: dict[State, set[State]]) -> dict[State,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_measures_are_those_of_a_slow_reference(name: str, dags_of: DagsOf) -> None:
+def test_distances_and_degrees_are_those_of_a_slow_reference(name: str, dags_of: DagsOf) -> None:
     for dag in dags_of(name):
         following = _reachable(dag)
         assert {node.state for node in dag.nodes} == set(following)

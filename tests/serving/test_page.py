@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -315,6 +316,38 @@ def test_shapes_differ_not_only_colours(page, question):
     legend = page.get_by_role("list", name="Legend").get_by_role("listitem")
     shapes = [entry.locator("path").get_attribute("d") for entry in legend.all()]
     assert len(shapes) == len(set(shapes)) == 7
+
+
+_BOXES = """(selector) => [...document.querySelectorAll(selector)].map((element) => {
+    const { left, top, right, bottom } = element.getBoundingClientRect();
+    const clip = element.closest(".tree-scroller")?.getBoundingClientRect();
+    return clip ? [Math.max(left, clip.left), Math.max(top, clip.top),
+                   Math.min(right, clip.right), Math.min(bottom, clip.bottom)]
+                : [left, top, right, bottom];
+}).filter(([left, top, right, bottom]) => left < right && top < bottom)"""
+"""The visible boxes of the elements: left, top, right, bottom."""
+
+
+def _overlap(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_labels_and_legend_do_not_overlap(page, engine, question, known_path, width):
+    page.set_viewport_size({"width": width, "height": 844})
+    engine.run(halt_at=BACKTRACK)
+    _ask(page, question)
+    for count in (2, len(known_path.steps)):  # the first dead end, and the whole search
+        if count > 2:
+            engine.run()
+            _ended(page)
+        _expect(page.locator(".node .label")).to_have_count(count)
+        labels = page.evaluate(_BOXES, ".node .label")
+        legend = page.evaluate(_BOXES, ".legend li")
+        assert labels
+        assert len(legend) == 7
+        for one, other in itertools.combinations([*labels, *legend], 2):
+            assert not _overlap(one, other)
 
 
 def test_there_is_an_example_of_each_family(page):
