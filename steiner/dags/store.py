@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from steiner.files import reason_and_hint
 from steiner.tasks import Move, task
 from steiner.types import (
     Decision,
@@ -31,7 +32,6 @@ from steiner.types import (
     Status,
     Step,
     StepTexts,
-    reason_of,
 )
 
 _PROBLEM = [
@@ -178,8 +178,10 @@ def _opened(file: Path, schema: pa.Schema, what: str) -> pq.ParquetFile:
 
 
 def _unreadable(file: Path, error: Exception) -> RunError:
-    reason = reason_of(error)
-    return RunError(f"cannot read {file}: {reason}", _AGAIN)
+    reason, hint = reason_and_hint(error, _AGAIN)
+    if isinstance(error, FileNotFoundError):
+        hint = "run `steiner synth` first"
+    return RunError(f"cannot read {file}: {reason}", hint)
 
 
 def _problem_row(problem: Problem) -> dict[str, Any]:

@@ -117,10 +117,10 @@ def test_a_node_has_the_texts_of_a_step_to_it(dags: list[ReasoningDag]) -> None:
 # ---------------------------------------------------------------------- damage
 
 
-def _error_of(file: Path) -> str:
+def _error_of(file: Path, hint: str = "delete it and run `steiner synth` again") -> str:
     with pytest.raises(RunError, match="cannot read") as caught:
         next(read_paths(file))
-    assert caught.value.hint == "delete it and run `steiner synth` again"
+    assert caught.value.hint == hint
     assert "\n" not in str(caught.value)
     assert str(file) in str(caught.value)
     return str(caught.value)
@@ -141,7 +141,7 @@ def test_file_damaged_in_the_middle_is_one_clear_line(file: Path) -> None:
 
 
 def test_absent_file_is_one_clear_line(tmp_path: Path) -> None:
-    _error_of(tmp_path / "paths.parquet")
+    _error_of(tmp_path / "paths.parquet", "run `steiner synth` first")
 
 
 def test_file_of_another_kind_is_one_clear_line(file: Path, dags: list[ReasoningDag]) -> None:
