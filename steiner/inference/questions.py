@@ -27,7 +27,7 @@ SAMPLES_TEMPERATURE = 0.7
 """Temperature of several samples if neither the caller nor the model sets one."""
 
 _GREEDY = Sampling()
-Question = str | Sequence[Message | Mapping[str, str]]
+QuestionInput = str | Sequence[Message | Mapping[str, str]]
 """One turn, or a dialogue whose last turn is the user's."""
 
 
@@ -87,7 +87,7 @@ def samplings(
     return [replace(drawn, seed=stream.getrandbits(31)) for stream in streams]
 
 
-def as_messages(question: Question) -> tuple[Message, ...]:
+def as_messages(question: QuestionInput) -> tuple[Message, ...]:
     """The question as a dialogue. Raises UserError if it is not one."""
     if isinstance(question, str):
         question = [Message("user", question)]

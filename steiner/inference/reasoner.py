@@ -29,7 +29,7 @@ from steiner.inference.budget import Budget, shortest_completion
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.questions import (
-    Question,
+    QuestionInput,
     SolveOptions,
     as_messages,
     samplings,
@@ -97,7 +97,7 @@ class Reasoner:
         model, vocabulary = load_reasoning_model(source, dtype)
         return cls(model, vocabulary, kv_memory=kv_memory)
 
-    def solve(self, question: Question, **options: Unpack[SolveOptions]) -> Answer:
+    def solve(self, question: QuestionInput, **options: Unpack[SolveOptions]) -> Answer:
         """Answers a question (a text, or messages that end with a user's turn).
 
         `options` are the fields of SolveOptions, for example `effort="high"` or `samples=5`. Raises
@@ -107,7 +107,7 @@ class Reasoner:
         return next(event.answer for event in events if isinstance(event, Finished))
 
     def stream(
-        self, question: Question, **options: Unpack[SolveOptions]
+        self, question: QuestionInput, **options: Unpack[SolveOptions]
     ) -> Generator[ReasoningEvent, None, None]:
         """Yields events while the model reasons; the last one is Finished.
 
@@ -118,7 +118,7 @@ class Reasoner:
 
     def prepare(
         self,
-        question: Question,
+        question: QuestionInput,
         *,
         min_steps: int = 0,
         max_steps: int | None = None,

@@ -17,7 +17,7 @@ from steiner.serving.results import REPETITION, TIME_LIMIT, ChoiceEnding
 from steiner.serving.schemas import ResponseRequest
 from steiner.serving.usage import ResponseUsage, response_usage
 
-Status = Literal["in_progress", "completed", "incomplete"]
+ResponseStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class SummaryText(TypedDict):
@@ -39,7 +39,7 @@ class ReasoningItem(TypedDict):
 
     type: Literal["reasoning"]
     id: str
-    status: Status
+    status: ResponseStatus
     summary: list[SummaryText]
     content: list[ReasoningText]
     reasoning_steps: list[StepObject]
@@ -59,7 +59,7 @@ class MessageItem(TypedDict):
 
     type: Literal["message"]
     id: str
-    status: Status
+    status: ResponseStatus
     role: Literal["assistant"]
     content: list[OutputText]
 
@@ -87,7 +87,7 @@ class ResponseObject(TypedDict):
     id: str
     object: Literal["response"]
     created_at: int
-    status: Status
+    status: ResponseStatus
     error: None
     incomplete_details: IncompleteDetails | None
     instructions: str | None
@@ -116,7 +116,7 @@ def response_object(
 ) -> ResponseObject:
     """The response; it is in progress while there are no endings."""
     cut = next((ending for ending in endings if not ending.complete), None)
-    status: Status = "incomplete" if cut else "completed" if endings else "in_progress"
+    status: ResponseStatus = "incomplete" if cut else "completed" if endings else "in_progress"
     return ResponseObject(
         id=f"resp_{completion.id}",
         object="response",
@@ -143,7 +143,9 @@ def response_object(
     )
 
 
-def reasoning_item(id: str, status: Status, text: str, steps: list[StepObject]) -> ReasoningItem:
+def reasoning_item(
+    id: str, status: ResponseStatus, text: str, steps: list[StepObject]
+) -> ReasoningItem:
     """The reasoning of a choice."""
     return ReasoningItem(
         type="reasoning",
@@ -156,7 +158,7 @@ def reasoning_item(id: str, status: Status, text: str, steps: list[StepObject]) 
 
 
 def message_item(
-    id: str, status: Status, text: str, logprobs: list[TokenLogprob] | None = None
+    id: str, status: ResponseStatus, text: str, logprobs: list[TokenLogprob] | None = None
 ) -> MessageItem:
     """The answer of a choice."""
     return MessageItem(
@@ -168,7 +170,7 @@ def message_item(
     )
 
 
-def status_of(ending: ChoiceEnding) -> Status:
+def status_of(ending: ChoiceEnding) -> ResponseStatus:
     """The status of a finished choice's items."""
     return "completed" if ending.complete else "incomplete"
 

@@ -211,7 +211,7 @@ class TextOptions(StrictOptions):
     verbosity: Literal["medium"] | None = None
 
 
-class MessageItem(InputMessage):
+class InputMessageItem(InputMessage):
     """A message in the input of a response."""
 
     type: Literal["message"] = "message"
@@ -234,7 +234,7 @@ class SkippedItem(StrictModel):
     type: Literal["reasoning", "function_call"]
 
 
-InputItem = MessageItem | ToolOutputItem | SkippedItem
+InputItem = InputMessageItem | ToolOutputItem | SkippedItem
 
 Includable = Literal[
     "file_search_call.results",
