@@ -25,7 +25,8 @@ from steiner.inference.answer import (
     ReasoningEvent,
     build_answer,
 )
-from steiner.inference.budget import Budget, shortest_completion
+from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
+from steiner.inference.efforts import SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.questions import (
@@ -33,7 +34,6 @@ from steiner.inference.questions import (
     SolveOptions,
     as_messages,
     samplings,
-    step_limit,
 )
 from steiner.inference.request import Request
 from steiner.inference.sampling import own_sampling
@@ -136,7 +136,10 @@ class Reasoner:
         messages = as_messages(question)
         prompt = tuple(self.vocabulary.encode_prompt(messages))
         budget = Budget(
-            min_steps, step_limit(effort, max_steps), self._token_limit(len(prompt), max_tokens)
+            min_steps,
+            step_limit(effort, max_steps),
+            self._token_limit(len(prompt), max_tokens),
+            shortest_reasoning() if effort == SHORTEST_EFFORT else None,
         )
         drawn = samplings(samples, temperature, seed, own_sampling(self._model))
         requests = tuple(Request(prompt, budget, sampling) for sampling in drawn)

@@ -6,7 +6,7 @@ ResponseRequest, ChoiceResults -> JSON objects
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -101,8 +101,8 @@ class ResponseObject(TypedDict):
     store: bool
     temperature: float | None
     text: dict[str, dict[str, str]]
-    tool_choice: Literal["auto"]
-    tools: list[None]
+    tool_choice: Literal["auto", "none"]
+    tools: list[dict[str, Any]]
     top_p: float | None
     truncation: Literal["disabled"]
     usage: ResponseUsage | None
@@ -129,14 +129,14 @@ def response_object(
         metadata=body.metadata or {},
         model=body.model or "",
         output=list(output),
-        parallel_tool_calls=False,
+        parallel_tool_calls=bool(body.parallel_tool_calls),
         previous_response_id=None,
         reasoning=ReasoningSettings(effort=body.effort, summary="detailed"),
         store=False,
         temperature=body.temperature,
         text={"format": {"type": "text"}},
-        tool_choice="auto",
-        tools=[],
+        tool_choice=body.tool_choice or "auto",
+        tools=body.tools or [],
         top_p=body.top_p,
         truncation="disabled",
         usage=response_usage(completion.num_prompt_tokens, endings) if endings else None,
