@@ -28,7 +28,7 @@ from benchmarks.setting import Figure, Setting, model_digest
 from experiments.baselines import train_chats
 from steiner import __version__
 from steiner.evaluation.budget_curves import within_budgets
-from steiner.evaluation.model_runner import Completion, ModelRunner
+from steiner.evaluation.model_runner import ItemCompletion, ModelRunner
 from steiner.evaluation.statistics import difference, proportion
 from steiner.evaluation.suites import MAIN, EvalItem, problems_of
 from steiner.files import read_json, write_json
@@ -242,7 +242,7 @@ def _ours(setting: Setting, model: Path, task_name: str = "") -> _Answers:
     def measure(recipe: Recipe, items: Sequence[EvalItem]) -> _Answers:
         runner = ModelRunner(model.name, str(model), recipe)
         rollouts = runner.generate([runner.request(item) for item in items], "searches")
-        free = [Completion(*pair) for pair in zip(items, rollouts, strict=True)]
+        free = [ItemCompletion(*pair) for pair in zip(items, rollouts, strict=True)]
         by_budget = within_budgets(runner, free, BUDGETS, "budgets")
         right = {"": free} | {str(budget): found for budget, found in by_budget.items()}
         return _Answers(
@@ -252,7 +252,7 @@ def _ours(setting: Setting, model: Path, task_name: str = "") -> _Answers:
     return _kept(setting, task_name, (model_digest(model), "ours"), measure)
 
 
-def _graded(completions: Sequence[Completion]) -> Graded:
+def _graded(completions: Sequence[ItemCompletion]) -> Graded:
     return {
         one.item.problem.key: grade(one.item.problem, one.rollout.answer) is Grade.RIGHT
         for one in completions

@@ -15,11 +15,10 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from benchmarks import serving_abuse
 from benchmarks.results import Measured
-from benchmarks.serving_load import Served, ask_all, served
+from benchmarks.serving_load import RequestBody, Served, ask_all, served
 from benchmarks.setting import Figure, Setting
 from benchmarks.vllm_rival import install
 from benchmarks.vllm_server import vllm_served
@@ -41,7 +40,6 @@ _MAX_LENGTH = 1024
 _STEPS = 500
 """As many do not fit: each completion is as long as it may be."""
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
-Body = dict[str, Any]
 
 
 def load(model: Path, repeats: int = 3) -> Iterator[Measured]:
@@ -99,7 +97,7 @@ def against_vllm(model: Path, repeats: int = 3) -> Iterator[Measured]:
     yield Measured.repeated("over vllm", ratios, "times", "at least 1.5", note)
 
 
-def _for_vllm(body: Body) -> Body:
+def _for_vllm(body: RequestBody) -> RequestBody:
     """The same request in vLLM's words."""
     kept = {key: value for key, value in body.items() if not key.endswith("_steps")}
     return kept | {"ignore_eos": True}
@@ -123,7 +121,7 @@ def first_token(model: Path, repeats: int = 3) -> Iterator[Measured]:
     yield Measured.repeated("at the client, median", waits, "ms")
 
 
-def _bodies(count: int) -> list[Body]:
+def _bodies(count: int) -> list[RequestBody]:
     """Chat requests of 128 to 380 tokens each, so that they do not end together."""
     problems = generate_problems("countdown", 2, seed=0, split=Split.TEST)
     return [
@@ -140,7 +138,7 @@ def _bodies(count: int) -> list[Body]:
     ]
 
 
-def _engine(model: Path, bodies: Sequence[Body]) -> tuple[Engine, list[Request]]:
+def _engine(model: Path, bodies: Sequence[RequestBody]) -> tuple[Engine, list[Request]]:
     """An engine like the server's, and what the bodies ask of it."""
     weights, vocabulary = load_reasoning_model(model)
     requests = [
@@ -156,7 +154,7 @@ def _engine(model: Path, bodies: Sequence[Body]) -> tuple[Engine, list[Request]]
     return engine, requests
 
 
-def _num_tokens(server: Served, bodies: Sequence[Body]) -> int:
+def _num_tokens(server: Served, bodies: Sequence[RequestBody]) -> int:
     return sum(answer.num_tokens for answer in ask_all(server, bodies, NUM_CLIENTS))
 
 

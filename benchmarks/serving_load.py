@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ import httpx
 
 STEINER = Path(sys.executable).with_name("steiner")
 CHAT = "/v1/chat/completions"
-Body = Mapping[str, Any]
+RequestBody = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def served(model: Path, *options: str) -> Iterator[Served]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TimedAnswer:
     """The result of one request."""
 
     num_tokens: int
@@ -70,14 +70,16 @@ class Answer:
     """From the request to the first bytes of the body."""
 
 
-def ask_all(server: Served, bodies: Sequence[Body], num_clients: int) -> list[Answer]:
+def ask_all(server: Served, bodies: Sequence[RequestBody], num_clients: int) -> list[TimedAnswer]:
     """Every request once, by so many clients, each with one connection and one request at once."""
     return asyncio.run(_ask_all(server, bodies, num_clients))
 
 
-async def _ask_all(server: Served, bodies: Sequence[Body], num_clients: int) -> list[Answer]:
+async def _ask_all(
+    server: Served, bodies: Sequence[RequestBody], num_clients: int
+) -> list[TimedAnswer]:
     waiting = iter(bodies)
-    answers: list[Answer] = []
+    answers: list[TimedAnswer] = []
 
     async def client() -> None:
         connection = await asyncio.open_connection(server.host, server.port)
@@ -89,7 +91,9 @@ async def _ask_all(server: Served, bodies: Sequence[Body], num_clients: int) -> 
     return answers
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: Body) -> Answer:
+async def _ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: RequestBody
+) -> TimedAnswer:
     content = json.dumps(body).encode()
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     begun = time.perf_counter()
@@ -98,12 +102,12 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body:
     assert headers.startswith(b"HTTP/1.1 200"), headers
     if length := re.search(rb"(?i)content-length: (\d+)", headers):
         stated = await reader.readexactly(int(length[1]))
-        return Answer(_num_tokens(stated), time.perf_counter() - begun)
+        return TimedAnswer(_num_tokens(stated), time.perf_counter() - begun)
     first = await _chunk(reader)
     first_s, stated = time.perf_counter() - begun, first
     while chunk := await _chunk(reader):
         stated = stated[-1000:] + chunk
-    return Answer(_num_tokens(stated), first_s)
+    return TimedAnswer(_num_tokens(stated), first_s)
 
 
 async def _chunk(reader: asyncio.StreamReader) -> bytes:

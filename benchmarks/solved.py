@@ -18,7 +18,7 @@ from benchmarks.setting import Setting, model_digest
 from steiner import __version__
 from steiner.evaluation.budget_curves import choose_budget, within_budgets
 from steiner.evaluation.graded_answers import grade_completion
-from steiner.evaluation.model_runner import Completion, ModelRunner
+from steiner.evaluation.model_runner import ItemCompletion, ModelRunner
 from steiner.evaluation.statistics import Estimate, difference, mean_of, proportion
 from steiner.evaluation.suites import MAIN, VALIDATION, suites
 from steiner.files import read_json, write_json
@@ -94,7 +94,7 @@ def _measure(setting: Setting, model: Path, suite: str) -> dict[int | None, Solv
     runner = ModelRunner(model.name, str(model), setting.recipe)
     items = suites()[suite].items(setting.recipe, setting.problems)
     rollouts = runner.generate([runner.request(item) for item in items], suite)
-    free = [Completion(*pair) for pair in zip(items, rollouts, strict=True)]
+    free = [ItemCompletion(*pair) for pair in zip(items, rollouts, strict=True)]
     measured: dict[int | None, Solved] = {None: _graded(free)}
     if runner.reasons:
         limited = within_budgets(runner, free, _budgets(setting), f"{suite} within budgets")
@@ -102,7 +102,7 @@ def _measure(setting: Setting, model: Path, suite: str) -> dict[int | None, Solv
     return measured
 
 
-def _graded(completions: Sequence[Completion]) -> Solved:
+def _graded(completions: Sequence[ItemCompletion]) -> Solved:
     found: dict[str, dict[str, bool]] = {}
     for completion in completions:
         answer = grade_completion("", completion)

@@ -6,6 +6,7 @@ import ast
 import graphlib
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +124,19 @@ def test_import_loads_no_torch(module: str) -> None:
     code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def _public_types(path: Path) -> Iterator[str]:
+    """The classes and type aliases that a file defines at its top, without private ones."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node]
+        for target in targets:
+            name = target.id if isinstance(target, ast.Name) else getattr(target, "name", "_")
+            if name[0].isupper() and not name.isupper():
+                yield name
+
+
+def test_no_two_modules_define_a_type_of_the_same_name() -> None:
+    counts = Counter(name for path in FILES for name in _public_types(path))
+    assert counts["Rollout"] == counts["GradingRequest"] == 1
+    assert [name for name, count in counts.items() if count > 1] == []

@@ -29,7 +29,8 @@ def add_model_options(parser: Parser) -> None:
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        help="a model folder, or owner/name on the Hugging Face Hub; default: the newest run's",
+        help="a model folder, or owner/name on the Hugging Face Hub; default: the newest run's,"
+        " or the package's own",
     )
     parser.add_argument(
         "--run",

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from steiner.inference.questions import SolveOptions
     from steiner.inference.reasoner import PreparedQuestion, Reasoner
 
-Line = FileQuestion | BadLine
-Record = dict[str, Any]
+FileLine = FileQuestion | BadLine
+AnswerRecord = dict[str, Any]
 
 
 def solve_file(
-    lines: Sequence[Line],
+    lines: Sequence[FileLine],
     options: SolveOptions,
     reasoner: Reasoner,
     output: TextIO,
@@ -41,7 +41,7 @@ def solve_file(
     Raises UserError at the end if a line was bad, and KeyboardInterrupt on Ctrl-C; both say how
     many questions were answered.
     """
-    records: dict[int, Record] = {}
+    records: dict[int, AnswerRecord] = {}
     prepared: dict[int, PreparedQuestion] = {}
     for index, line in enumerate(lines):
         try:
@@ -53,14 +53,14 @@ def solve_file(
     _print_summary(list(records.values()))
 
 
-def _prepare(line: Line, options: SolveOptions, reasoner: Reasoner) -> PreparedQuestion:
+def _prepare(line: FileLine, options: SolveOptions, reasoner: Reasoner) -> PreparedQuestion:
     """Checks and encodes the question of one line. Raises UserError."""
     if isinstance(line, BadLine):
         raise line.error
     return reasoner.prepare(line.messages, **options)
 
 
-def _error_record(line: Line, error: SteinerError) -> Record:
+def _error_record(line: FileLine, error: SteinerError) -> AnswerRecord:
     print(f"error: line {line.line}: {error}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)
@@ -68,11 +68,11 @@ def _error_record(line: Line, error: SteinerError) -> Record:
 
 
 def _answer_all(
-    lines: Sequence[Line],
+    lines: Sequence[FileLine],
     prepared: dict[int, PreparedQuestion],
-    records: dict[int, Record],
+    records: dict[int, AnswerRecord],
     reasoner: Reasoner,
-    write: Callable[[Record], None],
+    write: Callable[[AnswerRecord], None],
     interrupted: Callable[[], bool],
 ) -> None:
     """Adds an answer to `records` for each prepared question; writes all records in order."""
@@ -100,7 +100,7 @@ def _answer_all(
 
 
 @contextmanager
-def _progress(total: int, output: TextIO) -> Iterator[Callable[[Record], None]]:
+def _progress(total: int, output: TextIO) -> Iterator[Callable[[AnswerRecord], None]]:
     """Yields a function that writes one record; a terminal shows a progress bar on stderr."""
     from tqdm import tqdm
 
@@ -108,7 +108,7 @@ def _progress(total: int, output: TextIO) -> Iterator[Callable[[Record], None]]:
         total=total, unit="question", file=sys.stderr, disable=not sys.stderr.isatty()
     ) as bar:
 
-        def write(record: Record) -> None:
+        def write(record: AnswerRecord) -> None:
             with tqdm.external_write_mode(file=output):
                 print(json.dumps(record, ensure_ascii=False), file=output, flush=True)
             bar.update()
@@ -116,7 +116,7 @@ def _progress(total: int, output: TextIO) -> Iterator[Callable[[Record], None]]:
         yield write
 
 
-def _print_summary(records: Sequence[Record]) -> None:
+def _print_summary(records: Sequence[AnswerRecord]) -> None:
     """Prints the counts on stderr. Raises UserError if a line has no answer."""
     grades = {True: "right", False: "wrong", None: "not verified"}
     counts = Counter(

@@ -11,13 +11,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from steiner.cli.parser import Parser, number, whole_number
+from steiner.inference.efforts import EFFORT_STEPS
 
 if TYPE_CHECKING:
     from steiner.inference.questions import SolveOptions
 
 _COUNTS = {
     "min_steps": "fewest reasoning steps",
-    "max_steps": "most reasoning steps; wins over --effort",
+    "max_steps": "most reasoning steps; wins over --effort, except none",
     "max_tokens": "tokens of reasoning and answer; default: all that the model has room for",
     "samples": "answer several times; the majority decides",
     "seed": "decides everything random",
@@ -27,9 +28,7 @@ _COUNTS = {
 
 def add_solve_options(parser: Parser) -> None:
     """Adds an option for each limit."""
-    parser.add_argument(
-        "--effort", metavar="LEVEL", help="low, medium or high: at most 4, 12 or 32 steps"
-    )
+    parser.add_argument("--effort", metavar="LEVEL", help=_effort_help())
     for name, meaning in _COUNTS.items():
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=whole_number, metavar="N", help=meaning)
@@ -39,6 +38,11 @@ def add_solve_options(parser: Parser) -> None:
         metavar="T",
         help="0 is greedy; default: the model's own, else 0, or 0.7 for several samples",
     )
+
+
+def _effort_help() -> str:
+    steps = {name: "no limit" if most is None else most for name, most in EFFORT_STEPS.items()}
+    return f"steps at most: {', '.join(f'{name} {most}' for name, most in steps.items())}"
 
 
 def solve_options(options: argparse.Namespace) -> SolveOptions:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from steiner.dags.source import DagSource
 from steiner.dags.tracing import Trace, TracedStep, trace
-from steiner.evaluation.model_runner import Completion
+from steiner.evaluation.model_runner import ItemCompletion
 from steiner.evaluation.statistics import Estimate, average, rate
 from steiner.tasks import task
 from steiner.types import Decision, Status, StopReason
@@ -58,12 +58,12 @@ ANSWER_RATES: Mapping[str, str] = {
 """Metric -> title of a rate over answers."""
 
 
-def has_exact_dag(completion: Completion) -> bool:
+def has_exact_dag(completion: ItemCompletion) -> bool:
     """True if the task of the completion's problem has exact DAGs."""
     return task(completion.item.problem.family).has_exact_dags
 
 
-def traces(completions: Sequence[Completion], dags: DagSource) -> list[Trace]:
+def traces(completions: Sequence[ItemCompletion], dags: DagSource) -> list[Trace]:
     """Each completion traced on its problem's DAG. All tasks must have exact DAGs."""
     return [trace(dags.dag(one.item.problem), one.rollout.steps) for one in completions]
 
@@ -74,7 +74,7 @@ def step_rates(traced: Sequence[Trace]) -> dict[str, Estimate]:
     return {name: estimate for name, estimate in rates.items() if estimate is not None}
 
 
-def answer_rates(completions: Sequence[Completion]) -> dict[str, Estimate]:
+def answer_rates(completions: Sequence[ItemCompletion]) -> dict[str, Estimate]:
     """The rates over answers, and the mean number of steps. Raises ValueError for no answer."""
     rollouts = [one.rollout for one in completions]
     ran_out = StopReason.LENGTH

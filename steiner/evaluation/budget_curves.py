@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from steiner.evaluation.model_runner import Completion, ModelRunner
+from steiner.evaluation.model_runner import ItemCompletion, ModelRunner
 from steiner.format import grammar
 from steiner.format.codec import Codec
 from steiner.inference.budget import Budget, shortest_completion
@@ -27,8 +27,8 @@ from steiner.types import Rollout
 
 
 def within_budgets(
-    runner: ModelRunner, completions: Sequence[Completion], budgets: Sequence[int], label: str
-) -> dict[int, list[Completion]]:
+    runner: ModelRunner, completions: Sequence[ItemCompletion], budgets: Sequence[int], label: str
+) -> dict[int, list[ItemCompletion]]:
     """The completions within each budget, in their order; one pass of the backend for all."""
     cuts = {
         (budget, i): cut
@@ -59,7 +59,9 @@ def _cut(rollout: Rollout, budget: int) -> int | None:
     return spans[budget - 1].stop - 1
 
 
-def _answer_request(runner: ModelRunner, completion: Completion, budget: int, cut: int) -> Request:
+def _answer_request(
+    runner: ModelRunner, completion: ItemCompletion, budget: int, cut: int
+) -> Request:
     """A request for the answer after the first `cut` tokens and the forced end."""
     rollout = completion.rollout
     end = runner.vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.END)]

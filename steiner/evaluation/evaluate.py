@@ -31,7 +31,12 @@ from steiner.evaluation.graded_answers import (
     write_graded_answers,
 )
 from steiner.evaluation.leak_check import num_leaked, training_keys
-from steiner.evaluation.model_runner import Completion, MakeBackend, ModelRunner, embedded_engine
+from steiner.evaluation.model_runner import (
+    ItemCompletion,
+    MakeBackend,
+    ModelRunner,
+    embedded_engine,
+)
 from steiner.evaluation.results import (
     ALL,
     Comparison,
@@ -134,7 +139,9 @@ class _Evaluation:
         own = [item for item in items if not suites()[item.suite].needs_reasoning]
         rollouts = runner.generate([runner.request(item) for item in own], "answers")
         self.direct.append(runner.stage)
-        self._grade(runner, [Completion(*pair) for pair in zip(own, rollouts, strict=True)], None)
+        self._grade(
+            runner, [ItemCompletion(*pair) for pair in zip(own, rollouts, strict=True)], None
+        )
 
     def _add_reasoning_model(self, runner: ModelRunner, items: Sequence[EvalItem]) -> None:
         is_final = runner.stage == self.final
@@ -147,7 +154,10 @@ class _Evaluation:
         self._add_behaviour(runner, [one for one in single if one.item.suite == MAIN])
 
     def _add_budgets(
-        self, runner: ModelRunner, single: Sequence[Completion], samples: Sequence[Completion]
+        self,
+        runner: ModelRunner,
+        single: Sequence[ItemCompletion],
+        samples: Sequence[ItemCompletion],
     ) -> None:
         """Grades the answers within every budget; on the side suites, within the chosen one."""
         swept = [one for one in single if one.item.suite in (MAIN, VALIDATION)]
@@ -170,11 +180,11 @@ class _Evaluation:
             )
 
     def _grade(
-        self, runner: ModelRunner, completions: Sequence[Completion], budget: int | None
+        self, runner: ModelRunner, completions: Sequence[ItemCompletion], budget: int | None
     ) -> None:
         self.answers += [grade_completion(runner.stage, one, budget) for one in completions]
 
-    def _add_behaviour(self, runner: ModelRunner, completions: Sequence[Completion]) -> None:
+    def _add_behaviour(self, runner: ModelRunner, completions: Sequence[ItemCompletion]) -> None:
         """Rates by family and over all; transcripts of the last model."""
         traceable = [one for one in completions if has_exact_dag(one)]
         traced = traces(traceable, self.dags)
@@ -233,15 +243,15 @@ class _Evaluation:
 
 def _complete(
     runner: ModelRunner, items: Sequence[EvalItem], to_sample: Sequence[EvalItem]
-) -> tuple[list[Completion], list[Completion]]:
+) -> tuple[list[ItemCompletion], list[ItemCompletion]]:
     """One completion of each item, and all samples of those to sample; one pass."""
     drawn = [(item, n) for item in to_sample for n in range(runner.recipe.eval.samples)]
     requests = [runner.request(item) for item in items]
     requests += [runner.sample_request(item, n) for item, n in drawn]
     rollouts = runner.generate(requests, "searches")
-    single = [Completion(*pair) for pair in zip(items, rollouts, strict=False)]
+    single = [ItemCompletion(*pair) for pair in zip(items, rollouts, strict=False)]
     sampled = zip(drawn, rollouts[len(items) :], strict=True)
-    return single, [Completion(item, rollout, n) for (item, n), rollout in sampled]
+    return single, [ItemCompletion(item, rollout, n) for (item, n), rollout in sampled]
 
 
 def _items_to_sample(recipe: Recipe, items: Sequence[EvalItem]) -> list[EvalItem]:

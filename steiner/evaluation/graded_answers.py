@@ -1,6 +1,6 @@
 """Graded answers: one flat record for each answer of a model.
 
-Completion -> GradedAnswer;  GradedAnswers <-> graded_answers.parquet
+ItemCompletion -> GradedAnswer;  GradedAnswers <-> graded_answers.parquet
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steiner.dags.tracing import restates
-from steiner.evaluation.model_runner import Completion
+from steiner.evaluation.model_runner import ItemCompletion
 from steiner.evaluation.suites import suites
 from steiner.files import replacing
 from steiner.tasks import Grade, task
@@ -44,7 +44,9 @@ class GradedAnswer:
     """True if the first step restates the question rightly; None without such a step."""
 
 
-def grade_completion(stage: str, completion: Completion, budget: int | None = None) -> GradedAnswer:
+def grade_completion(
+    stage: str, completion: ItemCompletion, budget: int | None = None
+) -> GradedAnswer:
     """Grades a completion with the grader of its suite.
 
     A malformed completion is wrong, whatever its answer. A direct answer has no format to break.

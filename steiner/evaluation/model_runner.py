@@ -44,7 +44,7 @@ def embedded_engine(model: PreTrainedModel, vocabulary: Vocabulary, recipe: Reci
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class ItemCompletion:
     """A rollout for one item; `sample` is None for the single one that accuracy is measured on."""
 
     item: EvalItem

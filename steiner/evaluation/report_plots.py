@@ -13,10 +13,10 @@ from steiner.evaluation.results import ALL, Record, Results
 from steiner.evaluation.svg_plots import THIRD_PAGE, Line, Plot, draw
 from steiner.evaluation.training_logs import Curve, History
 
-Figure = dict[str, Any]
+FigureData = dict[str, Any]
 
 
-def by_steps(results: Results) -> Figure:
+def by_steps(results: Results) -> FigureData:
     """Accuracy of the last stage by step budget: each family, and their mean."""
     families = list(dict.fromkeys(r.family for r in results.find("accuracy")))
     families.sort(key=lambda name: name != ALL)
@@ -53,7 +53,7 @@ def by_steps(results: Results) -> Figure:
     )
 
 
-def by_tokens(results: Results) -> Figure:
+def by_tokens(results: Results) -> FigureData:
     """The same by tokens spent, compared with several samples."""
     most = max(int(r.metric.split("@")[1]) for r in results.find_all("majority@"))
     metrics = {
@@ -94,12 +94,12 @@ def by_tokens(results: Results) -> Figure:
     return _figure(plot, lines, note, ["", "tokens", "right"], table)
 
 
-def training(history: History) -> list[Figure]:
+def training(history: History) -> list[FigureData]:
     """The logged curve of each stage."""
     return [_curve(curve, colour) for colour, curve in enumerate(history.curves, 1)]
 
 
-def _curve(curve: Curve, colour: int) -> Figure:
+def _curve(curve: Curve, colour: int) -> FigureData:
     title = f"{stage_title(curve.stage)}: {curve.quantity}"
     line = Line("", curve.steps, curve.values, colour=colour)
     plot = Plot(
@@ -142,7 +142,7 @@ def _figure(
     note: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
-) -> Figure:
+) -> FigureData:
     from markupsafe import Markup
 
     return {

@@ -13,7 +13,7 @@ from typing import Any
 
 from steiner.dags.tracing import Trace, TracedStep
 from steiner.evaluation.graded_answers import grade_completion
-from steiner.evaluation.model_runner import Completion
+from steiner.evaluation.model_runner import ItemCompletion
 from steiner.types import Decision, Status, Step, Verdict
 
 MAX_STEPS = 24
@@ -21,7 +21,7 @@ MAX_STEPS = 24
 
 
 def select_transcripts(
-    stage: str, completions: Sequence[Completion], traced: Sequence[Trace]
+    stage: str, completions: Sequence[ItemCompletion], traced: Sequence[Trace]
 ) -> list[dict[str, Any]]:
     """The transcripts to draw: up to two for each family, a right one first."""
     rights = [grade_completion(stage, completion).right for completion in completions]
@@ -42,13 +42,15 @@ def select_transcripts(
     return drawn
 
 
-def _is_drawable(completion: Completion) -> bool:
+def _is_drawable(completion: ItemCompletion) -> bool:
     steps = completion.rollout.steps
     backtracks = any(step.decision is Decision.BACKTRACK for step in steps)
     return completion.rollout.well_formed and backtracks and len(steps) <= MAX_STEPS
 
 
-def transcript(stage: str, completion: Completion, traced: Trace, *, right: bool) -> dict[str, Any]:
+def transcript(
+    stage: str, completion: ItemCompletion, traced: Trace, *, right: bool
+) -> dict[str, Any]:
     """One search as JSON: the question, the steps with their parents in the tree, the answer."""
     problem, rollout = completion.item.problem, completion.rollout
     parents = _parents(traced.steps)

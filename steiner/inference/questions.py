@@ -1,33 +1,23 @@
 """Questions and their options, checked and turned into what the engine takes.
 
-question -> messages;  effort and max_steps -> step limit;  samples and temperature -> Samplings
+question -> messages;  samples and temperature -> Samplings
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TypedDict
 
 from steiner.inference.sampling import Sampling
 from steiner.randomness import random_stream
 from steiner.types import Message, Problem, UserError
 
-EFFORT_STEPS: Mapping[str, int] = {
-    "none": 1,
-    "minimal": 2,
-    "low": 4,
-    "medium": 12,
-    "high": 32,
-    "xhigh": 64,
-}
-"""Effort -> max_steps."""
 SAMPLES_TEMPERATURE = 0.7
 """Temperature of several samples if neither the caller nor the model sets one."""
 
 _GREEDY = Sampling()
-Question = str | Sequence[Message | Mapping[str, str]]
+QuestionInput = str | Sequence[Message | Mapping[str, str]]
 """One turn, or a dialogue whose last turn is the user's."""
 
 
@@ -35,13 +25,13 @@ class SolveOptions(TypedDict, total=False):
     """The keyword arguments of `Reasoner.solve`; `Reasoner.prepare` has their defaults."""
 
     min_steps: int
-    """Fewest reasoning steps."""
+    """Fewest reasoning steps; limits of tokens come first."""
     max_steps: int | None
-    """Most reasoning steps; wins over `effort`."""
+    """Most reasoning steps; wins over `effort`, and contradicts the effort "none"."""
     max_tokens: int | None
     """Tokens of the whole completion; the room in the context by default."""
     effort: str | None
-    """A step limit by name, one of EFFORT_STEPS."""
+    """A step limit by name, one of EFFORT_STEPS; "none" for the shortest reasoning."""
     samples: int
     """Number of samples; the majority's answer is returned."""
     temperature: float | None
@@ -52,17 +42,6 @@ class SolveOptions(TypedDict, total=False):
     problem: Problem | None
     """The problem that the question states, if the caller knows it: its task grades the answer. By
     default it is the one that the model's first step reads."""
-
-
-def step_limit(effort: str | None, max_steps: int | None) -> int | None:
-    """The step limit of an effort and a number. Raises UserError for an unknown effort."""
-    if effort is not None and effort not in EFFORT_STEPS:
-        near = get_close_matches(effort, EFFORT_STEPS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(EFFORT_STEPS)}"
-        raise UserError(f"unknown effort '{effort}'", hint)
-    if max_steps is not None or effort is None:
-        return max_steps
-    return EFFORT_STEPS[effort]
 
 
 def samplings(
@@ -87,7 +66,7 @@ def samplings(
     return [replace(drawn, seed=stream.getrandbits(31)) for stream in streams]
 
 
-def as_messages(question: Question) -> tuple[Message, ...]:
+def as_messages(question: QuestionInput) -> tuple[Message, ...]:
     """The question as a dialogue. Raises UserError if it is not one."""
     if isinstance(question, str):
         question = [Message("user", question)]

@@ -25,15 +25,15 @@ from steiner.inference.answer import (
     ReasoningEvent,
     build_answer,
 )
-from steiner.inference.budget import Budget, shortest_completion
+from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
+from steiner.inference.efforts import SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import MAX_BATCH, Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.questions import (
-    Question,
+    QuestionInput,
     SolveOptions,
     as_messages,
     samplings,
-    step_limit,
 )
 from steiner.inference.request import Request
 from steiner.inference.sampling import own_sampling
@@ -96,7 +96,7 @@ class Reasoner:
         model, vocabulary = load_reasoning_model(source, dtype)
         return cls(model, vocabulary, kv_memory=kv_memory)
 
-    def solve(self, question: Question, **options: Unpack[SolveOptions]) -> Answer:
+    def solve(self, question: QuestionInput, **options: Unpack[SolveOptions]) -> Answer:
         """Answers a question (a text, or messages that end with a user's turn).
 
         `options` are the fields of SolveOptions, for example `effort="high"` or `samples=5`. Raises
@@ -106,7 +106,7 @@ class Reasoner:
         return next(event.answer for event in events if isinstance(event, Finished))
 
     def stream(
-        self, question: Question, **options: Unpack[SolveOptions]
+        self, question: QuestionInput, **options: Unpack[SolveOptions]
     ) -> Generator[ReasoningEvent, None, None]:
         """Yields events while the model reasons; the last one is Finished.
 
@@ -117,7 +117,7 @@ class Reasoner:
 
     def prepare(
         self,
-        question: Question,
+        question: QuestionInput,
         *,
         min_steps: int = 0,
         max_steps: int | None = None,
@@ -135,7 +135,10 @@ class Reasoner:
         messages = as_messages(question)
         prompt = tuple(self.vocabulary.encode_prompt(messages))
         budget = Budget(
-            min_steps, step_limit(effort, max_steps), self._token_limit(len(prompt), max_tokens)
+            min_steps,
+            step_limit(effort, max_steps),
+            self._token_limit(len(prompt), max_tokens),
+            shortest_reasoning() if effort == SHORTEST_EFFORT else None,
         )
         drawn = samplings(samples, temperature, seed, own_sampling(self._model))
         requests = tuple(Request(prompt, budget, sampling) for sampling in drawn)

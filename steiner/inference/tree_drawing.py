@@ -67,7 +67,7 @@ MEANINGS = {
 
 _SHORTEST_TITLE = 24
 
-Paint = Callable[[Mark, str], str]
+PaintMark = Callable[[Mark, str], str]
 """Colours a text by its mark."""
 
 
@@ -77,7 +77,7 @@ def draw(
     *,
     glyphs: Glyphs = UNICODE,
     width: int = 100,
-    paint: Paint = lambda mark, text: text,
+    paint: PaintMark = lambda mark, text: text,
 ) -> list[str]:
     """Draws the tree: the question, then a line per step with its mark, number and title."""
     lines = ["question"]
@@ -98,7 +98,9 @@ def draw(
     return lines
 
 
-def legend(tree: Tree, *, glyphs: Glyphs = UNICODE, paint: Paint = lambda mark, text: text) -> str:
+def legend(
+    tree: Tree, *, glyphs: Glyphs = UNICODE, paint: PaintMark = lambda mark, text: text
+) -> str:
     """One line that explains the marks that the tree has."""
     used = {node.mark for node in tree.nodes}
     entries = (f"{glyphs.marks[mark]} {MEANINGS[mark]}" for mark in Mark if mark in used)

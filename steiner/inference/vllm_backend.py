@@ -26,7 +26,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import opening_ids
 from steiner.inference.replay import Replay, replay
 from steiner.inference.request import PartialRollout, Request
-from steiner.inference.vllm_client import Completion, VllmClient
+from steiner.inference.vllm_client import VllmClient, VllmCompletion
 from steiner.types import Rollout, StopReason, UserError
 
 _PLUGIN = "--logits-processors steiner.serving.vllm.logits_processor:StepBudget"
@@ -112,7 +112,7 @@ class VllmBackend:
             "vllm_xargs": {name: value for name, value in limits.items() if value is not None},
         }
 
-    def _rollout(self, request: Request, completion: Completion, replayed: Replay) -> Rollout:
+    def _rollout(self, request: Request, completion: VllmCompletion, replayed: Replay) -> Rollout:
         if replayed.num_allowed < len(completion.token_ids):
             raise self._without_plugin()
         if any(

@@ -44,7 +44,7 @@ class ServedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class VllmCompletion:
     """The T tokens that the server wrote for one request."""
 
     token_ids: tuple[int, ...]
@@ -131,7 +131,7 @@ class VllmClient:
         self,
         bodies: Sequence[Mapping[str, Any]],
         on_progress: Callable[[int], None] | None = None,
-    ) -> list[Completion]:
+    ) -> list[VllmCompletion]:
         """The completions of all bodies, in their order. `on_progress` gets the number finished.
 
         Raises UserError for a request that the server refuses, RunError if it is down.
@@ -140,11 +140,11 @@ class VllmClient:
 
     async def _complete(
         self, bodies: Sequence[Mapping[str, Any]], on_progress: Callable[[int], None] | None
-    ) -> list[Completion]:
+    ) -> list[VllmCompletion]:
         limits = httpx.Limits(max_connections=_MAX_CONNECTIONS)
         num_finished = 0
 
-        async def one(client: httpx.AsyncClient, body: Mapping[str, Any]) -> Completion:
+        async def one(client: httpx.AsyncClient, body: Mapping[str, Any]) -> VllmCompletion:
             nonlocal num_finished
             completion = await self._completion(client, body)
             num_finished += 1
@@ -161,7 +161,9 @@ class VllmClient:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _completion(self, client: httpx.AsyncClient, body: Mapping[str, Any]) -> Completion:
+    async def _completion(
+        self, client: httpx.AsyncClient, body: Mapping[str, Any]
+    ) -> VllmCompletion:
         failure = ""
         for attempt in range(TRIES):
             await asyncio.sleep(_pause(attempt))
@@ -192,7 +194,7 @@ def _pause(attempt: int) -> float:
     return FIRST_PAUSE_S * 2 ** (attempt - 1) if attempt else 0.0
 
 
-def _parsed(response: httpx.Response, num_top: int) -> Completion | None:
+def _parsed(response: httpx.Response, num_top: int) -> VllmCompletion | None:
     """The completion in a response; None if it was aborted on the server.
 
     Raises UserError if it lacks token ids or log-probabilities.
@@ -209,7 +211,7 @@ def _parsed(response: httpx.Response, num_top: int) -> Completion | None:
             "the server returns no token ids with log-probabilities",
             "use vLLM 0.32 or newer: it has return_token_ids",
         ) from error
-    return Completion(token_ids, logprobs, tuple(_likeliest(pairs, num_top) for pairs in top))
+    return VllmCompletion(token_ids, logprobs, tuple(_likeliest(pairs, num_top) for pairs in top))
 
 
 def _likeliest(pairs: Mapping[str, float], count: int) -> tuple[tuple[int, float], ...]:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TextIO
 
-Request = dict[str, Any]
+GradingRequest = dict[str, Any]
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def _reply(replies: TextIO, record: dict[str, Any]) -> None:
     replies.flush()
 
 
-def _grade_function(program: str) -> Callable[[Request], bool]:
+def _grade_function(program: str) -> Callable[[GradingRequest], bool]:
     if program == "math":
         return _equal_mathematically
     if program.startswith("gym:"):
@@ -56,14 +56,14 @@ def _grade_function(program: str) -> Callable[[Request], bool]:
     return lambda request: found(request["question"], request["answer"], request["known"])
 
 
-def _equal_mathematically(request: Request) -> bool:
+def _equal_mathematically(request: GradingRequest) -> bool:
     """True if math-verify finds the two expressions equal."""
     from math_verify import parse, verify
 
     return bool(verify(parse(_as_latex(request["known"])), parse(_as_latex(request["answer"]))))
 
 
-def _gym_score_is_full(name: str, request: Request) -> bool:
+def _gym_score_is_full(name: str, request: GradingRequest) -> bool:
     """True if reasoning-gym's scorer gives 1.0; `item` is (seed, index) of the data set."""
     from steiner.questions.gym import gym_data
 

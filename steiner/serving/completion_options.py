@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from steiner.inference.efforts import SHORTEST_EFFORT
 from steiner.types import Message
 
 if TYPE_CHECKING:
     from steiner.serving.schemas import CompletionRequest
-
-NO_STEP_LIMIT = "max"
-"""The effort that sets no step limit."""
-SHORTEST_EFFORT = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +54,12 @@ class CompletionOptions:
         num_top_logprobs: int | None,
     ) -> CompletionOptions:
         """The fields that all endpoints share, and those that have another name in each."""
-        if body.is_thinking_off:
-            effort = SHORTEST_EFFORT
         return cls(
             model=body.model,
             dialogues=dialogues,
             live=bool(body.stream),
             num_choices=body.n or 1,
-            effort=None if effort == NO_STEP_LIMIT else effort,
+            effort=SHORTEST_EFFORT if body.is_thinking_off else effort,
             min_steps=body.min_steps or 0,
             max_steps=body.max_steps,
             max_tokens=max_tokens,

@@ -16,7 +16,7 @@ from steiner.serving.completion import Completion
 from steiner.serving.formatting import StepObject
 from steiner.serving.response_objects import (
     OutputItem,
-    Status,
+    ResponseStatus,
     message_item,
     output_text,
     reasoning_item,
@@ -140,7 +140,7 @@ class _ChoiceItems:
         yield self._send(f"{name}_text.done", **item, text=part["text"])
         yield self._send(f"{name}_part.done", **item, part=part, reasoning_step=step)
 
-    def _end_reasoning(self, status: Status) -> Iterator[bytes]:
+    def _end_reasoning(self, status: ResponseStatus) -> Iterator[bytes]:
         self._open = ""
         text = self._reasoning
         yield self._send("response.reasoning_text.done", **self._item, content_index=0, text=text)

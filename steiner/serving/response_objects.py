@@ -6,7 +6,7 @@ ResponseRequest, ChoiceResults -> JSON objects
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -17,7 +17,7 @@ from steiner.serving.results import REPETITION, TIME_LIMIT, ChoiceEnding
 from steiner.serving.schemas import ResponseRequest
 from steiner.serving.usage import ResponseUsage, response_usage
 
-Status = Literal["in_progress", "completed", "incomplete"]
+ResponseStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class SummaryText(TypedDict):
@@ -39,7 +39,7 @@ class ReasoningItem(TypedDict):
 
     type: Literal["reasoning"]
     id: str
-    status: Status
+    status: ResponseStatus
     summary: list[SummaryText]
     content: list[ReasoningText]
     reasoning_steps: list[StepObject]
@@ -59,7 +59,7 @@ class MessageItem(TypedDict):
 
     type: Literal["message"]
     id: str
-    status: Status
+    status: ResponseStatus
     role: Literal["assistant"]
     content: list[OutputText]
 
@@ -87,7 +87,7 @@ class ResponseObject(TypedDict):
     id: str
     object: Literal["response"]
     created_at: int
-    status: Status
+    status: ResponseStatus
     error: None
     incomplete_details: IncompleteDetails | None
     instructions: str | None
@@ -101,8 +101,8 @@ class ResponseObject(TypedDict):
     store: bool
     temperature: float | None
     text: dict[str, dict[str, str]]
-    tool_choice: Literal["auto"]
-    tools: list[None]
+    tool_choice: Literal["auto", "none"]
+    tools: list[dict[str, Any]]
     top_p: float | None
     truncation: Literal["disabled"]
     usage: ResponseUsage | None
@@ -116,7 +116,7 @@ def response_object(
 ) -> ResponseObject:
     """The response; it is in progress while there are no endings."""
     cut = next((ending for ending in endings if not ending.complete), None)
-    status: Status = "incomplete" if cut else "completed" if endings else "in_progress"
+    status: ResponseStatus = "incomplete" if cut else "completed" if endings else "in_progress"
     return ResponseObject(
         id=f"resp_{completion.id}",
         object="response",
@@ -129,21 +129,23 @@ def response_object(
         metadata=body.metadata or {},
         model=body.model or "",
         output=list(output),
-        parallel_tool_calls=False,
+        parallel_tool_calls=bool(body.parallel_tool_calls),
         previous_response_id=None,
         reasoning=ReasoningSettings(effort=body.effort, summary="detailed"),
         store=False,
         temperature=body.temperature,
         text={"format": {"type": "text"}},
-        tool_choice="auto",
-        tools=[],
+        tool_choice=body.tool_choice or "auto",
+        tools=body.tools or [],
         top_p=body.top_p,
         truncation="disabled",
         usage=response_usage(completion.num_prompt_tokens, endings) if endings else None,
     )
 
 
-def reasoning_item(id: str, status: Status, text: str, steps: list[StepObject]) -> ReasoningItem:
+def reasoning_item(
+    id: str, status: ResponseStatus, text: str, steps: list[StepObject]
+) -> ReasoningItem:
     """The reasoning of a choice."""
     return ReasoningItem(
         type="reasoning",
@@ -156,7 +158,7 @@ def reasoning_item(id: str, status: Status, text: str, steps: list[StepObject]) 
 
 
 def message_item(
-    id: str, status: Status, text: str, logprobs: list[TokenLogprob] | None = None
+    id: str, status: ResponseStatus, text: str, logprobs: list[TokenLogprob] | None = None
 ) -> MessageItem:
     """The answer of a choice."""
     return MessageItem(
@@ -168,7 +170,7 @@ def message_item(
     )
 
 
-def status_of(ending: ChoiceEnding) -> Status:
+def status_of(ending: ChoiceEnding) -> ResponseStatus:
     """The status of a finished choice's items."""
     return "completed" if ending.complete else "incomplete"
 

@@ -4,17 +4,19 @@ JSON -> ChatRequest, ResponseRequest, TextRequest -> Messages
 
 field_rules.py says which fields are honoured, accepted without effect or refused; the classes here
 hold the honoured ones. Other fields of a message (a name, earlier reasoning, calls of tools) are
-not shown to the model, which never saw such fields in training.
+not shown to the model, which never saw such fields in training. contradictions.py compares the
+fields with each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from steiner.serving.contradictions import check_contradictions
 from steiner.serving.errors import InvalidRequest
 from steiner.serving.field_rules import (
     CHAT_FIELDS,
@@ -46,19 +48,15 @@ TopLogprobs = Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)]
 StopText = Annotated[Text, Field(min_length=1, max_length=256)]
 StopTexts = StopText | Annotated[list[StopText], Field(max_length=4)]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-Detail = Literal["auto", "concise", "detailed"]
 
 
 class StrictModel(BaseModel):
-    """Strict: a number in a string is an error, as in OpenAI's API."""
+    """Strict: a number in a string is an error, as in OpenAI's API.
+
+    Unknown fields do not arrive here: field_rules.py refuses them, at any depth.
+    """
 
     model_config = ConfigDict(strict=True, extra="ignore")
-
-
-class StrictOptions(BaseModel):
-    """An object in a request; unknown fields in it are errors."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class TextPart(StrictModel):
@@ -95,7 +93,7 @@ class InputMessage(StrictModel):
         return Message(_TEMPLATE_ROLES.get(self.role, self.role), content_text(self.content))
 
 
-class ChatTemplateOptions(StrictOptions):
+class ChatTemplateOptions(StrictModel):
     """Options of chat templates that switch reasoning; two names are in use."""
 
     enable_thinking: bool | None = None
@@ -128,6 +126,11 @@ class CompletionRequest(StrictModel):
             check_fields(body, cls.field_rules)
         return body
 
+    @model_validator(mode="after")
+    def _check_contradictions(self) -> Self:
+        check_contradictions(self)
+        return self
+
     @property
     def is_thinking_off(self) -> bool:
         """True if the client asked for an answer without thinking."""
@@ -136,11 +139,10 @@ class CompletionRequest(StrictModel):
         return False in switches
 
 
-class StreamOptions(StrictOptions):
+class StreamOptions(StrictModel):
     """Options of a stream of chunks."""
 
     include_usage: bool | None = None
-    include_obfuscation: bool | None = None
 
 
 class ChatRequest(CompletionRequest):
@@ -188,30 +190,13 @@ def stop_texts(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     return (stop,) if isinstance(stop, str) else tuple(stop or ())
 
 
-class ReasoningOptions(StrictOptions):
+class ReasoningOptions(StrictModel):
     """The amount of reasoning. Summaries are always sent; earlier reasoning is dropped."""
 
     effort: Effort | None = None
-    summary: Detail | None = None
-    generate_summary: Detail | None = None
-    context: Literal["auto", "current_turn"] | None = None
-    mode: Literal["standard"] | None = None
 
 
-class TextFormat(StrictOptions):
-    """The format of the answer."""
-
-    type: Literal["text"]
-
-
-class TextOptions(StrictOptions):
-    """The form of the answer."""
-
-    format: TextFormat | None = None
-    verbosity: Literal["medium"] | None = None
-
-
-class MessageItem(InputMessage):
+class InputMessageItem(InputMessage):
     """A message in the input of a response."""
 
     type: Literal["message"] = "message"
@@ -234,7 +219,7 @@ class SkippedItem(StrictModel):
     type: Literal["reasoning", "function_call"]
 
 
-InputItem = MessageItem | ToolOutputItem | SkippedItem
+InputItem = InputMessageItem | ToolOutputItem | SkippedItem
 
 Includable = Literal[
     "file_search_call.results",
@@ -248,8 +233,12 @@ Includable = Literal[
 ]
 
 
+class ResponseStreamOptions(StrictModel):
+    """The usage is always part of the last event."""
+
+
 class ResponseRequest(CompletionRequest):
-    """POST /v1/responses."""
+    """POST /v1/responses. The response repeats the last four fields."""
 
     field_rules: ClassVar[FieldRules] = RESPONSE_FIELDS
 
@@ -257,11 +246,14 @@ class ResponseRequest(CompletionRequest):
     instructions: Text | None = None
     max_output_tokens: PositiveCount | None = None
     reasoning: ReasoningOptions | None = None
-    text: TextOptions | None = None
+    text: dict[str, Any] | None = None
     include: list[Includable] | None = None
     top_logprobs: TopLogprobs | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: ResponseStreamOptions | None = None
     metadata: dict[Text, Text] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Literal["auto", "none"] | None = None
+    parallel_tool_calls: bool | None = None
 
     @property
     def effort(self) -> Effort | None:

@@ -21,10 +21,11 @@ from jinja2 import TemplateError
 
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
+from steiner.inference.efforts import SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import Engine
 from steiner.inference.kv_memory import shown_size
 from steiner.inference.model_loading import load_reasoning_model
-from steiner.inference.questions import as_messages, samplings, step_limit
+from steiner.inference.questions import as_messages, samplings
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
 from steiner.serving.completion import Completion
@@ -190,7 +191,8 @@ class Service:
             message = f"{field} is {max_tokens}; the format alone takes {shortest} tokens"
             raise InvalidRequest(message, field)
         room = self.max_length - num_prompt
-        max_reasoning = options.max_reasoning_tokens
+        is_shortest = options.effort == SHORTEST_EFFORT
+        max_reasoning = 0 if is_shortest else options.max_reasoning_tokens
         return Budget(
             options.min_steps,
             step_limit(options.effort, options.max_steps),

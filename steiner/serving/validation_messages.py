@@ -120,11 +120,6 @@ def _too_long(name: str, errors: Sequence[Error]) -> str:
     return f"{name} has more than {limit} {unit}"
 
 
-def _unknown(name: str, errors: Sequence[Error]) -> str:
-    *path, field = name.split(".")
-    return f"unknown field '{field}' in {'.'.join(path)}"
-
-
 def _half_a_character(name: str, errors: Sequence[Error]) -> str:
     return f"{name} contains half a character (a lone surrogate)"
 
@@ -136,7 +131,6 @@ _SENTENCES: Mapping[str, _Sentence] = {
     "literal_error": _not_a_choice,
     "too_short": _too_short,
     "too_long": _too_long,
-    "extra_forbidden": _unknown,
     "half_a_character": _half_a_character,
 }
 """Error type -> its sentence."""

@@ -26,8 +26,6 @@ _MAX_WALKS = 2_000
 _NOT_STATED = ("statements",)
 """Parts of a Spec that its canonical line quotes, and does not state."""
 
-Branch = list[tuple[State, Move]]
-
 
 def main(arguments: Sequence[str]) -> int:
     """Checks the language in `arguments`; English by default."""

@@ -17,7 +17,7 @@ from steiner.tasks.givens import has_digits
 from steiner.tasks.mini_sudoku_grids import (
     BOXES,
     COLUMNS,
-    Row,
+    GridRow,
     fillings,
     find_clash,
     full_grids,
@@ -262,7 +262,7 @@ def read_grid(phrases: Phrases, text: str) -> State | None:
     return _read_grid(_unlabelled(phrases, text))
 
 
-def _read_row(text: str) -> Row | None:
+def _read_row(text: str) -> GridRow | None:
     if not re.fullmatch(r"[1-4_]( [1-4_]){3}", text):
         return None
     return tuple(0 if cell == "_" else int(cell) for cell in text.split())
@@ -275,14 +275,14 @@ def _read_grid(text: str) -> State | None:
     return tuple(cell for row in rows if row for cell in row)
 
 
-def _render_lacking(phrases: Phrases, number: int, row: Row) -> str:
+def _render_lacking(phrases: Phrases, number: int, row: GridRow) -> str:
     missing = " ".join(str(digit) for digit in range(1, 5) if digit not in row)
     return phrases.render("understanding", row=_letter(phrases, number), missing=missing)
 
 
 def _read_next_step(
     phrases: Phrases, text: str
-) -> tuple[int | None, State | None, Action | None, Row | None]:
+) -> tuple[int | None, State | None, Action | None, GridRow | None]:
     """Depth, the grid before, action, and the row before."""
     found = phrases.match(text, "next_step")
     if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):

@@ -16,7 +16,7 @@ from operator import itemgetter
 
 from steiner.types import State
 
-Row = tuple[int, ...]
+GridRow = tuple[int, ...]
 
 Clash = tuple[str, int, int]
 """`row`, `column` or `box`, its number from 1, and the digit that it contains twice."""
@@ -30,7 +30,7 @@ BOXES = tuple(
 )
 
 
-def rows_of(grid: Sequence[int]) -> list[Row]:
+def rows_of(grid: Sequence[int]) -> list[GridRow]:
     """The grid's four rows."""
     return [tuple(grid[i : i + 4]) for i in range(0, 16, 4)]
 
@@ -46,13 +46,13 @@ def find_clash(state: State) -> Clash | None:
 
 
 @cache
-def _repeated(cells: Row) -> int | None:
+def _repeated(cells: GridRow) -> int | None:
     """The smallest digit that `cells` contain twice."""
     return next((digit for digit in range(1, 5) if cells.count(digit) > 1), None)
 
 
 @cache
-def fillings(row: Row) -> tuple[Row, ...]:
+def fillings(row: GridRow) -> tuple[GridRow, ...]:
     """The row with its missing digits in each order."""
     missing = [digit for digit in range(1, 5) if digit not in row]
     orders = map(iter, permutations(missing))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,11 +16,13 @@ import pytest
 from steiner.cli import main as cli
 from steiner.cli.parser import command_parsers
 from steiner.files import locked
+from steiner.inference.efforts import EFFORT_STEPS
 from steiner.pipeline import runs
 from steiner.pipeline.stages import model_stages
 from steiner.types import RunError
 
 STEINER = Path(sys.executable).with_name("steiner")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "serving.md"
 COMMANDS = tuple(command_parsers(cli.build_parser()))
 
 
@@ -42,6 +45,22 @@ def test_help_starts_with_an_example_and_lists_the_commands_in_order(tmp_path: P
         *("questions", "inspect"),
         *("solve", "chat", "serve", "export", "rollouts"),
     ) == COMMANDS
+
+
+def test_help_of_solve_lists_every_effort(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["solve", "--help"])
+    stated = " ".join(capsys.readouterr().out.split())
+    for effort, most in EFFORT_STEPS.items():
+        assert f"{effort} {'no limit' if most is None else most}" in stated
+
+
+def test_the_document_lists_every_option_of_serve() -> None:
+    parser = command_parsers(cli.build_parser())["serve"]
+    flags = {flag for action in parser._actions for flag in action.option_strings}
+    table = DOCUMENT.read_text(encoding="utf-8").split("| option | default |")[1].split("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(--[a-z-]+)`", " ".join(cells))) == flags - {"-h", "--help"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,7 +6,7 @@ import pytest
 
 from steiner.dags.source import SolverDagSource
 from steiner.evaluation.behaviour import answer_rates, step_rates, traces
-from steiner.evaluation.model_runner import Completion
+from steiner.evaluation.model_runner import ItemCompletion
 from steiner.evaluation.suites import EvalItem
 from steiner.evaluation.transcripts import select_transcripts, transcript
 from steiner.types import Decision, Rollout, StopReason
@@ -29,7 +29,7 @@ def _search(path, steps=None):
         answer=path.answer,
         well_formed=True,
     )
-    return Completion(EvalItem("test", path.problem), rollout)
+    return ItemCompletion(EvalItem("test", path.problem), rollout)
 
 
 def _whole(family, count):

@@ -4,7 +4,7 @@ import torch
 
 from steiner.evaluation import model_runner
 from steiner.evaluation.budget_curves import choose_budget, within_budgets
-from steiner.evaluation.model_runner import Completion, ModelRunner
+from steiner.evaluation.model_runner import ItemCompletion, ModelRunner
 from steiner.evaluation.suites import suites
 from steiner.inference.budget import Budget
 from steiner.inference.request import Request
@@ -16,7 +16,7 @@ def test_a_search_cut_later_is_the_search_under_that_budget(models, monkeypatch)
     runner = ModelRunner("rl", models["rl"], RECIPE)
     items = suites()["test"].items(RECIPE)
     free = runner.generate([runner.request(item) for item in items], "searches")
-    completions = [Completion(*pair) for pair in zip(items, free, strict=True)]
+    completions = [ItemCompletion(*pair) for pair in zip(items, free, strict=True)]
     assert max(len(rollout.steps) for rollout in free) > 3, "nothing to cut"
 
     limited = within_budgets(runner, completions, (1, 2, 3), "budgets")

@@ -9,7 +9,7 @@ import pytest
 
 from steiner.dags.source import SolverDagSource
 from steiner.evaluation.behaviour import traces
-from steiner.evaluation.model_runner import Completion
+from steiner.evaluation.model_runner import ItemCompletion
 from steiner.evaluation.report import write_report
 from steiner.evaluation.suites import EvalItem
 from steiner.evaluation.transcripts import transcript
@@ -26,7 +26,7 @@ def report(evaluated):
     run_dir = evaluated.run_dir
     path = next(p for p in paths("countdown", 30, "report") if len(p.steps) >= 5)
     rollout = Rollout((1,), (1,) * 90, (0.0,), StopReason.END, path.steps, path.answer, True)
-    search = Completion(EvalItem("test", path.problem), rollout)
+    search = ItemCompletion(EvalItem("test", path.problem), rollout)
     drawn = transcript("rl", search, traces([search], SolverDagSource())[0], right=True)
     drawn["question"] += " <script>alert('not text')</script>"
     write_json(run_dir / "evaluate" / "transcripts.json", {"transcripts": [drawn]})

@@ -17,9 +17,10 @@ from steiner import Reasoner
 from steiner.format import grammar
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
 from steiner.inference.answer import Finished
-from steiner.inference.budget import Budget
+from steiner.inference.budget import Budget, shortest_reasoning
+from steiner.inference.efforts import EFFORT_STEPS, step_limit
 from steiner.inference.engine import Engine
-from steiner.inference.questions import EFFORT_STEPS, samplings, step_limit
+from steiner.inference.questions import samplings
 from steiner.inference.request import Request
 from steiner.inference.sampling import own_sampling
 from steiner.inference.search_tree import Mark
@@ -190,13 +191,19 @@ def test_steps_stay_within_their_limits(reasoner: Reasoner, known_path: SearchPa
     question = known_path.problem.question
     assert len(reasoner.solve(question, max_steps=1).steps) == 1
     assert len(reasoner.solve(question, min_steps=5, max_steps=6).steps) in (5, 6)
-    assert len(reasoner.solve("Who?", effort="low").steps) <= EFFORT_STEPS["low"]
+    assert len(reasoner.solve("Who?", effort="low").steps) <= 4
+
+
+def test_effort_none_is_one_empty_step(reasoner: Reasoner) -> None:
+    answer = reasoner.solve("Who?", effort="none", max_steps=1)
+    assert len(answer.steps) == 1
+    assert answer.usage.reasoning_tokens == shortest_reasoning()
 
 
 def test_max_steps_wins_over_effort() -> None:
     assert step_limit("low", 20) == 20
     assert step_limit("high", None) == EFFORT_STEPS["high"]
-    assert step_limit(None, None) is None
+    assert step_limit("max", None) is step_limit(None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -209,6 +216,7 @@ def test_max_steps_wins_over_effort() -> None:
         ("Who?", {"max_tokens": 5000}, "max_tokens is 5000"),
         ("Who?", {"max_tokens": 3}, "max_tokens is 3"),
         ("Who?", {"min_steps": 5, "max_steps": 2}, "max_steps is 2"),
+        ("Who?", {"effort": "none", "max_steps": 9}, "max_steps is 9, and effort 'none'"),
         ("Who? " * 2000, {}, "the dialogue takes"),
         ("  ", {}, "the question is empty"),
         ([], {}, "does not end with a user's turn"),

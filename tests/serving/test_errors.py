@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from pathlib import Path
 
 import httpx
 import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from steiner.serving import errors
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 GOOD = {"model": "steiner", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 40}
@@ -120,6 +124,13 @@ def test_other_paths_and_methods(served):
     assert refused.status_code == 405
     assert refused.headers["allow"] == "POST"
     assert httpx.get(f"{served.url}/page/..%2f..%2fcli.py").status_code == 404
+
+
+def test_the_document_lists_every_error():
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (\d{3}(?:, \d{3})*) \|", text, re.M)
+    listed = {int(status) for cell in cells for status in cell.split(", ")}
+    assert listed == {*errors.RESPONSES, 405}
 
 
 def test_other_content_types_are_refused_with_the_header_to_send(served):

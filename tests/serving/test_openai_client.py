@@ -141,7 +141,7 @@ def test_async_client_streams_side_by_side(served, chat, response):
 
 
 def test_a_stream_closed_early_gives_its_place_back(client, served, endless):
-    wishes = {"extra_body": endless, "max_completion_tokens": 4000}
+    wishes = {"extra_body": endless | {"max_tokens": 4000}, "max_completion_tokens": 4000}
     with client.chat.completions.create(**CHAT | wishes, stream=True) as stream:
         next(iter(stream))
     served.wait_until_idle()

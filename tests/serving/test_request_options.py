@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 
-from steiner.inference.questions import EFFORT_STEPS
+from steiner.inference.budget import shortest_reasoning
+from steiner.inference.efforts import EFFORT_STEPS
+from steiner.serving.schemas import Effort
 
 QUESTION = "Make 24 from 3, 5, 7, 9."
+NONE, HIGH = {"reasoning_effort": "none"}, {"reasoning_effort": "high"}
 
 
 def _steps(response):
@@ -25,15 +29,68 @@ def _steps(response):
         {"reasoning_effort": "none"},
     ],
 )
-def test_without_thinking_there_is_one_step(served, fields):
-    assert len(_steps(served.chat(max_steps=None, max_tokens=2000, **fields))) == 1
+def test_without_thinking_there_is_one_empty_step(served, fields):
+    answer = served.chat(max_steps=None, max_tokens=2000, **fields)
+    assert len(_steps(answer)) == 1
+    details = answer.json()["usage"]["completion_tokens_details"]
+    assert details["reasoning_tokens"] == shortest_reasoning()
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"max_steps": 32, **NONE}, ("reasoning_effort", "max_steps")),
+        ({"max_steps": 32, "enable_thinking": False}, ("enable_thinking", "max_steps")),
+        (
+            {"max_steps": 32, "chat_template_kwargs": {"thinking": False}},
+            ("chat_template_kwargs.thinking", "max_steps"),
+        ),
+        (
+            {"max_steps": None, "min_steps": 3, "enable_thinking": False},
+            ("enable_thinking", "min_steps"),
+        ),
+        (
+            {"max_steps": None, "min_steps": 5, "reasoning_effort": "low"},
+            ("reasoning_effort", "min_steps"),
+        ),
+        ({"enable_thinking": True, **NONE}, ("reasoning_effort", "enable_thinking")),
+        ({"enable_thinking": False, **HIGH}, ("enable_thinking", "reasoning_effort")),
+        (
+            {"enable_thinking": True, "chat_template_kwargs": {"enable_thinking": False}},
+            ("chat_template_kwargs.enable_thinking", "enable_thinking"),
+        ),
+        (
+            {"max_tokens": 500, "max_completion_tokens": 40},
+            ("max_tokens", "max_completion_tokens"),
+        ),
+        ({"stream_options": {"include_usage": True}}, ("stream_options", "stream")),
+    ],
+)
+def test_contradicting_fields_are_both_named(served, fields, names):
+    refused = served.chat(**fields)
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert error["param"] == names[0]
+    assert all(name in error["message"] for name in names)
+
+
+def test_fields_that_agree_may_be_given_together(served):
+    both = {"max_tokens": 240, "max_completion_tokens": 240}
+    off = {"enable_thinking": False, "reasoning_effort": "none", "max_steps": 1}
+    assert len(_steps(served.chat(**both, **off))) == 1
+    on = {"enable_thinking": True, "reasoning_effort": "low", "max_steps": 6, "min_steps": 6}
+    assert len(_steps(served.chat(**both | {"max_tokens": None, **on}, top_p=1.0))) <= 6
+
+
+def test_the_schema_knows_the_efforts():
+    assert list(get_args(Effort)) == list(EFFORT_STEPS)
 
 
 def test_every_effort_limits_the_steps(served):
     for effort, most in EFFORT_STEPS.items():
         fields = {"max_steps": None, "max_tokens": 4000, "reasoning_effort": effort}
-        assert len(_steps(served.chat(**fields))) <= most
-    assert served.chat(reasoning_effort="max").status_code == 200
+        steps = _steps(served.chat(**fields))
+        assert steps if most is None else len(steps) <= most
 
 
 def test_thinking_token_budget_bounds_the_reasoning(served):

@@ -121,6 +121,19 @@ def test_dialogue_instructions_and_effort(client, served):
     assert response.reasoning.effort == "low"
 
 
+def test_a_response_repeats_the_tools_of_its_request(client):
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
+    given = {"tools": [tool], "tool_choice": "none", "parallel_tool_calls": True}
+    for response in (
+        _create(client, **given),
+        list(_create(client, stream=True, **given))[-1].response,
+    ):
+        assert [sent.model_dump(exclude_none=True) for sent in response.tools] == [tool]
+        assert (response.tool_choice, response.parallel_tool_calls) == ("none", True)
+    plain = _create(client)
+    assert (plain.tools, plain.tool_choice) == ([], "auto")
+
+
 @pytest.mark.parametrize(
     "fields",
     [
