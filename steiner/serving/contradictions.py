@@ -8,14 +8,13 @@ Limits of tokens contradict nothing: all of them hold together, and `min_steps` 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic import BaseModel
 
 from steiner.inference.efforts import EFFORT_STEPS, SHORTEST_EFFORT
 from steiner.serving.errors import InvalidRequest
 from steiner.serving.validation_messages import shown
-
-if TYPE_CHECKING:
-    from steiner.serving.schemas import CompletionRequest
 
 _SWITCHES = (
     "enable_thinking",
@@ -25,9 +24,9 @@ _SWITCHES = (
 _EFFORTS = ("reasoning_effort", "reasoning.effort")
 
 
-def check_contradictions(request: CompletionRequest) -> None:
+def check_contradictions(request: BaseModel) -> None:
     """Raises InvalidRequest for the first two fields that contradict each other."""
-    if _value(request, "stream_options") is not None and not request.stream:
+    if _value(request, "stream_options") is not None and not _value(request, "stream"):
         raise InvalidRequest("stream_options needs 'stream': true", "stream_options")
     names = ("max_tokens", "max_completion_tokens")
     if len({_value(request, name) for name in names} - {None}) > 1:
@@ -36,7 +35,7 @@ def check_contradictions(request: CompletionRequest) -> None:
     _check_min_steps(request)
 
 
-def _check_thinking(request: CompletionRequest) -> None:
+def _check_thinking(request: BaseModel) -> None:
     """Reasoning is on or off, and has one step where it is off."""
     is_on = {field: _value(request, field) for field in _SWITCHES}
     is_on |= {field: _value(request, field) != SHORTEST_EFFORT for field in _given_efforts(request)}
@@ -51,20 +50,21 @@ def _check_thinking(request: CompletionRequest) -> None:
             raise _contradiction(request, off, steps)
 
 
-def _check_min_steps(request: CompletionRequest) -> None:
+def _check_min_steps(request: BaseModel) -> None:
     """The steps that an effort allows suffice for `min_steps`."""
+    fewest, limit = (_value(request, field) for field in ("min_steps", "max_steps"))
     for field in _given_efforts(request):
         most = EFFORT_STEPS[_value(request, field)]
-        if request.max_steps is None and most is not None and (request.min_steps or 0) > most:
+        if limit is None and most is not None and (fewest or 0) > most:
             raise _contradiction(request, field, "min_steps")
 
 
-def _given_efforts(request: CompletionRequest) -> list[str]:
+def _given_efforts(request: BaseModel) -> list[str]:
     """The fields that give an effort."""
     return [field for field in _EFFORTS if _value(request, field) is not None]
 
 
-def _value(request: CompletionRequest, field: str) -> Any:
+def _value(request: BaseModel, field: str) -> Any:
     """The value of a field, such as "reasoning.effort"; None where it is not given."""
     value: Any = request
     for name in field.split("."):
@@ -72,6 +72,6 @@ def _value(request: CompletionRequest, field: str) -> Any:
     return value
 
 
-def _contradiction(request: CompletionRequest, first: str, second: str) -> InvalidRequest:
+def _contradiction(request: BaseModel, first: str, second: str) -> InvalidRequest:
     values = (f"{field} is {shown(_value(request, field))}" for field in (first, second))
     return InvalidRequest(f"{' and '.join(values)}; give one of them", first)
