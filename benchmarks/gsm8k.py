@@ -2,7 +2,7 @@
 
 Setting -> accuracy on the test set by step budget, and on unseen BIG-Bench-Hard tasks
 
-    make bench FIGURE="gsm8k gsm8k-votes gsm8k-unseen --base models/smollm2 --tokens 150000"
+    make bench FIGURE="gsm8k gsm8k-unseen gsm8k-rl gsm8k-votes --base models/smollm2"
 
 At equal training tokens: (a) SFT on the data set's own solutions; (b) CPT and SFT on search paths;
 (c) RL from (b), with the teacher's continuations as the value of steps. The teacher, which writes
@@ -40,7 +40,7 @@ from steiner.questions.presets import suite_settings
 from steiner.questions.reading import Question, read_questions
 from steiner.questions.task import register_questions
 from steiner.randomness import random_stream
-from steiner.recipe import Recipe
+from steiner.recipe import Recipe, RlRecipe
 from steiner.recipe_file import load_recipe
 from steiner.tasks import Grade, grade
 from steiner.teacher.steps import continuing_messages, render, worked_solution
@@ -79,10 +79,10 @@ class _Answers:
 
 
 def gsm8k(setting: Setting) -> Iterator[Measured]:
-    """Accuracy on the test set; budgets; (c) over (a)."""
+    """Accuracy on the test set of the base, (a) and (b); (b) by budget and over (a)."""
     solutions = _plain(setting, _solutions_model(setting))
     base = _plain(setting, Path(setting.base), examples=4)
-    sft, rl = (_ours(setting, _run(setting, stage)) for stage in ("sft", "rl"))
+    sft = _ours(setting, _run(setting, "sft"))
     note = f"{setting.tokens:,} training tokens"
     yield _share("base, 4 examples", base.at(), f"{base.tokens:.0f} tokens an answer")
     yield _share(
@@ -91,6 +91,13 @@ def gsm8k(setting: Setting) -> Iterator[Measured]:
     yield _share("(b) SFT on search paths", sft.at(), f"{note}, {sft.tokens:.0f} an answer")
     for budget in BUDGETS:
         yield _share(f"(b) within {budget} steps", sft.at(budget))
+    yield Measured.of("(b) over (a)", difference(sft.at(), solutions.at()), "points")
+
+
+def after_rl(setting: Setting) -> Iterator[Measured]:
+    """Accuracy of (c), by budget, over (a), and on tasks that it was not trained on."""
+    solutions = _plain(setting, _solutions_model(setting))
+    rl = _ours(setting, _run(setting, "rl"))
     yield _share("(c) RL", rl.at(), f"{setting.rl_steps} steps, {rl.tokens:.0f} tokens an answer")
     for budget in BUDGETS:
         yield _share(f"(c) within {budget} steps", rl.at(budget))
@@ -98,6 +105,9 @@ def gsm8k(setting: Setting) -> Iterator[Measured]:
     yield Measured.of("(c) over (a)", gain, "points", "at least 5.56 and interval above 0")
     rise = difference(rl.at(BUDGETS[-1]), rl.at(BUDGETS[0]))
     yield Measured.of("(c) within 16 steps over 2", rise, "points", "interval above 0")
+    for name in UNSEEN:
+        answers = _ours(setting, _run(setting, "rl"), task_name=name)
+        yield _share(f"{name}, (c)", answers.at())
 
 
 def votes(setting: Setting) -> Iterator[Measured]:
@@ -112,13 +122,12 @@ def votes(setting: Setting) -> Iterator[Measured]:
 
 
 def unseen(setting: Setting) -> Iterator[Measured]:
-    """Accuracy on tasks that no model was trained on."""
+    """Accuracy of the base, (a) and (b) on tasks that no model was trained on."""
     for name in UNSEEN:
         found = {
             "base": _plain(setting, Path(setting.base), task_name=name),
             "(a)": _plain(setting, _solutions_model(setting), task_name=name),
             "(b)": _ours(setting, _run(setting, "sft"), task_name=name),
-            "(c)": _ours(setting, _run(setting, "rl"), task_name=name),
         }
         for model, answers in found.items():
             yield _share(f"{name}, {model}", answers.at())
@@ -184,8 +193,13 @@ def solution_text(question: Question) -> str:
     return f"{_CALCULATOR_MARK.sub('', question.rationale)}\n#### {question.answer}"
 
 
+def _without_rl(setting: Setting) -> Recipe:
+    """The recipe of a model that is not trained by RL, so that RL's settings do not outdate it."""
+    return replace(_recipe(setting), rl=RlRecipe())
+
+
 def _solutions_model(setting: Setting) -> Path:
-    recipe = _recipe(setting)
+    recipe = _without_rl(setting)
 
     def work(recipe: Recipe, out_dir: Path) -> None:
         train_chats(recipe, out_dir, setting.tokens, map(_chat, _training_questions(recipe)))
@@ -198,7 +212,7 @@ def _solutions_model(setting: Setting) -> Path:
 def _teacher_model(setting: Setting) -> Path:
     """The base after SFT on replies to the teacher's prompts, from worked solutions of questions
     that it is not asked later."""
-    recipe = _recipe(setting)
+    recipe = _without_rl(setting)
     tokens = int(setting.tokens * _TEACHER_SHARE)
 
     def work(recipe: Recipe, out_dir: Path) -> None:
@@ -367,6 +381,7 @@ def _mean(rollouts: Sequence[Rollout]) -> float:
 
 FIGURES: Mapping[str, Figure] = {
     "gsm8k": gsm8k,
+    "gsm8k-rl": after_rl,
     "gsm8k-votes": votes,
     "gsm8k-unseen": unseen,
 }
