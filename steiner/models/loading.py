@@ -107,10 +107,10 @@ def _with_adapter(
 
 @contextmanager
 def without_checkpointing_warning() -> Iterator[None]:
-    """For calls of peft and TRL: they read a deprecated property of transformers, and no setting
-    avoids it."""
+    """For calls of peft and TRL: they use deprecated names of transformers, and no setting avoids
+    it."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)
         yield
 
 

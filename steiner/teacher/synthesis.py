@@ -176,7 +176,7 @@ def _solve(explored: Sequence[Explored], settings: TeacherRecipe, ask: Ask | Non
             owners.append(one)
     for one, reply in zip(owners, ask(requests), strict=True):
         if reply.error:
-            one.builder.counts["failed requests"] += 1
+            one.builder.counts[_failure(reply)] += 1
             continue
         solution = parse_reply(reply.text)
         is_right = _is_right(one.problem, solution.answer)
@@ -214,12 +214,17 @@ def _turn_wrong(
     return turns
 
 
+def _failure(reply: Reply) -> str:
+    """What the counts call a request without a reply."""
+    return f"failed requests: {reply.error}"
+
+
 def _wrong_turn(
     one: Explored, prefix: tuple[StepTexts, ...], reply: Reply, settings: TeacherRecipe
 ) -> _WrongTurn | None:
     counts, builder = one.builder.counts, one.builder
     if reply.error:
-        counts["failed requests"] += 1
+        counts[_failure(reply)] += 1
         return None
     found = parse_reply(reply.text)
     if not found.steps:
@@ -264,7 +269,7 @@ def _decide(
         one, builder = turn.explored, turn.explored.builder
         found = [next(replies) for _ in range(settings.continuations)]
         answered = [parse_reply(reply.text) for reply in found if not reply.error]
-        builder.counts["failed requests"] += len(found) - len(answered)
+        builder.counts.update(_failure(reply) for reply in found if reply.error)
         if not answered:
             builder.counts["wrong turns without evidence"] += 1
             continue

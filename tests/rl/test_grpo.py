@@ -327,6 +327,14 @@ def test_lora_changes_linear_layers_alone_and_is_merged(four_bit: bool, run_dir:
     assert not any("norm" in name for name in changed)
 
 
+def test_activation_checkpointing_prints_no_warning(run_dir: Path) -> None:
+    settings = replace(RECIPE.rl, steps=1, activation_checkpointing=True)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        rl.train(replace(RECIPE, rl=settings), run_dir, run_dir / "rl")
+    assert not [each for each in shown if "gradient_checkpointing" in str(each.message)]
+
+
 def test_the_engine_draws_rollouts_from_4_bit_weights(run_dir: Path) -> None:
     pytest.importorskip("bitsandbytes")
     settings = replace(RECIPE.rl, lora_rank=2, lora_4bit=True, steps=1)
