@@ -62,7 +62,19 @@ _LABEL = re.compile(
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 _ANNOTATION = re.compile(r"<<([^<>]*)>>")
 _EQUATION = re.compile(r"^\s*([-+*/().\d\s]+?)\s*=\s*([-+]?\d[\d,]*(?:\.\d+)?)\s*$")
+_NUM = r"\d(?:[\d,]*\d)?(?:\.\d+)?"
+_SUM = re.compile(
+    rf"(?<![\w.])((?:[-(\s]*{_NUM}[)\s]*[-+*/])+[-(\s]*{_NUM}[)\s]*)"
+    rf"=\s*([-+]?{_NUM})(?![\w%]|\.\d|\s*[-+*/]\s*[\d(])"
+)
+"""A sum in a text, such as `4 * 6 = 24`, whose result ends there."""
+_MONEY = re.compile("[$€£]")
+_TIMES = re.compile(r"(?<=\d)\s*[x×]\s*(?=\d)")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
+
+
+_ROUNDING = 0.01
+"""Share by which a teacher may round a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +173,8 @@ def first_sentence(text: str) -> str:
 def worked_solution(rationale: str, answer: str) -> Solution:
     """The steps of a worked solution in the data: one a line, or one a sentence of a single line.
 
-    The check of a step with an equation computes it again; a solution with a false equation has no
-    steps. Calculator marks of GSM8K (`<<48/2=24>>`) are read and removed.
+    The check of a step with an equation computes it again. Calculator marks of GSM8K
+    (`<<48/2=24>>`) are read and removed; a solution with a false one has no steps.
     """
     lines = [line.strip() for line in rationale.splitlines() if line.strip()]
     if len(lines) == 1:
@@ -172,19 +184,48 @@ def worked_solution(rationale: str, answer: str) -> Solution:
     for line in lines[:MAX_STEPS]:
         text = _ANNOTATION.sub("", line).strip()
         equation = _equation(line)
+        if equation is not None and not _holds(*equation):
+            return Solution((), answer)
+        equation = equation or next(reversed([s for s in _sums(text) if _holds(*s)]), None)
         if equation is None:
             next_step, check = "State what follows", "This follows from the question."
         else:
             expression, result = equation
-            value = arithmetic(expression)
-            if value is None or abs(value - float(result.replace(",", ""))) > 0.01:
-                return Solution((), answer)
             next_step, check = f"Compute {expression}", f"{expression} = {result}, right."
         known_so_far = "; ".join(known[-3:])
         understanding = f"Known so far: {known_so_far}" if known else "Nothing is computed yet."
         steps.append(StepTexts(next_step, understanding, text, check))
         known.append(text.removesuffix("."))
     return Solution(tuple(steps), answer)
+
+
+def fault_of(solution: Solution) -> str:
+    """What shows that the steps of a solution do not lead to its answer; empty if nothing does.
+
+    A teacher that is shown the answer may write any steps and then the answer.
+    """
+    texts = [text for step in solution.steps for text in (step.summary, step.verification)]
+    if not all(_holds(*each, rounding=_ROUNDING) for text in texts for each in _sums(text)):
+        return "solutions with a false sum"
+    answer = value_of(solution.answer) if _NUMBER.fullmatch(solution.answer) else ""
+    last = numbers_in(solution.steps[-1].summary) if solution.steps else []
+    if answer and answer not in map(value_of, last):
+        return "solutions whose last step has another result"
+    return ""
+
+
+def _sums(text: str) -> list[tuple[str, str]]:
+    """(expression, result) of each sum in a text, signs of money left out."""
+    plain = _TIMES.sub(" * ", _MONEY.sub("", text)).replace("÷", "/")
+    return [(found[1].strip(), found[2]) for found in _SUM.finditer(plain)]
+
+
+def _holds(expression: str, result: str, *, rounding: float = 0.0) -> bool:
+    """True if the result is right up to 0.01, or up to a share of it by which it may be rounded."""
+    value = arithmetic(expression)
+    if value is None:
+        return False
+    return abs(value - float(result.replace(",", ""))) <= max(0.01, rounding * abs(value))
 
 
 def value_of(summary: str) -> str:

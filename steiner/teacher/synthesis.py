@@ -36,6 +36,7 @@ from steiner.teacher.steps import (
     Solution,
     continuing_messages,
     correcting_messages,
+    fault_of,
     first_sentence,
     numbers_in,
     parse_reply,
@@ -179,10 +180,13 @@ def _solve(explored: Sequence[Explored], settings: TeacherRecipe, ask: Ask | Non
             one.builder.counts[_failure(reply)] += 1
             continue
         solution = parse_reply(reply.text)
-        is_right = _is_right(one.problem, solution.answer)
-        kept = solution if is_right else Solution(())
-        reason = "replies with another answer" if solution.steps else "replies not in the form"
-        _add_solution(one, kept, reason)
+        if not solution.steps:
+            reason = "replies not in the form"
+        elif not _is_right(one.problem, solution.answer):
+            reason = "replies with another answer"
+        else:
+            reason = fault_of(solution)
+        _add_solution(one, Solution(()) if reason else solution, reason)
 
 
 def _add_solution(one: Explored, solution: Solution, reason: str) -> None:

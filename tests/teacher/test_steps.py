@@ -10,6 +10,7 @@ from steiner.teacher.steps import (
     Solution,
     arithmetic,
     bare_answer,
+    fault_of,
     parse_reply,
     render,
     value_of,
@@ -55,6 +56,35 @@ def test_worked_solutions_become_checked_steps() -> None:
     assert [step.next_step for step in found.steps] == ["Compute 3*4", "Compute 12-2"]
     assert found.steps[1].understanding == "Known so far: She has 3*4=12 eggs"
     assert found.steps[1].verification == "12-2 = 10, right."
+
+
+def test_sums_in_plain_worked_solutions_are_checked_too() -> None:
+    text = "She bought 3 x 4 = 12 eggs at $0.25.\nShe pays 12*$0.25=$3 for them.\nThat is cheap."
+    steps = worked_solution(text, "3").steps
+    assert [step.next_step for step in steps] == [
+        "Compute 3 * 4",
+        "Compute 12*0.25",
+        "State what follows",
+    ]
+    assert steps[1].verification == "12*0.25 = 3, right."
+
+
+@pytest.mark.parametrize(
+    ("summaries", "answer", "fault"),
+    [
+        (("3 * 4 = 12", "12 - 2 = 10"), "10", ""),
+        (("3 * 4 = 12", "so 1,000 of 4 kinds are left"), "1000", ""),
+        (("10 / 3 = 3.33",), "3.33", ""),
+        (("3 * 4 = 7 + 5 = 12",), "12", ""),
+        (("3 * 4 = 13", "13 - 3 = 10"), "10", "solutions with a false sum"),
+        (("6 x 5 = $200, right",), "200", "solutions with a false sum"),
+        (("3 * 4 = 12",), "10", "solutions whose last step has another result"),
+        (("Ann lies", "Bob lies"), "Ann, Bob", ""),
+    ],
+)
+def test_faults_of_solutions(summaries: tuple[str, ...], answer: str, fault: str) -> None:
+    steps = tuple(StepTexts("a", "b", summary, "d") for summary in summaries)
+    assert fault_of(Solution(steps, answer)) == fault
 
 
 def test_a_false_equation_drops_the_solution() -> None:
