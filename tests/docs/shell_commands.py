@@ -130,7 +130,7 @@ def check_make(arguments: list[str]) -> None:
         if variable == "FIGURE":
             from benchmarks.run import FIGURES
 
-            names = re.findall(r"(?:^|(?<= ))[a-z][a-z-]*", re.sub(r"--\S+ \S+", "", value))
+            names = re.findall(r"(?:^|(?<= ))[a-z][a-z0-9-]*", re.sub(r"--\S+ \S+", "", value))
             unknown = [name for name in names if name not in {*FIGURES, "name"}]
             assert not unknown, f"no figures {unknown}"
 
