@@ -97,7 +97,8 @@ def gsm8k(setting: Setting) -> Iterator[Measured]:
 def after_rl(setting: Setting) -> Iterator[Measured]:
     """Accuracy of (c), by budget, over (a), and on tasks that it was not trained on."""
     solutions = _plain(setting, _solutions_model(setting))
-    rl = _ours(setting, _run(setting, "rl"))
+    model = _run(setting, "rl")
+    rl = _ours(setting, model)
     yield _share("(c) RL", rl.at(), f"{setting.rl_steps} steps, {rl.tokens:.0f} tokens an answer")
     for budget in BUDGETS:
         yield _share(f"(c) within {budget} steps", rl.at(budget))
@@ -106,8 +107,7 @@ def after_rl(setting: Setting) -> Iterator[Measured]:
     rise = difference(rl.at(BUDGETS[-1]), rl.at(BUDGETS[0]))
     yield Measured.of("(c) within 16 steps over 2", rise, "points", "interval above 0")
     for name in UNSEEN:
-        answers = _ours(setting, _run(setting, "rl"), task_name=name)
-        yield _share(f"{name}, (c)", answers.at())
+        yield _share(f"{name}, (c)", _ours(setting, model, task_name=name).at())
 
 
 def votes(setting: Setting) -> Iterator[Measured]:

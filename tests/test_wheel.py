@@ -69,7 +69,7 @@ def test_installed_wheel_answers(wheel: zipfile.ZipFile, tmp_path: Path) -> None
 
 
 def _output(command: list[str | Path], folder: Path) -> str:
-    """What a command prints, without this environment's settings of Python."""
+    """The output of a command that runs without PYTHONPATH."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -154,8 +154,9 @@ def _add_own_questions(parser: Parser) -> None:
 def _add_train(commands: Commands[Parser]) -> None:
     from steiner.pipeline.stages import model_stages
 
-    names = ", ".join(training_stages())
-    meanings = "; ".join(f"{stage.name}: {stage.help}" for stage in model_stages())
+    stages = model_stages()
+    names = ", ".join(stage.name for stage in stages)
+    meanings = "; ".join(f"{stage.name}: {stage.help}" for stage in stages)
     train = _add(
         commands,
         "train",

@@ -130,7 +130,7 @@ def build_trainer(
 def _backend(
     recipe: Recipe, model: PreTrainedModel, vocabulary: Vocabulary, out_dir: Path
 ) -> tuple[RolloutBackend, WeightSync | None]:
-    """What writes the rollouts, and what brings it the weights if it has a copy of its own."""
+    """The backend of rollouts, and the sync of its weights if it has a copy of its own."""
     if recipe.rl.rollouts == "engine":
         max_length = int(model.config.max_position_embeddings)
         return Engine(model, vocabulary, max_length=max_length), None
@@ -144,7 +144,7 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
 
     @property
     def rollouts(self) -> Rollouts:
-        """What `build_trainer` made as `rollout_func`."""
+        """The `rollout_func` of `build_trainer`."""
         assert isinstance(self.rollout_func, Rollouts)
         return self.rollout_func
 

@@ -17,7 +17,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from jinja2 import TemplateError
 
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
@@ -165,9 +164,8 @@ class Service:
             raise self._too_long(f"{num_characters} characters")
         try:
             prompt = tuple(self.vocabulary.encode_prompt(messages))
-        except TemplateError as error:
-            reason = f"the model's chat template refuses this dialogue: {error}"
-            raise InvalidRequest(reason, "messages") from error
+        except UserError as error:
+            raise InvalidRequest(str(error), "messages") from error
         if len(prompt) + shortest_completion() > self.max_length:
             raise self._too_long(f"{len(prompt)} tokens")
         return prompt

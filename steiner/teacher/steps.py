@@ -69,12 +69,10 @@ _SUM = re.compile(
 )
 """A sum in a text, such as `4 * 6 = 24`, whose result ends there."""
 _MONEY = re.compile("[$€£]")
-_TIMES = re.compile(r"(?<=\d)\s*[x×]\s*(?=\d)")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
-
-
 _ROUNDING = 0.01
 """Share by which a teacher may round a result."""
+_TIMES = re.compile(r"(?<=\d)\s*[x×]\s*(?=\d)")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +198,7 @@ def worked_solution(rationale: str, answer: str) -> Solution:
 
 
 def fault_of(solution: Solution) -> str:
-    """What shows that the steps of a solution do not lead to its answer; empty if nothing does.
+    """Why the steps of a solution cannot lead to its answer; an empty string if nothing is wrong.
 
     A teacher that is shown the answer may write any steps and then the answer.
     """

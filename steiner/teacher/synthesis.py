@@ -219,7 +219,7 @@ def _turn_wrong(
 
 
 def _failure(reply: Reply) -> str:
-    """What the counts call a request without a reply."""
+    """The name of the count of requests that failed for this reason."""
     return f"failed requests: {reply.error}"
 
 

@@ -12,6 +12,7 @@ import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jinja2 import TemplateError
 
 from steiner.serving import errors
 
@@ -138,6 +139,19 @@ def test_other_content_types_are_refused_with_the_header_to_send(served):
         refused = _post(served, json.dumps(GOOD), headers={"content-type": kind})
         assert refused.status_code == 415, kind
         assert "'Content-Type: application/json'" in _error(refused)["message"]
+
+
+def test_a_dialogue_that_the_chat_template_refuses_is_an_error_of_messages(served, monkeypatch):
+    def refuse(*_, **__):
+        raise TemplateError("Roles must alternate")
+
+    kind = type(served.service.vocabulary.chat.tokenizer)
+    monkeypatch.setattr(kind, "apply_chat_template", refuse)
+    refused = _post(served, json.dumps(GOOD))
+    assert refused.status_code == 400
+    error = _error(refused)
+    assert error["param"] == "messages"
+    assert "refuses this dialogue: Roles must alternate" in error["message"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
