@@ -25,6 +25,7 @@ from steiner.tasks.knights_knaves_logic import (
     is_clash,
     is_dead,
     moves_from,
+    needs_one_supposition,
     random_claim,
     solutions,
     truth,
@@ -59,7 +60,7 @@ _WORD_FIELDS = ("a_knight", "a_knave", "knight", "knave", "knights", "knaves")
 
 LEVELS = {1: 3, 2: 4, 3: 5, 4: 6}
 """Level -> how many persons. Three persons have only 224 problems up to renaming, 16 of them in the
-test split."""
+test split. So every second problem of level 1 has four persons and needs one supposition only."""
 
 
 class KnightsKnaves:
@@ -69,9 +70,10 @@ class KnightsKnaves:
     levels = range(1, 5)
 
     def generate(self, rng: random.Random, level: int) -> Spec:
+        one_more = level == 1 and rng.random() < 0.5
         while True:
-            says = _random_says(rng, LEVELS[level])
-            if solutions(says).bit_count() == 1:
+            says = _random_says(rng, LEVELS[level] + one_more)
+            if solutions(says).bit_count() == 1 and (not one_more or needs_one_supposition(says)):
                 spec = {"names": list(LETTERS[: len(says)]), "says": [list(c) for c in says]}
                 return self.vary(spec, rng)
 

@@ -142,6 +142,22 @@ def moves_from(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
     return _deductions(says, state) or _suppositions(state)
 
 
+def needs_one_supposition(says: tuple[Claim, ...]) -> bool:
+    """True if all other roles, or a clash, follow by deduction from either role of the first
+    person."""
+    return all(
+        _ends_by_deduction(says, move.state) for move in _suppositions((UNKNOWN,) * len(says))
+    )
+
+
+def _ends_by_deduction(says: tuple[Claim, ...], state: State) -> bool:
+    while moves := moves_from(says, state):
+        if not moves[0].certain:
+            return False
+        state = moves[0].state
+    return True
+
+
 def _deductions(says: tuple[Claim, ...], state: State) -> tuple[Move, ...]:
     """Roles that follow from one claim and the known roles.
 

@@ -9,7 +9,13 @@ from itertools import product
 import pytest
 
 from steiner.tasks import Move, make_problem
-from steiner.tasks.knights_knaves_logic import KINDS, as_claim, ordered, solutions
+from steiner.tasks.knights_knaves_logic import (
+    KINDS,
+    as_claim,
+    needs_one_supposition,
+    ordered,
+    solutions,
+)
 from steiner.tasks.knights_knaves_statements import quote
 from steiner.types import Split, StepTexts, Verdict
 from tests.puzzles import is_right, problem_of, puzzle
@@ -309,3 +315,18 @@ def test_names_may_have_two_words() -> None:
             reading = FAMILY.read_step(problem_of("knights_knaves", spec), texts)
             assert (reading.before, reading.action) == (before, move.action)
             assert (reading.after, reading.sound) == (move.state, True)
+
+
+def test_level_1_has_three_persons_or_four_with_one_supposition() -> None:
+    says = [
+        tuple(tuple(claim) for claim in FAMILY.generate(random.Random(seed), 1)["says"])
+        for seed in range(60)
+    ]
+    assert {len(each) for each in says} == {3, 4}
+    assert all(needs_one_supposition(each) for each in says if len(each) == 4)
+
+
+def test_a_puzzle_where_nothing_follows_from_the_first_person_needs_more() -> None:
+    about_the_last = ("knave", 3)
+    alike = (("same", 1, 2), about_the_last, about_the_last, ("differ", 1, 2))
+    assert not needs_one_supposition(alike)
