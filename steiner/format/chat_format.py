@@ -3,7 +3,8 @@
 Messages -> prompt ids;  template -> the token that closes the assistant's turn
 
 Works for any template of a Hugging Face tokenizer, among them ChatML (Qwen, SmolLM), Llama 3,
-Gemma, Phi-3 and Mistral. Nothing here is specific to one of them.
+Gemma, Phi-3 and Mistral. Nothing here is specific to one of them: to use another layout, change
+`chat_template.jinja` in the model's folder.
 
     chat = ChatFormat(tokenizer)
     prompt_ids = chat.encode_prompt([Message("user", "Make 24 from 3, 5, 7, 9.")])

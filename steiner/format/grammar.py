@@ -6,7 +6,7 @@
 The grammar is a finite automaton over token classes. The parser, the decoder's mask and the reward
 all use its one table, TRANSITIONS. The tokens have the names of the released Steiner model
 (peakji/steiner-32b-preview), so that its checkpoints work unchanged. Unlike that model's logits
-processor, the mask never chooses between proceed and backtrack.
+processor, the mask never chooses between proceed and backtrack; it is in inference/budget.py.
 """
 
 from __future__ import annotations
