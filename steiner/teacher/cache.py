@@ -123,8 +123,11 @@ class CachedTeacher:
         return [replies[index] for index in range(len(requests))]
 
     def _identity_before(self) -> str:
-        """The name that earlier versions gave the teacher; empty if it may mean another model."""
+        """The name that earlier versions gave a teacher that runs here; empty if it may mean
+        another model by now."""
         name, identity = self._settings.model, self._teacher.identity
+        if self._settings.url:
+            return ""
         insert = "INSERT OR IGNORE INTO teachers VALUES (?, ?)"
         self._database.execute(insert, (name, identity))
         known = self._row("SELECT identity FROM teachers WHERE name = ?", name)

@@ -39,6 +39,8 @@ class Script:
     """Words after the number of an answer."""
     always_wrong: bool = True
     """Continuations without the answer are wrong."""
+    other_way_back: bool = False
+    """A correction adds the numbers that are left in the opposite order."""
     refused: str = ""
     """Text of requests that are answered with 400."""
     refused_fields: tuple[str, ...] = ()
@@ -163,6 +165,8 @@ def reply_to(body: dict[str, Any], script: Script) -> str:
     if "wrong with the last step" in text:
         text = text.partition("Somebody continued")[0]
         done, sums = text.count("Next step:"), re.findall(r"= (\d+)\n", text)
+        if script.other_way_back:
+            numbers = [*numbers[: done + 1], *reversed(numbers[done + 1 :])]
         steps = written_steps(numbers, done, int(sums[-1]) if sums else numbers[0], 0)
         return f"The sum in the last step is too large. Add again.\n\n{steps}"
     shown = "The correct answer is" in text

@@ -233,7 +233,10 @@ def test_a_dead_end_needs_all_continuations(
         num_failed = counts["teacher: failed requests: status 500"]
         assert num_failed > 10
         assert counts["teacher: wrong turns without evidence"] > 3
-        assert f"{num_failed} requests failed; --force asks them again" in capsys.readouterr().err
+        assert (
+            f"{num_failed} requests failed; --force asks only these again"
+            in capsys.readouterr().err
+        )
         for dag in read_dags(tmp_path / "synth" / "dags.parquet"):
             dead = [node for node in dag.nodes if node.status is Status.DEAD]
             assert all(node.state[3] % 3 == 0 for node in dead)
@@ -278,12 +281,19 @@ def test_the_manifest_has_the_ledger(tmp_path: Path) -> None:
 
 
 def test_the_teacher_writes_the_way_back(tmp_path: Path) -> None:
-    """Without its steps, only the right solutions lead on from where a wrong turn begins."""
-    with scripted_endpoint(Script()) as url:
-        _synthesise(_recipe(tmp_path, url), tmp_path)
+    with scripted_endpoint(Script(other_way_back=True)) as url:
+        paths = _synthesise(_recipe(tmp_path, url), tmp_path)
     counts = _counts(tmp_path)
     assert counts["teacher: ways back"] == counts["teacher: dead ends"] > 0
     assert "teacher: corrections without a reason" not in counts
+    others = 0
+    for dag in read_dags(tmp_path / "synth" / "dags.parquet"):
+        numbers = [int(n) for n in dag.problem.spec["question"][8:-1].split(" + ")]
+        in_order = {str(sum(numbers[:count])) for count in range(2, len(numbers) + 1)}
+        live = [node for node in dag.nodes[1:] if node.status is not Status.DEAD]
+        others += sum(node.state[1] not in in_order for node in live)
+    assert others > 10  # nodes that only the ways back have
+    assert all(grade(path.problem, path.answer) is Grade.RIGHT for path in paths)
 
 
 def test_worked_solutions_need_no_teacher(tmp_path: Path) -> None:
