@@ -133,6 +133,21 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def model_digest(model: str) -> str:
+    """A hash of a model folder's or GGUF file's content; a Hub name stands for itself."""
+    folder = Path(model)
+    if folder.is_file():
+        return file_digest(folder)
+    if not folder.is_dir():
+        return model
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock `folder` (made if absent) against other processes. Raises UserError if it is locked."""

@@ -105,8 +105,8 @@ class TeacherRecipe:
     key_variable: str = "OPENAI_API_KEY"
     """Environment variable that holds the API key."""
     solutions: int = may_be_zero(1)
-    """Solutions per question that the teacher writes with the answer shown; worked solutions of the
-    data come on top."""
+    """Solutions per question. A worked solution of the data is one of them; the teacher, with the
+    answer shown, writes the others."""
     wrong_turns: int = may_be_zero(2)
     """Places per question where a solution is cut and the teacher continues without the answer."""
     continuations: int = 3
@@ -116,12 +116,21 @@ class TeacherRecipe:
     temperature: float = 0.8
     max_tokens: int = 512
     """Longest reply, in tokens."""
+    max_prompt_tokens: int = 1024
+    """Longest prompt of a teacher that runs here, in tokens. Longer ones fail and are counted."""
+    token_field: str = "max_tokens"
+    """Field of a request that holds max_tokens; some APIs want max_completion_tokens."""
+    omit: tuple[str, ...] = ()
+    """Fields that the API refuses, such as seed and temperature."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Other fields of each request, such as reasoning_effort."""
     price_in: float = 0.0
     """Price of a million prompt tokens."""
     price_out: float = 0.0
     """Price of a million completion tokens."""
     max_cost: float = 0.0
-    """No request is sent once the run has cost this; 0 for no limit."""
+    """No request is sent once all replies in the run folder, at these prices, have cost this; 0 for
+    no limit."""
     ray: str = operational("")
     """Address of a Ray cluster that answers, such as 10.0.0.1:6379; empty for this machine alone.
     """

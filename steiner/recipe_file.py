@@ -126,7 +126,8 @@ def _value(spec: Field[Any], hint: Any, value: Any, key: str, source: str) -> An
         raise UserError(f"{expected}, not {_shown(value)}")
     at_most = spec.metadata.get("at_most", math.inf)
     at_least = 1 if hint is int and not spec.metadata.get("may_be_zero") else 0
-    if not all(at_least <= number <= at_most for number in _numbers(converted)):
+    is_free = Any in get_args(hint)
+    if not is_free and not all(at_least <= n <= at_most for n in _numbers(converted)):
         bounds = f"{at_least} or more" if math.isinf(at_most) else f"from 0 to {at_most}"
         raise UserError(f"'{key}' in recipe {source} must be {bounds}, not {_shown(value)}")
     return converted
@@ -135,6 +136,8 @@ def _value(spec: Field[Any], hint: Any, value: Any, key: str, source: str) -> An
 def _converted(hint: Any, value: Any) -> Any:
     """`value` as the type `hint`; None where it is none."""
     origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value if _is_json(value) else None
     if origin is Literal:
         return value if value in arguments else None
     if origin is tuple and isinstance(value, list):
@@ -150,6 +153,14 @@ def _converted(hint: Any, value: Any) -> Any:
     return value if type(value) is hint else None
 
 
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _description(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
@@ -159,6 +170,7 @@ def _description(hint: Any) -> str:
     if origin is Mapping:
         return f"a table, each value {_description(arguments[1])}"
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    names[Any] = "a value of JSON"
     return names[hint]
 
 

@@ -153,3 +153,15 @@ def test_counts_of_nothing_are_refused(key: str) -> None:
 def test_what_may_be_zero_may_be_zero() -> None:
     recipe = load_recipe("tiny", ["seed=0", "synth.workers=0", "base.recall_tokens=0"])
     assert (recipe.seed, recipe.synth.workers, recipe.base.recall_tokens) == (0, 0, 0)
+
+
+def test_extra_fields_of_requests_may_be_any_json(tmp_path: Path) -> None:
+    extra = {"presence_penalty": -1, "thinking": {"type": "off"}, "stop": ["a"], "echo": False}
+    shown = '{ presence_penalty = -1, thinking = { type = "off" }, stop = ["a"], echo = false }'
+    recipe = load_recipe("questions", [f"teacher.extra={shown}"])
+    assert recipe.teacher.extra == extra
+    written = tmp_path / "other.toml"
+    written.write_text(recipe_toml(recipe), encoding="utf-8")
+    assert load_recipe(str(written)) == recipe
+    with pytest.raises(UserError, match="must be a table, each value a value of JSON"):
+        load_recipe("questions", ["teacher.extra={ day = 2026-01-01 }"])

@@ -45,6 +45,9 @@ from steiner.types import Message, Problem, ReasoningDag, SearchPath, Split, Use
 BLOCK = 250
 """DAGs that a worker makes at a time."""
 
+TOO_LONG = "dropped: longer than max_tokens"
+"""Count of paths with more tokens than synth.max_tokens."""
+
 _ABOUT_A_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
@@ -65,6 +68,8 @@ class Made:
     dags: pa.Table
     paths: pa.Table
     counts: Counter[str]
+    cost: float = 0.0
+    """Price of a teacher's replies."""
 
 
 def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
@@ -79,7 +84,7 @@ def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
     register_questions(recipe)
     draws: Counter[str] = Counter()
     blocks = list(_blocks(recipe, draws))
-    counts = _problem_counts(blocks, draws)
+    counts, cost = _problem_counts(blocks, draws), 0.0
     with (
         replacing(folder / "dags.parquet") as dags_file,
         replacing(folder / "paths.parquet") as paths_file,
@@ -90,8 +95,9 @@ def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
             dags.write_table(made.dags)
             paths.write_table(made.paths)
             counts.update(made.counts)
+            cost += made.cost
     _require_paths(recipe, counts)
-    write_json(folder / "manifest.json", _manifest(recipe, counts))
+    write_json(folder / "manifest.json", _manifest(recipe, counts, cost))
     print(_summary(counts), file=sys.stderr)
     return folder
 
@@ -247,8 +253,8 @@ def _make_block(block: _Block) -> Made:
         dags.append(dag)
         counts.update(dag_counts(dag))
         for path in sample_paths(dag, asked, walk_of(recipe.synth, problem.family), rng):
-            if _num_tokens(path) > recipe.synth.max_tokens:
-                counts["dropped: longer than max_tokens"] += 1
+            if num_tokens(path) > recipe.synth.max_tokens:
+                counts[TOO_LONG] += 1
                 continue
             paths.append(path)
             counts.update(path_counts(path))
@@ -319,7 +325,7 @@ def path_counts(path: SearchPath) -> dict[str, int]:
     }
 
 
-def _num_tokens(path: SearchPath) -> int:
+def num_tokens(path: SearchPath) -> int:
     """About how many tokens the path has: words, numbers and signs, and 11 a step."""
     texts = [*(message.content for message in path.problem.messages), path.answer]
     for step in path.steps:
@@ -328,8 +334,9 @@ def _num_tokens(path: SearchPath) -> int:
     return words + 11 * len(path.steps)
 
 
-def _manifest(recipe: Recipe, counts: Counter[str]) -> dict[str, object]:
-    return {
+def _manifest(recipe: Recipe, counts: Counter[str], cost: float) -> dict[str, object]:
+    teacher = {"teacher_cost": round(cost, 6)} if cost else {}
+    return teacher | {
         "seed": recipe.seed,
         "recipe": recipe.name,
         "digest": recipe.digest("seed", "language", "problems", "synth", "questions", "teacher"),

@@ -19,6 +19,7 @@ from steiner.dags.store import read_dags, read_paths
 from steiner.evaluation.report import ASSETS, template
 from steiner.files import read_json, write_text
 from steiner.progress import plural
+from steiner.rl.evidence_rewards import EvidenceScorer, StepValue
 from steiner.types import Decision, Node, ReasoningDag, SearchPath
 
 MAX_NODES = 120
@@ -66,14 +67,14 @@ def draw(dag: ReasoningDag) -> Drawing:
         indices.sort(key=lambda index: (dag.nodes[index].distance_end is None, index))
         for row, index in enumerate(indices):
             place[index] = (_MARGIN + column * _COLUMN, _MARGIN + row * _ROW)
-    texts = _texts(dag)
+    titles = _titles(dag)
     nodes = tuple(
         {
             "x": place[index][0],
             "y": place[index][1],
             "kind": str(node.status),
             "label": _label(node),
-            "title": texts.get(index, "the question"),
+            "title": titles[index],
         }
         for index, node in enumerate(dag.nodes)
     )
@@ -130,6 +131,27 @@ def _path(path: SearchPath) -> dict[str, Any]:
     }
 
 
+def _titles(dag: ReasoningDag) -> list[str]:
+    """What a node shows when it is pointed at: its step and, if a teacher has continued from it,
+    what it is worth to RL."""
+    texts = _texts(dag)
+    titles = [texts.get(index, "the question") for index in range(len(dag.nodes))]
+    if not _is_teachers(dag.nodes[0]):
+        return titles
+    values = EvidenceScorer(dag).node_values
+    return [
+        f"{title}\n{_evidence(node, value)}" if node.state[3] else title
+        for title, node, value in zip(titles, dag.nodes, values, strict=True)
+    ]
+
+
+def _evidence(node: Node, value: StepValue) -> str:
+    """`0 of 3 continuations right; chance of the answer 0.20, 95 % interval 0.01 to 0.60`."""
+    _, _, right, tried = node.state
+    chance = f"{value.value:.2f}, 95 % interval {value.low:.2f} to {value.high:.2f}"
+    return f"{right} of {tried} continuations right; chance of the answer {chance}"
+
+
 def _texts(dag: ReasoningDag) -> dict[int, str]:
     """Text of a node: the summary of a step that leads to it, where its edge has the texts."""
     return {
@@ -141,10 +163,15 @@ def _texts(dag: ReasoningDag) -> dict[int, str]:
 
 def _label(node: Node) -> str:
     """The computed value and the evidence of a teacher's node; nothing for a solver's."""
-    if len(node.state) == 4 and isinstance(node.state[1], str):
-        _, value, right, tried = node.state
-        return f"{value} ({right}/{tried})" if tried else str(value)
-    return ""
+    if not _is_teachers(node):
+        return ""
+    _, value, right, tried = node.state
+    return f"{value} ({right}/{tried})" if tried else str(value)
+
+
+def _is_teachers(node: Node) -> bool:
+    """True if the node's state is that of teacher/building.py."""
+    return len(node.state) == 4 and isinstance(node.state[1], str)
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> str:

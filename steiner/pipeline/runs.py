@@ -15,14 +15,13 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 
-from steiner.files import locked, write_json
+from steiner.files import locked, model_digest, write_json
 from steiner.pipeline.checks import check_training
 from steiner.pipeline.stage import Stage, help_with_stage, read_stamp, run_stage, versions
 from steiner.pipeline.stages import (
     PRETRAIN,
     STAGES,
     headline,
-    model_digest,
     questions_fingerprint,
 )
 from steiner.processes import disconnect, is_first, world_size

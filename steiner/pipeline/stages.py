@@ -6,12 +6,11 @@ Recipe, run folder -> one output folder per stage
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from steiner.files import LOGS, file_digest, read_json
+from steiner.files import LOGS, file_digest, model_digest, read_json
 from steiner.pipeline.stage import Stage
 from steiner.recipe import Recipe
 
@@ -111,27 +110,19 @@ def base_fingerprint(recipe: Recipe) -> str:
     return model_digest(recipe.base.source)
 
 
-def model_digest(model: str) -> str:
-    """A hash of a model folder's or GGUF file's content; a Hub name stands for itself."""
-    folder = Path(model)
-    if folder.is_file():
-        return file_digest(folder)
-    if not folder.is_dir():
-        return model
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
-
-
 def questions_fingerprint(recipe: Recipe) -> str:
     """Identity of the files behind the recipe's own tasks: questions, test questions, a grader in
     Python, and task files. Names on the Hub are in the recipe's keys."""
     own = recipe.questions
     files = (own.source, own.test, own.grader, *recipe.problems.files)
     return "/".join(file_digest(Path(file)) for file in files)
+
+
+def questions_and_teacher(recipe: Recipe) -> str:
+    """Identity of the recipe's own questions, and of a teacher that runs here."""
+    is_local = recipe.questions.source and recipe.teacher.model and not recipe.teacher.url
+    teacher = model_digest(recipe.teacher.model) if is_local else ""
+    return f"{questions_fingerprint(recipe)}{teacher}"
 
 
 def problems_and_base(recipe: Recipe) -> str:
@@ -149,7 +140,7 @@ SYNTH = Stage(
     inputs=(),
     work=_synth,
     result=_counts,
-    fingerprint=questions_fingerprint,
+    fingerprint=questions_and_teacher,
 )
 
 TRAINING = (

@@ -13,7 +13,7 @@ rl/rewards.py; a step that the DAG does not know is worth 0, whatever follows fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from steiner.rl.credit_assignment import StepTokens
@@ -29,10 +29,16 @@ class StepValue:
     value: float
     low: float
     high: float
+    is_dead: bool = False
+    """No continuation from the step reaches the answer."""
 
 
 class StepScorer(Protocol):
     """Values steps in their context."""
+
+    @property
+    def start(self) -> StepValue:
+        """The value before the first step."""
 
     def values(self, steps: Sequence[Step]) -> list[StepValue | None]:
         """The value of each step of one walk; None for a step that it does not know."""
@@ -52,6 +58,11 @@ class EvidenceScorer:
         for index, node in enumerate(dag.nodes):  # a node comes after one that leads to it
             before = [self.node_values[p] for p in parents.get(index, ()) if p < index]
             self.node_values.append(_node_value(node, before))
+
+    @property
+    def start(self) -> StepValue:
+        """The value of the question."""
+        return self.node_values[0]
 
     def values(self, steps: Sequence[Step]) -> list[StepValue | None]:
         """As `StepScorer.values`; a node that follows from the last one is preferred."""
@@ -75,30 +86,29 @@ def _node_value(node: Node, before: Sequence[StepValue]) -> StepValue:
     _, _, right, tried = node.state
     if node.status is Status.GOAL or (node.status is Status.LIVE and not tried):
         return StepValue(1.0, 1.0, 1.0)
+    is_dead = node.status is Status.DEAD
     if not tried and before:
-        return min(before, key=lambda value: value.value)
+        return replace(min(before, key=lambda value: value.value), is_dead=is_dead)
     from scipy.stats import beta
 
     low, high = beta.ppf((0.025, 0.975), right + 1, tried - right + 1)
-    return StepValue((right + 1) / (tried + 2), float(low), float(high))
+    return StepValue((right + 1) / (tried + 2), float(low), float(high), is_dead)
 
 
 def evidence_rewards(
-    scorer: EvidenceScorer, rollout: Rollout, weights: Mapping[str, float] = TERMS
+    scorer: StepScorer, rollout: Rollout, weights: Mapping[str, float] = TERMS
 ) -> tuple[StepReward, ...]:
     """The reward of each step: the difference in value that it makes, and a penalty for continuing
     from a dead end, the term `persistence` of `weights`."""
-    nodes = scorer.dag.nodes
     rewards: list[StepReward] = []
-    before = scorer.node_values[0].value
+    before = scorer.start.value
     live = before
     """Value of the last node that is not dead: where a walk that turns back stands again."""
-    for step, node in zip(rollout.steps, scorer.nodes(rollout.steps), strict=True):
-        if node is None:
+    for step, found in zip(rollout.steps, scorer.values(rollout.steps), strict=True):
+        if found is None:
             rewards.append(StepReward({}, {}, {}))
             continue
-        reached = scorer.node_values[node].value
-        is_dead = nodes[node].status is Status.DEAD
+        reached, is_dead = found.value, found.is_dead
         persists = is_dead and step.decision is Decision.PROCEED
         turns_back = is_dead and step.decision is Decision.BACKTRACK
         decision = {"persistence": -weights["persistence"]} if persists else {}

@@ -31,7 +31,7 @@ from steiner.inference.sampling import Sampling
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
 from steiner.rl.credit_assignment import StepTokens, locate, token_advantages
-from steiner.rl.evidence_rewards import EvidenceScorer, evidence_rewards, span_tokens
+from steiner.rl.evidence_rewards import EvidenceScorer, StepScorer, evidence_rewards, span_tokens
 from steiner.rl.rewards import Score, outcome_score, score, step_advantages, term_weights
 from steiner.tasks import Grade, generate_problems, grade, task
 from steiner.tasks.no_answer import no_answer
@@ -146,7 +146,7 @@ class RolloutGroupSource:
         stored = self.dags.stored(problem) if isinstance(self.dags, StoredDagSource) else None
         if stored is None or task(problem.family).has_exact_dags:
             return RolloutGroup(problem, rollouts_G, scores_G, ((),) * len(rollouts_G))
-        scorer = EvidenceScorer(stored)
+        scorer: StepScorer = EvidenceScorer(stored)
         scores_G = tuple(
             replace(score, steps=evidence_rewards(scorer, rollout, self.weights))
             for score, rollout in zip(scores_G, rollouts_G, strict=True)

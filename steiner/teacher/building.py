@@ -3,9 +3,10 @@
 Chains of steps, evidence -> ReasoningDag
 
 Equal steps of one question become one node: steps with the same computed value, or, without a
-value, steps whose summaries are alike by TF-IDF. A step never becomes one with a step that leads to
-it, so there are no cycles. Nothing leaves a goal. A node is live if a goal can be reached from it,
-else dead.
+value, steps whose summaries are alike by TF-IDF of words and pairs of words, have the words that
+they share in the same order, and negate the same number of times. A step never becomes one with a
+step that leads to it, so there are no cycles. Nothing leaves a goal. A node is live if a goal can
+be reached from it, else dead.
 
 A node's state is (id, value, right, tried): of `tried` continuations from it without the answer,
 `right` reached the answer. An edge's action holds the four texts of its step.
@@ -13,6 +14,7 @@ A node's state is (id, value, right, tried): of `tried` continuations from it wi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field, replace
@@ -27,6 +29,10 @@ UNEXPLAINED = "This does not lead to the answer."
 """Verification of a dead end that the teacher gave no reason for."""
 ALIKE = 0.85
 """Least TF-IDF cosine of the summaries of equal steps."""
+_WORD = r"\w+"
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|none|cannot|neither|nor|without)\b|n['\u2019]t", re.IGNORECASE
+)
 
 
 @dataclass(slots=True)
@@ -88,6 +94,17 @@ class DagBuilder:
         the node, unless a wrong step follows."""
         self.corrections[node] = reason
 
+    def is_live(self, node: int) -> bool:
+        """True if a goal can be reached from the node, which is not a goal itself."""
+        return bool(distances(len(self.values), self.goals, self._reversed_links())[node])
+
+    def meets_dead_end(self, steps: Sequence[StepTexts], start: int) -> bool:
+        """True if one of the steps, from the node `start` on, equals that of a dead node."""
+        found = (self._find(step, start) for step in steps)
+        return any(
+            not self.is_live(node) for node in found if node is not None and node not in self.goals
+        )
+
     def build(self) -> ReasoningDag:
         """The DAG. Nodes are in the order of their distance from the start."""
         from_start = distances(len(self.values), [START], self.edges)
@@ -128,8 +145,12 @@ class DagBuilder:
         if value or not others:
             return min(others, default=None)
         similar = _similarities(step.summary, [self.summaries[n] for n in others])
-        likeness, node = max(zip(similar, others, strict=True))
-        return node if likeness >= ALIKE else None
+        alike = [
+            (likeness, -node, node)
+            for likeness, node in zip(similar, others, strict=True)
+            if likeness >= ALIKE and _say_the_same(step.summary, self.summaries[node])
+        ]
+        return max(alike)[-1] if alike else None
 
     def _new_node(self, step: StepTexts) -> int:
         self.values.append(value_of(step.summary))
@@ -149,7 +170,18 @@ def _similarities(text: str, others: Sequence[str]) -> list[float]:
     from sklearn.metrics.pairwise import cosine_similarity
 
     try:
-        weights = TfidfVectorizer(token_pattern=r"\w+").fit_transform([text, *others])
+        vectors = TfidfVectorizer(token_pattern=_WORD, ngram_range=(1, 2))
+        weights = vectors.fit_transform([text, *others])
     except ValueError:  # no word in any of them
         return [float(text == other) for other in others]
     return [float(value) for value in cosine_similarity(weights[0], weights[1:])[0]]
+
+
+def _say_the_same(text: str, other: str) -> bool:
+    """False if the words that occur once in both come in another order, such as in "Ann is older
+    than Bob" and "Bob is older than Ann", or if one of them negates more often."""
+    words, other_words = (re.findall(_WORD, each.casefold()) for each in (text, other))
+    once = {word for word in words if words.count(word) == other_words.count(word) == 1}
+    ordered, other_ordered = ([w for w in each if w in once] for each in (words, other_words))
+    negations = (len(_NEGATION.findall(each)) for each in (text, other))
+    return ordered == other_ordered and len(set(negations)) == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from steiner.files import model_digest
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
@@ -21,8 +22,6 @@ from steiner.teacher.requests import Reply, TeacherRequest
 from steiner.types import Rollout, StopReason, UserError
 
 _AT_ONCE = 32
-_PROMPT_TOKENS = 1024
-"""Longest prompt, in tokens."""
 
 
 class LocalTeacher:
@@ -34,7 +33,7 @@ class LocalTeacher:
                 "no teacher is named",
                 "give --teacher MODEL_FOLDER, or --teacher-url URL and --teacher NAME",
             )
-        self.identity = settings.model
+        self.identity = model_digest(settings.model)
         self._settings = settings
         self._loaded: tuple[Engine, Vocabulary] | None = None
 
@@ -50,8 +49,8 @@ class LocalTeacher:
         """Ticket of the engine -> (index of the request, tokens of its prompt)."""
         for index, request in enumerate(requests):
             prompt = vocabulary.encode_prompt(request.messages)
-            if len(prompt) > _PROMPT_TOKENS:
-                on_reply(index, Reply(error="the prompt is too long for the teacher"))
+            if len(prompt) > self._settings.max_prompt_tokens:
+                on_reply(index, Reply(error="a prompt above teacher.max_prompt_tokens"))
                 continue
             running[engine.submit(self._request(request, prompt))] = index, len(prompt)
         try:
@@ -74,7 +73,7 @@ class LocalTeacher:
         if self._loaded is None:
             model, tokenizer = load_model(self._settings.model, fastest_dtype())
             vocabulary = add_reasoning_vocabulary(model, tokenizer)
-            length = _PROMPT_TOKENS + self._settings.max_tokens
+            length = self._settings.max_prompt_tokens + self._settings.max_tokens
             engine = Engine(model, vocabulary, max_batch=_AT_ONCE, max_length=length)
             self._loaded = engine, vocabulary
         return self._loaded
@@ -83,4 +82,5 @@ class LocalTeacher:
 def _reply(rollout: Rollout, num_prompt: int) -> Reply:
     if rollout.stop_reason is StopReason.REPETITION:
         return Reply(error="the reply repeats itself")
-    return Reply(rollout.answer, num_prompt, len(rollout.token_ids))
+    is_cut = rollout.stop_reason is StopReason.LENGTH
+    return Reply(rollout.answer, num_prompt, len(rollout.token_ids), cut=is_cut)

@@ -4,8 +4,9 @@ TeacherRequests -> Replies
 
     steiner synth --questions mine.jsonl --teacher models/qwen --ray 10.0.0.1:6379
 
-Workers only answer; the replies are stored by the one process that asks, in its cache. So a worker
-that dies loses nothing: the others get its requests, and each reply is counted once.
+Workers only answer; the replies are stored by the one process that asks, in its cache. The others
+get the requests of a worker that dies, and each reply is counted once. The requests that it had
+(two chunks) are asked again.
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ class RayTeacher:
                 replies = ray.get(done)
             except ray.exceptions.RayActorError:
                 workers[:] = [other for other in workers if other is not worker]
+                waiting.appendleft(places)
+                continue
+            except ray.exceptions.ObjectLostError:
+                # The worker had answered, but its node died before the replies were read. If the
+                # worker is dead too, its next chunk raises RayActorError.
                 waiting.appendleft(places)
                 continue
             except ray.exceptions.RayTaskError as error:

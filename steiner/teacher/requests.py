@@ -31,19 +31,21 @@ class TeacherRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The teacher's text; `error` says why there is none."""
+    """The teacher's text; `error` says why there is none. Failed replies may have tokens too."""
 
     text: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str = ""
+    cut: bool = False
+    """max_tokens ran out before the end of the text."""
 
 
 class Teacher(Protocol):
     """Answers requests. Replies that failed for good have an error; the others go on."""
 
     identity: str
-    """Names the model: replies are cached under it."""
+    """Names the model, by its content if it can: replies are cached under it."""
 
     def replies(
         self,

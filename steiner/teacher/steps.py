@@ -17,7 +17,7 @@ LABELS = ("Next step", "Understanding", "Summary", "Check")
 """Labels of the four components, in the order of StepTexts."""
 
 MAX_STEPS = 24
-"""Steps of one reply; a longer one is cut and has no answer."""
+"""Steps of one reply; of a longer one, the first are read, and it has no answer."""
 
 _FORM = """\
 Next step: what to do now, in a few words
@@ -107,15 +107,25 @@ def continuing_messages(question: str, steps: Sequence[StepTexts]) -> tuple[Mess
 
 
 def correcting_messages(
-    question: str, answer: str, steps: Sequence[StepTexts]
+    question: str, answer: str, right: Sequence[StepTexts], wrong: Sequence[StepTexts]
 ) -> tuple[Message, ...]:
-    """Asks what is wrong with the last of `steps`, with the answer shown."""
+    """Asks what is wrong with the last of the steps `wrong`, which come after the steps `right`,
+    and for the steps in their place, with the answer shown."""
+    before = f"These steps are done:\n\n{render(right)}\n\n" if right else ""
+    place = "Then continue after the steps that are done" if right else "Then solve the problem"
     text = (
-        f"{question}\n\nSomebody wrote these steps:\n\n{render(steps)}\n\n"
-        f"They do not lead to the correct answer, {answer}. In one short sentence, say what is "
-        "wrong with the last step. Do not tell the answer."
+        f"{question}\n\n{before}Somebody continued with these steps:\n\n{render(wrong)}\n\n"
+        f"They do not lead to the correct answer, {answer}. First say in one short sentence what "
+        f"is wrong with the last step, without the answer. {place}, in the form of the example, "
+        "and do not mention that the answer was given."
     )
-    return (Message("user", text),)
+    return *_EXAMPLE, Message("user", text)
+
+
+def parse_correction(text: str) -> tuple[str, Solution]:
+    """The sentence before the steps of a correction, empty if there is none, and the steps."""
+    label = _LABEL.search(text)
+    return first_sentence(text[: label.start()] if label else text), parse_reply(text)
 
 
 def render(steps: Sequence[StepTexts]) -> str:

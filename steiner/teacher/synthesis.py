@@ -4,9 +4,12 @@ Questions -> blocks of DAGs and SearchPaths
 
 For each question: (1) solutions toward the known answer, from the data or from the teacher;
 (2) some are cut, and the teacher continues without the answer; (3) where that goes wrong, more
-continuations from the first new step decide whether it is a dead end; (4) with the answer shown
-again, the teacher says what is wrong. All requests of a block of questions go out together, round
-by round. Without a teacher, worked solutions in the data give DAGs without wrong turns.
+continuations from the first new step decide whether it is a dead end: each of them must end in a
+wrong answer; (4) with the answer shown again, the teacher says what is wrong and writes the steps
+that belong there. A reply that breaks off is no evidence, neither for a step nor against it.
+
+All requests of a block of questions go out together, round by round. Without a teacher, worked
+solutions in the data give DAGs without wrong turns.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from pathlib import Path
 
 from steiner.dags.path_sampling import sample_paths
 from steiner.dags.store import dag_table, path_table
-from steiner.dags.synthesis import Made, dag_counts, path_counts, walk_of
+from steiner.dags.synthesis import TOO_LONG, Made, dag_counts, num_tokens, path_counts, walk_of
 from steiner.progress import progress, say
 from steiner.questions.reading import Question
 from steiner.questions.task import OwnQuestions, problem_of
@@ -37,8 +40,8 @@ from steiner.teacher.steps import (
     continuing_messages,
     correcting_messages,
     fault_of,
-    first_sentence,
     numbers_in,
+    parse_correction,
     parse_reply,
     solving_messages,
     worked_solution,
@@ -47,6 +50,8 @@ from steiner.types import Message, Problem, ReasoningDag, Split, Status, StepTex
 
 BLOCK = 64
 """Questions whose requests go out together."""
+
+NOT_IN_FORM = "replies not in the form"
 
 Ask = Callable[[Sequence[TeacherRequest]], list[Reply]]
 
@@ -113,7 +118,11 @@ def teacher_blocks(recipe: Recipe, run_dir: Path) -> Iterator[Made]:
             )
             advance(unused)
             yield _made(recipe, found)
-        say(f"teacher    {teacher.ledger.line()}")
+        ledger = teacher.ledger
+    yield Made(dag_table([]), path_table([]), ledger.counts(), ledger.price)
+    say(f"teacher    {ledger.line()}")
+    if ledger.failed:
+        say(f"teacher    {ledger.failed:,} requests failed; --force asks only these again")
 
 
 def _explore_block(
@@ -162,17 +171,17 @@ def explore(
 
 
 def _solve(explored: Sequence[Explored], settings: TeacherRecipe, ask: Ask | None) -> None:
-    """Round 1: solutions toward the known answer."""
+    """Round 1: solutions toward the known answer; the teacher writes those that the data lack."""
     for one in explored:
         if one.question.rationale:
             solution = worked_solution(one.question.rationale, one.question.answer)
             _add_solution(one, solution, "worked solutions that cannot be read")
-    if ask is None or not settings.solutions:
+    if ask is None:
         return
     requests, owners = [], []
     for one in explored:
         messages = solving_messages(one.question.text, one.question.answer)
-        for sample in range(settings.solutions):
+        for sample in range(settings.solutions - len(one.solutions)):
             requests.append(_request(messages, settings, sample))
             owners.append(one)
     for one, reply in zip(owners, ask(requests), strict=True):
@@ -180,13 +189,28 @@ def _solve(explored: Sequence[Explored], settings: TeacherRecipe, ask: Ask | Non
             one.builder.counts[_failure(reply)] += 1
             continue
         solution = parse_reply(reply.text)
-        if not solution.steps:
-            reason = "replies not in the form"
-        elif not _is_right(one.problem, solution.answer):
-            reason = "replies with another answer"
-        else:
-            reason = fault_of(solution)
+        reason = _fault(one.problem, reply, solution)
         _add_solution(one, Solution(()) if reason else solution, reason)
+
+
+def _fault(problem: Problem, reply: Reply, solution: Solution) -> str:
+    """Why a reply is no solution of the problem; an empty string if it is one."""
+    if reason := _unfinished(reply, solution):
+        return reason
+    if not solution.steps:
+        return NOT_IN_FORM
+    if not _is_right(problem, solution.answer):
+        return "replies with another answer"
+    return fault_of(solution)
+
+
+def _unfinished(reply: Reply, solution: Solution) -> str:
+    """Why a reply has no answer that could be right or wrong; an empty string if it has one."""
+    if reply.cut and reply.text.rstrip().endswith(solution.answer):  # within or before the answer
+        return "replies cut at teacher.max_tokens"
+    if not solution.answer:
+        return "replies that end without an answer" if solution.steps else NOT_IN_FORM
+    return ""
 
 
 def _add_solution(one: Explored, solution: Solution, reason: str) -> None:
@@ -231,19 +255,21 @@ def _wrong_turn(
         counts[_failure(reply)] += 1
         return None
     found = parse_reply(reply.text)
+    unfinished = _unfinished(reply, found)
     if not found.steps:
-        counts["replies not in the form"] += 1
+        counts[unfinished or NOT_IN_FORM] += 1
         return None
+    counts.update([unfinished] if unfinished else [])
     node = builder.add_chain(prefix, START, is_right=False)[-1] if prefix else START
-    is_right = _is_right(one.problem, found.answer)
-    builder.add_evidence(node, [is_right])
+    is_right = not unfinished and _is_right(one.problem, found.answer)
+    builder.add_evidence(node, [] if unfinished else [is_right])
     if is_right:
         builder.add_chain(found.steps, node, is_right=True)
         return None
     num_known = builder.known_steps(found.steps, node)
     wrong = found.steps[num_known : num_known + settings.max_wrong_steps]
     if not wrong:
-        counts["wrong answers after known steps"] += 1
+        counts["wrong answers after known steps"] += not unfinished
         return None
     known = found.steps[:num_known]
     node = (builder.add_chain(known, node, is_right=False) or [node])[-1]
@@ -272,13 +298,12 @@ def _decide(
     for turn in turns:
         one, builder = turn.explored, turn.explored.builder
         found = [next(replies) for _ in range(settings.continuations)]
-        answered = [parse_reply(reply.text) for reply in found if not reply.error]
-        builder.counts.update(_failure(reply) for reply in found if reply.error)
-        if not answered:
-            builder.counts["wrong turns without evidence"] += 1
-            continue
+        answered = _answered(found, builder.counts)
         grades = [_is_right(one.problem, solution.answer) for solution in answered]
         right = list(compress(answered, grades))
+        if not right and len(answered) < settings.continuations:
+            builder.counts["wrong turns without evidence"] += 1
+            continue
         reached = builder.add_chain(turn.steps[:1], turn.node, is_right=False)
         if not reached:  # another continuation has ended at the node from which this one goes wrong
             builder.counts["steps of wrong turns after the answer"] += 1
@@ -286,13 +311,25 @@ def _decide(
         builder.add_evidence(reached[0], grades)
         if right:
             builder.counts["detours"] += 1
-            for solution in right:
-                builder.add_chain(solution.steps, reached[0], is_right=True)
+            for solution in right:  # of no steps, if the first one gives the answer
+                chain = (turn.steps[0], *solution.steps)
+                builder.add_chain(chain, turn.node, is_right=True)
             continue
         builder.counts["dead ends"] += 1
         rest = builder.add_chain(turn.steps[1:], reached[0], is_right=False)
         dead.append((turn, (rest or reached)[-1]))
     return dead
+
+
+def _answered(replies: Sequence[Reply], counts: Counter[str]) -> list[Solution]:
+    """The continuations that reached an answer; the others are counted."""
+    answered = []
+    for reply in replies:
+        solution = parse_reply(reply.text)
+        reason = _failure(reply) if reply.error else _unfinished(reply, solution)
+        counts.update([reason] if reason else [])
+        answered += [] if reason else [solution]
+    return answered
 
 
 def _numbered(turns: Sequence[_WrongTurn]) -> Iterator[tuple[int, _WrongTurn]]:
@@ -305,13 +342,15 @@ def _numbered(turns: Sequence[_WrongTurn]) -> Iterator[tuple[int, _WrongTurn]]:
 
 
 def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, ask: Ask) -> None:
-    """Round 4: the answer is shown again, and the teacher says what is wrong."""
+    """Round 4: the answer is shown again. The teacher says what is wrong, and writes the steps that
+    belong in the place of the wrong ones."""
     requests = [
         _request(
             correcting_messages(
                 turn.explored.question.text,
                 turn.explored.question.answer,
-                (*turn.prefix, *turn.steps),
+                turn.prefix,
+                turn.steps,
             ),
             settings,
             sample,
@@ -319,13 +358,22 @@ def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, as
         for sample, turn in _numbered([turn for turn, _ in dead])
     ]
     for (turn, node), reply in zip(dead, ask(requests), strict=True):
-        builder = turn.explored.builder
-        is_solution = bool(parse_reply(reply.text).steps)
-        sentence = "" if is_solution else first_sentence(reply.text)
-        if not sentence or turn.explored.question.answer.casefold() in sentence.casefold():
+        one, builder = turn.explored, turn.explored.builder
+        if reply.error:
+            builder.counts[_failure(reply)] += 1
+        sentence, way_back = parse_correction(reply.text)
+        if not sentence or one.question.answer.casefold() in sentence.casefold():
             builder.counts["corrections without a reason"] += 1
             sentence = UNEXPLAINED
         builder.add_correction(node, sentence)
+        is_right = not reply.error and not _fault(one.problem, reply, way_back)
+        if not is_right or not builder.is_live(turn.node):
+            builder.counts["corrections without a way back"] += 1
+        elif builder.meets_dead_end(way_back.steps, turn.node):
+            builder.counts["ways back through a dead end"] += 1
+        else:
+            builder.counts["ways back"] += 1
+            builder.add_chain(way_back.steps, turn.node, is_right=True)
 
 
 def _is_right(problem: Problem, answer: str) -> bool:
@@ -366,7 +414,9 @@ def _made(recipe: Recipe, explored: Sequence[Explored]) -> Made:
             continue
         rng = random_stream("own paths", recipe.seed, one.problem.key)
         asked = [one.problem] * recipe.questions.paths_per_question
-        found = list(sample_paths(dag, asked, walk, rng))
+        drawn = list(sample_paths(dag, asked, walk, rng))
+        found = [path for path in drawn if num_tokens(path) <= recipe.synth.max_tokens]
+        counts[TOO_LONG] += len(drawn) - len(found)
         dags.append(dag)
         paths += found
         counts.update(dag_counts(dag))

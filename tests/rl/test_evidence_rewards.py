@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from steiner.questions.reading import Question
 from steiner.questions.task import problem_of
-from steiner.rl.evidence_rewards import EvidenceScorer, evidence_rewards
+from steiner.rl.evidence_rewards import EvidenceScorer, StepValue, evidence_rewards
 from steiner.rl.rewards import TERMS
 from steiner.teacher.building import START, DagBuilder
 from steiner.types import (
@@ -32,6 +34,16 @@ def dag() -> ReasoningDag:
     wrong = builder.add_chain([_texts("a = 4"), _texts("b = 8")], START, is_right=False)
     builder.add_evidence(wrong[0], [False, False, False])
     return builder.build()
+
+
+class _LengthScorer:
+    """A step is worth less the longer its summary is, and long ones are dead ends."""
+
+    start = StepValue(1.0, 1.0, 1.0)
+
+    def values(self, steps: Sequence[Step]) -> list[StepValue | None]:
+        lengths = [len(step.texts.summary) for step in steps]
+        return [StepValue(1 / n, 0, 1, is_dead=n > 9) if n else None for n in lengths]
 
 
 def _rollout(*steps: tuple[str, Decision]) -> Rollout:
@@ -74,3 +86,12 @@ def test_unknown_steps_are_worth_nothing(dag: ReasoningDag) -> None:
     assert [reward.total for reward in rewards] == [0, 0]
     assert EvidenceScorer(dag).values(rollout.steps)[0] is None
     assert dag.nodes[0].status is Status.LIVE
+
+
+def test_another_scorer_can_value_steps() -> None:
+    rollout = _rollout(
+        ("12345", Decision.PROCEED), ("1234567890", Decision.PROCEED), ("", Decision.END)
+    )
+    rewards = evidence_rewards(_LengthScorer(), rollout)
+    assert [reward.choice for reward in rewards] == pytest.approx([1 / 5 - 1, 1 / 10 - 1 / 5, 0])
+    assert [reward.decision for reward in rewards] == [0, -TERMS["persistence"], 0]

@@ -43,6 +43,24 @@ def test_steps_without_a_number_are_equal_by_their_words() -> None:
     assert first == same != other
 
 
+def test_who_does_what_to_whom_makes_another_step() -> None:
+    before = "From the second clue and from the last one, which both speak of age, it follows"
+    pairs = [
+        ("Ann is older than Bob", "Bob is older than Ann"),
+        (f"{before} that Ann is older than Bob", f"{before} that Bob is older than Ann"),
+        (f"{before} that Ann is a knight", f"{before} that Ann is not a knight"),
+        (f"{before} that Ann is a knight", f"{before} that Ann isn't a knight"),
+    ]
+    for one, other in pairs:
+        builder = _builder()
+        nodes = [builder.add_chain(_steps(s), START, is_right=False) for s in (one, other)]
+        assert nodes[0] != nodes[1], one
+    builder = _builder()
+    said = (f"{before} that Ann is a knight", f"So {before} that Ann is a knight.")
+    nodes = [builder.add_chain(_steps(s), START, is_right=False) for s in said]
+    assert nodes[0] == nodes[1]
+
+
 def test_dead_ends_have_their_correction() -> None:
     builder = _builder()
     builder.add_chain(_steps("a = 3", "b = 7"), START, is_right=True)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from steiner.dags.store import read_paths
+from steiner.dags.synthesis import synthesise
 from steiner.recipe import TeacherRecipe
+from steiner.recipe_file import load_recipe
 from steiner.teacher import ray_cluster
 from steiner.teacher.endpoint import EndpointTeacher
 from steiner.teacher.ray_cluster import RayTeacher
 from steiner.teacher.requests import Reply, TeacherRequest
 from steiner.teacher.steps import solving_messages
-from steiner.types import RunError, UserError
+from steiner.teacher.synthesis import teacher_blocks
+from steiner.types import Decision, RunError, UserError
 from tests.teacher.scripted_endpoint import Script, scripted_endpoint
 
 
@@ -83,6 +89,50 @@ def test_a_killed_node_loses_nothing_and_duplicates_nothing(
         teacher = RayTeacher(replace(settings, ray=cluster.address), EndpointTeacher)
         together = _ask(teacher, requests, lambda: cluster.remove_node(node, allow_graceful=False))
     assert together == alone
+
+
+def test_replies_that_are_lost_are_asked_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a node that dies between its answer and the reading of it."""
+    monkeypatch.setattr(ray_cluster, "_CHUNK", 4)
+    requests, get, lost = _requests(30), ray.get, []
+
+    def get_or_lose(reference: Any, **options: Any) -> Any:
+        if len(lost) < 3:
+            lost.append(reference)
+            raise ray.exceptions.ObjectLostError(reference.hex(), "", "")
+        return get(reference, **options)
+
+    with scripted_endpoint(Script()) as url:
+        settings = TeacherRecipe(url=url, model="scripted")
+        alone = _ask(EndpointTeacher(settings), requests)
+        teacher = RayTeacher(replace(settings, ray=cluster.address), EndpointTeacher)
+        monkeypatch.setattr(ray, "get", get_or_lose)
+        assert _ask(teacher, requests) == alone
+    assert len(lost) == 3
+
+
+def test_a_cluster_makes_the_same_paths(cluster: Cluster, tmp_path: Path) -> None:
+    numbers = [(3 + n, 40 + 2 * n, 100 + 5 * n) for n in range(12)]
+    rows = [
+        {"question": f"What is {' + '.join(map(str, n))}?", "answer": str(sum(n))} for n in numbers
+    ]
+    file = tmp_path / "sums.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with scripted_endpoint(Script()) as url:
+        for address in ("", cluster.address):
+            overrides = [f"questions.source={json.dumps(str(file))}", "questions.grader=number"]
+            overrides += [f"teacher.url={url}", "teacher.model=scripted", "questions.name=sums"]
+            recipe = load_recipe("questions", [*overrides, f"teacher.ray={json.dumps(address)}"])
+            folder = tmp_path / (address and "cluster")
+            synthesise(recipe, folder / "synth", teacher_blocks(recipe, folder))
+    alone, together = (
+        list(read_paths(folder / "synth" / "paths.parquet"))
+        for folder in (tmp_path, tmp_path / "cluster")
+    )
+    assert together == alone
+    assert any(step.decision is Decision.BACKTRACK for path in alone for step in path.steps)
 
 
 def test_errors_of_the_teacher_and_of_the_cluster_are_one_line(cluster: Cluster) -> None:

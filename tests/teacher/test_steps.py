@@ -11,6 +11,7 @@ from steiner.teacher.steps import (
     arithmetic,
     bare_answer,
     fault_of,
+    parse_correction,
     parse_reply,
     render,
     value_of,
@@ -105,3 +106,11 @@ def test_the_value_is_the_last_number(summary: str, value: str) -> None:
 )
 def test_arithmetic(text: str, value: float | None) -> None:
     assert arithmetic(text) == value
+
+
+@given(STEPS)
+def test_a_correction_has_a_sentence_and_steps(steps: list[StepTexts]) -> None:
+    text = f"The sum is too large. Add again.\n\n{render(steps)}\n\nAnswer: 7"
+    assert parse_correction(text) == ("The sum is too large.", Solution(tuple(steps), "7"))
+    assert parse_correction(render(steps)) == ("", Solution(tuple(steps)))
+    assert parse_correction("Too large.") == ("Too large.", Solution(()))

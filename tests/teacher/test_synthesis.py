@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steiner.dags.store import read_dags, read_paths
-from steiner.dags.synthesis import synthesise
+from steiner.dags.synthesis import num_tokens, synthesise
 from steiner.pipeline import runs
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
@@ -185,6 +185,115 @@ def test_the_preview_asks_a_few_and_the_run_does_not_ask_them_again(tmp_path: Pa
         assert "cost" in text.splitlines()[-1]
         _synthesise(recipe, tmp_path)
         assert set(script.requests.values()) == {1}
+
+
+def test_worked_solutions_take_the_place_of_the_teachers(tmp_path: Path) -> None:
+    rows = []
+    for numbers in NUMBERS:
+        first = numbers[0] + numbers[1]
+        second = first + numbers[2]
+        lines = [f"{numbers[0]} + {numbers[1]} = {first}", f"{first} + {numbers[2]} = {second}"]
+        lines.append(f"{second} + {numbers[3]} = {sum(numbers)}")
+        question = f"What is {' + '.join(map(str, numbers))}?"
+        row = {"question": question, "answer": str(sum(numbers)), "rationale": "\n".join(lines)}
+        rows.append(row)
+    (tmp_path / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    script = Script()
+    with scripted_endpoint(script) as url:
+        _synthesise(_recipe(tmp_path, url), tmp_path)
+        assert script.requests
+        assert not any("Derive it step by step" in body for body in script.requests)
+        recipe = _recipe(tmp_path, url, "teacher.solutions=3")
+        _synthesise(recipe, tmp_path)
+    solving = [body for body in script.requests if "Derive it step by step" in body]
+    assert len(solving) == 2 * len(training_questions(recipe))
+
+
+def test_continuations_that_break_off_are_no_evidence(tmp_path: Path) -> None:
+    with scripted_endpoint(Script(cut_rate=3)) as url:
+        _synthesise(_recipe(tmp_path, url), tmp_path)
+    counts = _counts(tmp_path)
+    assert counts["teacher: replies cut at teacher.max_tokens"] > 10
+    assert "teacher: replies with another answer" not in counts
+    assert counts["teacher: wrong turns without evidence"] > 3
+    assert counts["teacher: dead ends"] > 0
+    for dag in read_dags(tmp_path / "synth" / "dags.parquet"):
+        tried = [node.state[3] for node in dag.nodes[1:] if node.status is Status.DEAD]
+        assert all(count % 3 == 0 for count in tried)  # all three, or none of its own
+
+
+def test_a_dead_end_needs_all_continuations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Script(broken_rate=4)
+    with scripted_endpoint(script) as url:
+        recipe = _recipe(tmp_path, url)
+        runs.run(recipe, tmp_path, only="synth")
+        counts = _counts(tmp_path)
+        num_failed = counts["teacher: failed requests: status 500"]
+        assert num_failed > 10
+        assert counts["teacher: wrong turns without evidence"] > 3
+        assert (
+            f"{num_failed} requests failed; --force asks only these again"
+            in capsys.readouterr().err
+        )
+        for dag in read_dags(tmp_path / "synth" / "dags.parquet"):
+            dead = [node for node in dag.nodes if node.status is Status.DEAD]
+            assert all(node.state[3] % 3 == 0 for node in dead)
+        before = dict(script.requests)
+        script.broken_rate = 0
+        runs.run(recipe, tmp_path, only="synth", force=True)
+        assert all(script.requests[body] == 1 for body in before)
+    assert "teacher: failed requests: status 500" not in _counts(tmp_path)
+
+
+def test_one_refused_question_does_not_stop_a_run(tmp_path: Path) -> None:
+    with scripted_endpoint(Script(refused="What is 8 + 50 + 125 + 1025?")) as url:
+        recipe = _recipe(tmp_path, url)
+        for _ in range(2):
+            _synthesise(recipe, tmp_path)
+            counts = _counts(tmp_path)
+            assert counts["teacher: failed requests: the request is refused, status 400"] == 1
+            assert counts["dropped: questions without a solution"] == 1
+
+
+def test_paths_above_max_tokens_are_dropped_and_counted(tmp_path: Path) -> None:
+    with scripted_endpoint(Script()) as url:
+        everything = _synthesise(_recipe(tmp_path, url), tmp_path)
+        longest = sorted(map(num_tokens, everything))[len(everything) // 2]
+        paths = _synthesise(_recipe(tmp_path, url, f"synth.max_tokens={longest}"), tmp_path)
+    assert paths == [path for path in everything if num_tokens(path) <= longest]
+    dropped = _counts(tmp_path)["dropped: longer than max_tokens"]
+    assert dropped == len(everything) - len(paths) > 0
+
+
+def test_the_manifest_has_the_ledger(tmp_path: Path) -> None:
+    with scripted_endpoint(Script()) as url:
+        recipe = _recipe(tmp_path, url, "teacher.price_in=1000", "teacher.price_out=2000")
+        for _ in range(2):  # with replies of the endpoint, then of the cache
+            _synthesise(recipe, tmp_path)
+            manifest = json.loads((tmp_path / "synth" / "manifest.json").read_text())
+            replies = manifest["counts"]["teacher: replies"]
+            assert replies > 100
+            assert manifest["counts"]["teacher: prompt tokens"] == 100 * replies
+            assert manifest["counts"]["teacher: completion tokens"] == 50 * replies
+            assert manifest["teacher_cost"] == pytest.approx(0.2 * replies)
+
+
+def test_the_teacher_writes_the_way_back(tmp_path: Path) -> None:
+    with scripted_endpoint(Script(other_way_back=True)) as url:
+        paths = _synthesise(_recipe(tmp_path, url), tmp_path)
+    counts = _counts(tmp_path)
+    assert counts["teacher: ways back"] == counts["teacher: dead ends"] > 0
+    assert "teacher: corrections without a reason" not in counts
+    others = 0
+    for dag in read_dags(tmp_path / "synth" / "dags.parquet"):
+        numbers = [int(n) for n in dag.problem.spec["question"][8:-1].split(" + ")]
+        in_order = {str(sum(numbers[:count])) for count in range(2, len(numbers) + 1)}
+        live = [node for node in dag.nodes[1:] if node.status is not Status.DEAD]
+        others += sum(node.state[1] not in in_order for node in live)
+    assert others > 10  # nodes that only the ways back have
+    assert all(grade(path.problem, path.answer) is Grade.RIGHT for path in paths)
 
 
 def test_worked_solutions_need_no_teacher(tmp_path: Path) -> None:
