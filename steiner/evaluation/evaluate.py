@@ -51,7 +51,14 @@ from steiner.evaluation.results import (
     sampling_records,
     write_results,
 )
-from steiner.evaluation.suites import MAIN, VALIDATION, EvalItem, num_problems, suites
+from steiner.evaluation.suites import (
+    MAIN,
+    VALIDATION,
+    EvalItem,
+    num_problems,
+    require_test_problems,
+    suites,
+)
 from steiner.evaluation.transcripts import select_transcripts
 from steiner.files import write_json
 from steiner.models.precision import compute_settings
@@ -75,12 +82,15 @@ def evaluate(
 
     The last model is the run's result: only it gets all suites, all budgets, samples and
     transcripts. With `training_data`, the folder of `steiner synth`, problems that it contains are
-    counted in `Results.leaked`. Raises UserError if a model cannot be loaded or the recipe names no
-    task.
+    counted in `Results.leaked`. Without validation problems, no budget is chosen. Raises UserError
+    if a model cannot be loaded, or if the recipe names no task or one without test problems.
     """
     if not recipe.problems.levels:
         raise UserError("the recipe names no task", "add [problems.levels] with a level for each")
+    require_test_problems(recipe)
     items = [item for suite in suites().values() for item in suite.items(recipe)]
+    if not any(item.suite == VALIDATION for item in items):
+        print("evaluate: no validation problems, so no step budget is chosen", file=sys.stderr)
     evaluation = _Evaluation(recipe, list(models)[-1], items, dags or SolverDagSource())
     evaluation.check_for_leaks(training_data)
     for stage, source in models.items():

@@ -22,7 +22,7 @@ from steiner.evaluation.report_labels import (
     within,
 )
 from steiner.evaluation.results import ALL, Comparison, Record, Results, accuracy_metric
-from steiner.evaluation.suites import MAIN
+from steiner.evaluation.suites import MAIN, VALIDATION
 from steiner.evaluation.training_logs import History
 
 
@@ -102,12 +102,18 @@ def _perplexity_change(history: History) -> str:
 
 def budget_note(results: Results) -> str:
     """The introduction of the budget curves."""
-    chosen = results.chosen_budget
-    budget = "no budget" if chosen is None else f"{chosen} steps"
     return (
         f"The last model, {_decoding(results)}, with a limit on the number of steps before it must "
-        f"answer. The budget chosen on validation problems is {budget}."
+        f"answer. {_chosen_budget(results)}"
     )
+
+
+def _chosen_budget(results: Results) -> str:
+    if not results.suites[VALIDATION]:
+        return "There are no validation problems, so no budget is chosen."
+    chosen = results.chosen_budget
+    budget = "no budget" if chosen is None else f"{chosen} steps"
+    return f"The budget chosen on validation problems is {budget}."
 
 
 def _decoding(results: Results) -> str:

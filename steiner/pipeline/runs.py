@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from steiner.files import locked, write_json
-from steiner.pipeline.checks import check_training
+from steiner.pipeline.checks import check_problems, check_training
 from steiner.pipeline.stage import Stage, help_with_stage, read_stamp, run_stage, versions
 from steiner.pipeline.stages import (
     PRETRAIN,
@@ -51,6 +51,7 @@ def run(
     register_questions(recipe)
     for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
         task(name)  # raises UserError for one unknown
+    check_problems(recipe, chosen)
     if is_first():
         check_training(recipe, run_dir, chosen)
         with locked(run_dir):
