@@ -34,7 +34,7 @@ from steiner.dags.source import DagSource, SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
 from steiner.progress import progress
-from steiner.questions.task import register_questions
+from steiner.questions.task import OwnQuestions, register_questions
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SynthRecipe
 from steiner.tasks import ask, generate_problems, problem_key_of, task
@@ -80,6 +80,7 @@ def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
     draws: Counter[str] = Counter()
     blocks = list(_blocks(recipe, draws))
     counts = _problem_counts(blocks, draws)
+    counts.update(dropped_rows(recipe))
     with (
         replacing(folder / "dags.parquet") as dags_file,
         replacing(folder / "paths.parquet") as paths_file,
@@ -94,6 +95,19 @@ def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
     write_json(folder / "manifest.json", _manifest(recipe, counts))
     print(_summary(counts), file=sys.stderr)
     return folder
+
+
+def dropped_rows(recipe: Recipe) -> Counter[str]:
+    """The rows of own questions that were dropped on reading, by reason, for the manifest."""
+    generators = [task(name).generator for name in recipe.problems.levels]
+    return Counter(
+        {
+            f"dropped: {reason}": count
+            for generator in generators
+            if isinstance(generator, OwnQuestions)
+            for reason, count in generator.dropped.items()
+        }
+    )
 
 
 def _require_paths(recipe: Recipe, counts: Counter[str]) -> None:
@@ -128,7 +142,11 @@ def _summary(counts: Counter[str]) -> str:
     if counts["questions"]:
         with_dag = counts["questions"] - counts["dropped: questions without a solution"]
         text += f"; DAGs for {with_dag:,} of {counts['questions']:,} own questions"
-    notes = {n.removeprefix("teacher: "): c for n, c in counts.items() if n.startswith("teacher: ")}
+    notes = {
+        name.removeprefix("teacher: "): count
+        for name, count in counts.items()
+        if name.startswith(("teacher: ", "dropped: "))
+    }
     lines = [f"synth: {text}", *(f"  {count:,} {name}" for name, count in notes.items() if count)]
     return "\n".join(lines)
 
