@@ -137,7 +137,7 @@ def method(results: Results, history: History) -> TemplateData:
     """The methods of measurement, the cost of the run, and what is missing."""
     limits = results.recipe["eval"]
     paragraphs = [
-        _SPLITS + _leaks(results),
+        _SPLITS + _test_file(results) + _leaks(results),
         (
             f"Direct answers are greedy. Searches are {_decoding(results)}; the samples for votes "
             f"and best-of-n have temperature {limits['temperature']}. A completion has at most "
@@ -160,6 +160,11 @@ def method(results: Results, history: History) -> TemplateData:
 
 def _listed(history: History) -> str:
     return ", ".join(history.missing)
+
+
+def _test_file(results: Results) -> str:
+    test = results.recipe.get("questions", {}).get("test")
+    return f" All questions of {test} are test questions, whatever their hash." if test else ""
 
 
 def _leaks(results: Results) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -23,6 +24,7 @@ from steiner.pipeline.stages import (
     STAGES,
     headline,
     model_digest,
+    model_stages,
     questions_fingerprint,
 )
 from steiner.processes import disconnect, is_first, world_size
@@ -83,29 +85,38 @@ def pretrain(recipe: Recipe, parent_dir: Path, *, force: bool = False) -> None:
 
 
 def evaluate_models(
-    recipe: Recipe, run_dir: Path, models: Mapping[str, str], *, force: bool = False
-) -> None:
-    """Evaluates models from elsewhere into `run_dir/evaluate-models`.
+    recipe: Recipe,
+    run_dir: Path,
+    models: Mapping[str, str],
+    name: str = "models",
+    *,
+    force: bool = False,
+) -> Path:
+    """Evaluates models from elsewhere into `run_dir/evaluate-NAME`; returns the page of its report.
 
     `models`: label -> folder or Hub name.
     """
 
     def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
         from steiner.evaluation.evaluate import evaluate
+        from steiner.evaluation.report import write_evaluation_report
 
         evaluate(recipe, models, out_dir)
+        write_evaluation_report(out_dir)
 
     def fingerprint(recipe: Recipe) -> str:
         names = "/".join(f"{label}={model_digest(model)}" for label, model in models.items())
         return f"{names}/{questions_fingerprint(recipe)}"
 
     register_questions(recipe)
+    folder = "evaluate-" + re.sub(r"[^\w.-]+", "-", name)
+    page = run_dir / folder / "report.html"
     if not is_first():
-        return
+        return page
     keys = ("seed", "language", "problems", "questions", "eval")
     with locked(run_dir):
         stage = Stage(
-            "evaluate-models",
+            folder,
             "accuracy of models from elsewhere",
             keys,
             inputs=(),
@@ -114,6 +125,13 @@ def evaluate_models(
             fingerprint=fingerprint,
         )
         run_stage(stage, recipe, run_dir, force=force)
+    return page
+
+
+def finished_models(run_dir: Path) -> dict[str, str]:
+    """Stage -> folder of each finished model of a run, in the order of training."""
+    folders = {stage.name: run_dir / stage.name for stage in model_stages()}
+    return {name: str(folder) for name, folder in folders.items() if read_stamp(folder)}
 
 
 def _write_manifest(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> None:

@@ -84,7 +84,7 @@ def test_a_missing_package_of_a_grader_is_one_clear_error(
     (tmp_path / "math_verify.py").write_text("import no_such_package", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     graders._process.cache_clear()
-    with pytest.raises(UserError, match="the grader math fails.*no_such_package") as raised:
+    with pytest.raises(UserError, match=r"the grader math fails.*no_such_package") as raised:
         _grade("math", "1/2", "0.5")
     assert "steiner[questions]" in raised.value.hint
     graders._process.cache_clear()
