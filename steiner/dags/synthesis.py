@@ -114,9 +114,14 @@ def _require_paths(recipe: Recipe, counts: Counter[str]) -> None:
     """Raises UserError, with what was dropped and why, if there is no path to train on."""
     if not counts["paths"]:
         dropped = ", ".join(f"{n} {name}" for name, n in counts.items() if n and ":" in name)
-        where = recipe.questions.source or "this recipe"
+        where = recipe.questions.source or ", ".join(recipe.problems.levels)
         hint = "try a stronger teacher, or more of teacher.solutions"
-        if not recipe.teacher.url and not recipe.teacher.model:
+        if not recipe.questions.source:
+            hint = (
+                "its answers show no steps to learn from; train a finished SFT model on it by RL: "
+                "steiner train rl --task NAME --out RUN"
+            )
+        elif not recipe.teacher.url and not recipe.teacher.model:
             hint = "name a teacher with --teacher, or a column with questions.rationale"
         raise UserError(
             f"there is no search path from {where}" + (f": {dropped}" if dropped else ""), hint

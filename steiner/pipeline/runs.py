@@ -51,7 +51,8 @@ def run(
     known = STAGES if stages is None else tuple(stages)
     chosen = known if only is None else (stage_named(only, known),)
     register_questions(recipe)
-    for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
+    shares = (*recipe.cpt.shares, *recipe.sft.shares)
+    for name in (*recipe.problems.levels, *recipe.synth.in_order, *shares):
         task(name)  # raises UserError for one unknown
     check_problems(recipe, chosen)
     if is_first():

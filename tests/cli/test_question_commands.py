@@ -64,6 +64,8 @@ def test_check_counts_answers_that_the_grader_fails_on(
         (["synth", "--questions", "FILE", "--out", "OUT"], "no search path from"),
         (["synth", "--questions", "FILE", "--preview", "--out", "OUT"], "no teacher is named"),
         (["synth", "--preview", "--out", "OUT"], "a preview is of own questions"),
+        (["synth", "--task", "gym:chain_sum", "--out", "OUT"], "no search path from gym:chain_sum"),
+        (["synth", "--task", "gym:chain_sum", "--out", "OUT"], "steiner train rl --task NAME"),
         (["synth", "--task", "gym:nothing", "--out", "OUT"], "has no data set 'nothing'"),
         (
             ["synth", "--questions", "FILE", "--teacher-url", "ftp://x", "--out", "OUT"],
