@@ -7,9 +7,10 @@ Setting -> accuracy on the test set by step budget, and on unseen BIG-Bench-Hard
 At equal training tokens: (a) SFT on the data set's own solutions; (b) CPT and SFT on search paths;
 (c) RL from (b), with the teacher's continuations as the value of steps. The teacher, which writes
 the wrong turns, is the same base: so small a model does not keep to the required form, so it first
-learns it from worked solutions of other training questions. All at the same learning rates and
-batch sizes. Trained models and graded answers are kept under runs/bench, so that a killed run
-continues.
+learns it from worked solutions of other training questions. Those tokens, half as many again, are
+outside the equal tokens: (b) and (c) rest on 1.5 times the tokens of (a). All at the same learning
+rates and batch sizes. Trained models and graded answers are kept under runs/bench, so that a killed
+run continues.
 """
 
 from __future__ import annotations

@@ -229,6 +229,8 @@ class CptRecipe:
 
     tokens: int = 800_000
     """Tokens to train on, without padding."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Task -> relative share of the tokens of search paths; 1 if not named."""
     batch_tokens: int = 4096
     ordinary_fraction: float = fraction(0.3)
     """Share of tokens that are ordinary text."""

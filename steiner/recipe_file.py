@@ -2,6 +2,7 @@
 
 name or file, "key=value" overrides -> Recipe;  Recipe -> TOML
 
+A file that begins with `like = "NAME"` starts from that recipe and names only what differs from it.
 Nothing unknown or ill-typed gets through: the error names the key, and the nearest right one.
 """
 
@@ -31,12 +32,38 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     A value is written as in TOML; text needs no quotes. Raises UserError.
     """
     path = _find(name_or_path)
-    table = _read_toml(path)
+    table = _read_table(path)
     for override in overrides:
         _override(table, override)
     table.setdefault("name", path.stem)
     recipe: Recipe = _record(Recipe, table, "", path.name)
     return _with_own_task(recipe)
+
+
+def _read_table(path: Path, above: Sequence[Path] = ()) -> dict[str, Any]:
+    """The file's table on top of that of the recipe it is like; `above` are files like this one.
+
+    A section keeps the keys that the file does not name; a table in it, such as problems.levels, is
+    replaced as a whole.
+    """
+    table = _read_toml(path)
+    like = table.pop("like", None)
+    if like is None:
+        return table
+    if not isinstance(like, str):
+        raise UserError(f"'like' in recipe {path.name} must be text, not {_shown(like)}")
+    base = _find(like)
+    chain = (*above, path)
+    if base.resolve() in [file.resolve() for file in chain]:
+        names = " is like ".join(file.name for file in (*chain, base))
+        raise UserError(f"recipes start from each other: {names}", "remove one of the `like` keys")
+    found = _read_table(base, chain)
+    _record(Recipe, {"name": "", **found}, "", base.name)  # an error names the right file
+    found.pop("name", None)
+    for name, value in table.items():
+        is_section = isinstance(value, dict) and isinstance(found.get(name), dict)
+        found[name] = {**found[name], **value} if is_section else value
+    return found
 
 
 def _with_own_task(recipe: Recipe) -> Recipe:

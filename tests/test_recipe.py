@@ -52,6 +52,51 @@ def test_any_values_survive_toml(
     assert load_recipe(str(written)) == recipe
 
 
+def _file(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text, encoding="utf-8")
+    return str(folder / name)
+
+
+def test_a_recipe_starts_from_the_one_that_it_is_like(tmp_path: Path) -> None:
+    text = 'like = "tiny"\n[problems.levels]\njugs = 1\n[rl]\nsteps = 7\n'
+    recipe, tiny = load_recipe(_file(tmp_path, "mine.toml", text)), load_recipe("tiny")
+    wanted = replace(
+        tiny,
+        name="mine",
+        problems=replace(tiny.problems, levels={"jugs": 1}),  # a table is replaced as a whole
+        rl=replace(tiny.rl, steps=7),
+    )
+    assert recipe == wanted
+    sections = [spec.name for spec in fields(Recipe) if spec.name not in ("name", "problems", "rl")]
+    assert recipe.digest(*sections) == tiny.digest(*sections)
+
+
+def test_a_recipe_may_be_like_a_file_that_is_like_another(tmp_path: Path) -> None:
+    middle = _file(tmp_path, "middle.toml", 'like = "questions"\nname = "m"\n[rl]\nsteps = 7\n')
+    recipe = load_recipe(_file(tmp_path, "mine.toml", f'like = "{middle}"\nseed = 3\n'))
+    assert (recipe.name, recipe.seed, recipe.rl.steps) == ("mine", 3, 7)
+    assert recipe.rl.lr == load_recipe("questions").rl.lr
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        ('"questoins"', "unknown recipe 'questoins'"),
+        ("3", "'like' in recipe mine.toml must be text, not 3"),
+        ('"FOLDER/mine.toml"', "start from each other: mine.toml is like mine.toml"),
+        ('"FOLDER/other.toml"', "mine.toml is like other.toml is like mine.toml"),
+        ('"FOLDER/bad.toml"', "unknown key 'rl.step' in recipe bad.toml"),
+        ('"FOLDER/none.toml"', "cannot read recipe"),
+    ],
+)
+def test_a_recipe_that_is_like_none_is_refused(like: str, message: str, tmp_path: Path) -> None:
+    _file(tmp_path, "other.toml", f'like = "{tmp_path}/mine.toml"\n')
+    _file(tmp_path, "bad.toml", "[rl]\nstep = 1\n")
+    mine = _file(tmp_path, "mine.toml", f"like = {like.replace('FOLDER', str(tmp_path))}\n")
+    with pytest.raises(UserError, match=message):
+        load_recipe(mine)
+
+
 def test_override_beats_file_and_file_beats_default(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[rl]\nsteps = 7\nlr = 1\n[problems.levels]\njugs = 1\n")

@@ -185,7 +185,7 @@ def _add_eval(commands: Commands[Parser]) -> None:
         "--suite",
         metavar="NAME|FILE",
         help="evaluate on gsm8k, bbh:NAME (from the Hub, or gsm8k:FILE and bbh:FILE), or a file of "
-        "questions with --grader",
+        "questions with --grader; without --model, the models of the run in --out",
     )
 
 
@@ -244,14 +244,20 @@ def _program() -> str:
 
 
 def _eval(options: argparse.Namespace) -> None:
-    if not options.model:
+    if not options.model and not options.suite:
         _run_stage(options, _STAGE_OF_COMMAND["eval"])
         return
     from steiner.pipeline import runs
 
     recipe = _load_recipe(options)
-    models = {model: model for model in options.model}
-    runs.evaluate_models(recipe, _run_dir(options, recipe), models, force=options.force)
+    run_dir = _run_dir(options, recipe)
+    models = {model: model for model in options.model or ()} or runs.finished_models(run_dir)
+    if not models:
+        raise UserError(f"no model in {run_dir}", "name one with --model, or a run with --out")
+    name = "-".join(recipe.problems.levels) if options.suite or options.task else "models"
+    page = runs.evaluate_models(recipe, run_dir, models, name, force=options.force)
+    if is_first():
+        print(f"report  {page}")
 
 
 def _report(options: argparse.Namespace) -> None:

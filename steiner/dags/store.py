@@ -114,6 +114,12 @@ def num_path_groups(file: Path) -> int:
     return int(_opened(file, PATH_SCHEMA, "paths").num_row_groups)
 
 
+def path_families(file: Path) -> set[str]:
+    """The tasks of a paths.parquet. Raises RunError as `read_paths` does."""
+    column = _opened(file, PATH_SCHEMA, "paths").read(columns=["family"]).column("family")
+    return set(column.unique().to_pylist())
+
+
 def read_path_group(file: Path, group: int) -> Iterator[SearchPath]:
     """The Paths of one row group. Raises RunError as `read_paths` does."""
     table = _opened(file, PATH_SCHEMA, "paths").read_row_group(group)

@@ -34,7 +34,7 @@ from steiner.dags.source import DagSource, SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
 from steiner.progress import progress
-from steiner.questions.task import register_questions
+from steiner.questions.task import OwnQuestions, register_questions
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SynthRecipe
 from steiner.tasks import ask, generate_problems, problem_key_of, task
@@ -85,6 +85,7 @@ def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
     draws: Counter[str] = Counter()
     blocks = list(_blocks(recipe, draws))
     counts, cost = _problem_counts(blocks, draws), 0.0
+    counts.update(dropped_rows(recipe))
     with (
         replacing(folder / "dags.parquet") as dags_file,
         replacing(folder / "paths.parquet") as paths_file,
@@ -102,13 +103,31 @@ def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
     return folder
 
 
+def dropped_rows(recipe: Recipe) -> Counter[str]:
+    """The rows of own questions that were dropped on reading, by reason, for the manifest."""
+    generators = [task(name).generator for name in recipe.problems.levels]
+    return Counter(
+        {
+            f"dropped: {reason}": count
+            for generator in generators
+            if isinstance(generator, OwnQuestions)
+            for reason, count in generator.dropped.items()
+        }
+    )
+
+
 def _require_paths(recipe: Recipe, counts: Counter[str]) -> None:
     """Raises UserError, with what was dropped and why, if there is no path to train on."""
     if not counts["paths"]:
         dropped = ", ".join(f"{n} {name}" for name, n in counts.items() if n and ":" in name)
-        where = recipe.questions.source or "this recipe"
+        where = recipe.questions.source or ", ".join(recipe.problems.levels)
         hint = "try a stronger teacher, or more of teacher.solutions"
-        if not recipe.teacher.url and not recipe.teacher.model:
+        if not recipe.questions.source:
+            hint = (
+                "its answers show no steps to learn from; train a finished SFT model on it by RL: "
+                "steiner train rl --task NAME --out RUN"
+            )
+        elif not recipe.teacher.url and not recipe.teacher.model:
             hint = "name a teacher with --teacher, or a column with questions.rationale"
         raise UserError(
             f"there is no search path from {where}" + (f": {dropped}" if dropped else ""), hint
@@ -134,7 +153,11 @@ def _summary(counts: Counter[str]) -> str:
     if counts["questions"]:
         with_dag = counts["questions"] - counts["dropped: questions without a solution"]
         text += f"; DAGs for {with_dag:,} of {counts['questions']:,} own questions"
-    notes = {n.removeprefix("teacher: "): c for n, c in counts.items() if n.startswith("teacher: ")}
+    notes = {
+        name.removeprefix("teacher: "): count
+        for name, count in counts.items()
+        if name.startswith(("teacher: ", "dropped: "))
+    }
     lines = [f"synth: {text}", *(f"  {count:,} {name}" for name, count in notes.items() if count)]
     return "\n".join(lines)
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from steiner.dags.store import num_path_groups, read_path_group
+from steiner.dags.store import num_path_groups, path_families, read_path_group
 from steiner.data.ordinary_text import Document, documents, held_out_documents
 from steiner.data.packed_rows import FlatSequences, PackedRows
 from steiner.format.chat_format import ChatFormat
@@ -207,7 +207,7 @@ def encode_paths(
     rng: random.Random | None = None,
 ) -> FlatSequences:
     """Paths of a paths.parquet up to each task's share of `tokens` tokens, by `shares` (1 if not
-    named), in random order with `rng`.
+    named), in random order with `rng`. A task without paths has no share.
 
     Without shares by tokens, a task with long paths would take most of the training. All cores
     encode where there is much to do; the result does not depend on how many.
@@ -215,7 +215,8 @@ def encode_paths(
     groups = list(range(num_path_groups(file)))
     if rng is not None:
         rng.shuffle(groups)
-    parts = {name: (shares or {}).get(name, 1.0) for name in families}
+    present = path_families(file)
+    parts = {name: (shares or {}).get(name, 1.0) for name in families if name in present}
     whole = sum(parts.values())
     left = {name: tokens * part / whole for name, part in parts.items()}
     chosen: list[FlatSequences] = []

@@ -86,11 +86,14 @@ def _joined(runner: ModelRunner, whole: Rollout, answer: Rollout) -> Rollout:
 
 
 def choose_budget(right_P: Mapping[int | None, Sequence[bool]]) -> int | None:
-    """The smallest budget whose accuracy is within noise of the best; None for no budget.
+    """The smallest budget whose accuracy is within noise of the best; None for no budget, and where
+    there is nothing to choose on.
 
     Noise is one standard error of the paired difference to the best. Call it with validation
     problems, never with the problems that accuracy is reported on.
     """
+    if not right_P:
+        return None
     order = sorted(right_P, key=lambda budget: (budget is None, budget or 0))
     best = max(order, key=lambda budget: sum(right_P[budget]))
     for budget in order:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,21 @@ from steiner.evaluation.results import (
     sampling_records,
     write_results,
 )
-from steiner.evaluation.suites import MAIN, VALIDATION, EvalItem, num_problems, suites
+from steiner.evaluation.suites import (
+    MAIN,
+    VALIDATION,
+    EvalItem,
+    num_problems,
+    require_test_problems,
+    suites,
+)
 from steiner.evaluation.transcripts import select_transcripts
 from steiner.files import write_json
 from steiner.models.precision import compute_settings
 from steiner.recipe import Recipe
-from steiner.types import UserError
+from steiner.tasks import task
+from steiner.tasks.protocols import HeldOutGenerator
+from steiner.types import Split, UserError
 
 _SAMPLED_SHARE = 0.25
 """Problems with samples per family, as a share of `eval.problems_per_family`."""
@@ -75,12 +84,15 @@ def evaluate(
 
     The last model is the run's result: only it gets all suites, all budgets, samples and
     transcripts. With `training_data`, the folder of `steiner synth`, problems that it contains are
-    counted in `Results.leaked`. Raises UserError if a model cannot be loaded or the recipe names no
-    task.
+    counted in `Results.leaked`. Without validation problems, no budget is chosen. Raises UserError
+    if a model cannot be loaded, or if the recipe names no task or one without test problems.
     """
     if not recipe.problems.levels:
         raise UserError("the recipe names no task", "add [problems.levels] with a level for each")
+    require_test_problems(recipe)
     items = [item for suite in suites().values() for item in suite.items(recipe)]
+    for note in _notes(recipe, items):
+        print(f"evaluate: {note}", file=sys.stderr)
     evaluation = _Evaluation(recipe, list(models)[-1], items, dags or SolverDagSource())
     evaluation.check_for_leaks(training_data)
     for stage, source in models.items():
@@ -90,6 +102,21 @@ def evaluate(
     write_json(out_dir / "transcripts.json", {"transcripts": evaluation.transcripts})
     write_results(out_dir / "results.json", results)
     return results
+
+
+def _notes(recipe: Recipe, items: Sequence[EvalItem]) -> Iterator[str]:
+    """What the evaluation leaves out."""
+    used = Counter(item.problem.family for item in items if item.suite == MAIN)
+    for name in recipe.problems.levels:
+        generator = task(name).generator
+        own = generator.held_out(Split.TEST) if isinstance(generator, HeldOutGenerator) else None
+        if own is not None and len(own) > used[name]:
+            yield (
+                f"{used[name]:,} of the {len(own):,} test questions of {name}; for all, "
+                f"--set eval.problems_per_family={len(own)}"
+            )
+    if not any(item.suite == VALIDATION for item in items):
+        yield "no validation problems, so no step budget is chosen"
 
 
 @dataclass(slots=True)

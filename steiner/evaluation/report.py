@@ -1,6 +1,7 @@
 """`steiner report`: the report of a run as one HTML file that needs no network and no other file.
 
 run folder (evaluate/results.json, evaluate/transcripts.json, logs of the stages) -> report.html
+folder of an evaluation alone (results.json, transcripts.json) -> report.html
 
 report_*.py holds its content, steiner/assets its looks.
 """
@@ -15,26 +16,34 @@ from steiner.evaluation import report_plots as plots
 from steiner.evaluation import report_tables as tables
 from steiner.evaluation import report_text as text
 from steiner.evaluation.results import Results, read_results
-from steiner.evaluation.training_logs import History, read_history
+from steiner.evaluation.training_logs import NO_HISTORY, History, read_history
 from steiner.files import read_json, write_text
 from steiner.types import UserError
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
 
-def write_report(run_dir: Path, out_dir: Path, evaluation: str = "evaluate") -> Path:
+def write_report(run_dir: Path, out_dir: Path) -> Path:
     """Writes `out_dir/report.html` for the run in `run_dir`, and returns its path.
 
-    `evaluation` is the folder of the results, below `run_dir`. Raises UserError if there are no
-    results, and RunError if a file is incomplete.
+    Raises UserError if there are no results, and RunError if a file is incomplete.
     """
-    folder = run_dir / evaluation
+    return _write_page(run_dir / "evaluate", out_dir, read_history(run_dir))
+
+
+def write_evaluation_report(folder: Path) -> Path:
+    """Writes `folder/report.html` for an evaluation of models from elsewhere, of whose training
+    nothing is known. Errors as `write_report`."""
+    return _write_page(folder, folder, NO_HISTORY)
+
+
+def _write_page(folder: Path, out_dir: Path, history: History) -> Path:
+    """The page of the results in `folder`."""
     if not (folder / "results.json").is_file():
         raise UserError(f"no results in {folder}", "run `steiner eval` first")
     results = read_results(folder / "results.json")
     transcripts = read_json(folder / "transcripts.json")["transcripts"]
-    page = render(results, transcripts, read_history(run_dir))
-    write_text(out_dir / "report.html", page)
+    write_text(out_dir / "report.html", render(results, transcripts, history))
     return out_dir / "report.html"
 
 

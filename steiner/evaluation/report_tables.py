@@ -56,7 +56,11 @@ def accuracy(results: Results) -> TemplateData:
         "The step budget of the last model is the smallest one whose accuracy on validation "
         "problems is within noise of the best."
     )
-    return {"families": [family_title(name) for name in names], "rows": rows, "note": note}
+    return {
+        "families": [family_title(name) for name in names],
+        "rows": rows,
+        "note": note if results.suites[VALIDATION] else "",
+    }
 
 
 def _share_cell(

@@ -22,7 +22,7 @@ from steiner.evaluation.report_labels import (
     within,
 )
 from steiner.evaluation.results import ALL, Comparison, Record, Results, accuracy_metric
-from steiner.evaluation.suites import MAIN
+from steiner.evaluation.suites import MAIN, VALIDATION
 from steiner.evaluation.training_logs import History
 
 
@@ -102,12 +102,18 @@ def _perplexity_change(history: History) -> str:
 
 def budget_note(results: Results) -> str:
     """The introduction of the budget curves."""
-    chosen = results.chosen_budget
-    budget = "no budget" if chosen is None else f"{chosen} steps"
     return (
         f"The last model, {_decoding(results)}, with a limit on the number of steps before it must "
-        f"answer. The budget chosen on validation problems is {budget}."
+        f"answer. {_chosen_budget(results)}"
     )
+
+
+def _chosen_budget(results: Results) -> str:
+    if not results.suites[VALIDATION]:
+        return "There are no validation problems, so no budget is chosen."
+    chosen = results.chosen_budget
+    budget = "no budget" if chosen is None else f"{chosen} steps"
+    return f"The budget chosen on validation problems is {budget}."
 
 
 def _decoding(results: Results) -> str:
@@ -131,7 +137,7 @@ def method(results: Results, history: History) -> TemplateData:
     """The methods of measurement, the cost of the run, and what is missing."""
     limits = results.recipe["eval"]
     paragraphs = [
-        _SPLITS + _leaks(results),
+        _SPLITS + _test_file(results) + _leaks(results),
         (
             f"Direct answers are greedy. Searches are {_decoding(results)}; the samples for votes "
             f"and best-of-n have temperature {limits['temperature']}. A completion has at most "
@@ -154,6 +160,11 @@ def method(results: Results, history: History) -> TemplateData:
 
 def _listed(history: History) -> str:
     return ", ".join(history.missing)
+
+
+def _test_file(results: Results) -> str:
+    test = results.recipe.get("questions", {}).get("test")
+    return f" All questions of {test} are test questions, whatever their hash." if test else ""
 
 
 def _leaks(results: Results) -> str:

@@ -45,6 +45,10 @@ class History:
     """Files that do not exist."""
 
 
+NO_HISTORY = History((), {}, {}, {}, {}, {}, ())
+"""That of models from elsewhere."""
+
+
 def read_history(run_dir: Path) -> History:
     """The History of the run in `run_dir`. Raises RunError for an incomplete file."""
     missing: list[str] = []

@@ -1,6 +1,6 @@
-"""Finds what would stop a run before it starts: settings, the base, too little memory.
+"""Finds what would stop a run before it starts: problems, settings, the base, too little memory.
 
-Recipe, stages that are to make a model -> nothing, or one clear error
+Recipe, stages to make -> nothing, or one clear error
 
 Synthesis and a first training may take hours, so the rest should not fail for a reason that was
 known before. Memory is the plan's (pipeline/plan.py), against all that the machine has.
@@ -15,6 +15,14 @@ from steiner.pipeline.stage import Stage, read_stamp
 from steiner.processes import world_size
 from steiner.recipe import EMBEDDED_BASE, Recipe
 from steiner.types import Message, UserError
+
+
+def check_problems(recipe: Recipe, stages: Sequence[Stage]) -> None:
+    """Raises UserError if evaluation is among the stages and a task has no problem for it."""
+    if "evaluate" in [stage.name for stage in stages]:
+        from steiner.evaluation.suites import require_test_problems
+
+        require_test_problems(recipe)
 
 
 def check_training(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> None:

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 
 from steiner.files import locked, model_digest, write_json
-from steiner.pipeline.checks import check_training
+from steiner.pipeline.checks import check_problems, check_training
 from steiner.pipeline.stage import Stage, help_with_stage, read_stamp, run_stage, versions
 from steiner.pipeline.stages import (
     PRETRAIN,
     STAGES,
     headline,
+    model_stages,
     questions_fingerprint,
 )
 from steiner.processes import disconnect, is_first, world_size
@@ -48,8 +50,10 @@ def run(
     known = STAGES if stages is None else tuple(stages)
     chosen = known if only is None else (stage_named(only, known),)
     register_questions(recipe)
-    for name in (*recipe.problems.levels, *recipe.synth.in_order, *recipe.sft.shares):
+    shares = (*recipe.cpt.shares, *recipe.sft.shares)
+    for name in (*recipe.problems.levels, *recipe.synth.in_order, *shares):
         task(name)  # raises UserError for one unknown
+    check_problems(recipe, chosen)
     if is_first():
         check_training(recipe, run_dir, chosen)
         with locked(run_dir):
@@ -81,29 +85,38 @@ def pretrain(recipe: Recipe, parent_dir: Path, *, force: bool = False) -> None:
 
 
 def evaluate_models(
-    recipe: Recipe, run_dir: Path, models: Mapping[str, str], *, force: bool = False
-) -> None:
-    """Evaluates models from elsewhere into `run_dir/evaluate-models`.
+    recipe: Recipe,
+    run_dir: Path,
+    models: Mapping[str, str],
+    name: str = "models",
+    *,
+    force: bool = False,
+) -> Path:
+    """Evaluates models from elsewhere into `run_dir/evaluate-NAME`; returns the page of its report.
 
     `models`: label -> folder or Hub name.
     """
 
     def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
         from steiner.evaluation.evaluate import evaluate
+        from steiner.evaluation.report import write_evaluation_report
 
         evaluate(recipe, models, out_dir)
+        write_evaluation_report(out_dir)
 
     def fingerprint(recipe: Recipe) -> str:
         names = "/".join(f"{label}={model_digest(model)}" for label, model in models.items())
         return f"{names}/{questions_fingerprint(recipe)}"
 
     register_questions(recipe)
+    folder = "evaluate-" + re.sub(r"[^\w.-]+", "-", name)
+    page = run_dir / folder / "report.html"
     if not is_first():
-        return
+        return page
     keys = ("seed", "language", "problems", "questions", "eval")
     with locked(run_dir):
         stage = Stage(
-            "evaluate-models",
+            folder,
             "accuracy of models from elsewhere",
             keys,
             inputs=(),
@@ -112,6 +125,13 @@ def evaluate_models(
             fingerprint=fingerprint,
         )
         run_stage(stage, recipe, run_dir, force=force)
+    return page
+
+
+def finished_models(run_dir: Path) -> dict[str, str]:
+    """Stage -> folder of each finished model of a run, in the order of training."""
+    folders = {stage.name: run_dir / stage.name for stage in model_stages()}
+    return {name: str(folder) for name, folder in folders.items() if read_stamp(folder)}
 
 
 def _write_manifest(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> None:

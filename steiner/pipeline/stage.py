@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -39,6 +40,7 @@ from steiner.files import (
 )
 from steiner.processes import from_first
 from steiner.progress import duration, say
+from steiner.questions.graders import failures
 from steiner.recipe import Recipe
 from steiner.recipe_file import recipe_toml
 from steiner.types import RunError, UserError
@@ -89,6 +91,8 @@ class Stamp:
     versions: Mapping[str, str] | None = None
     files: Mapping[str, int] | None = None
     """Bytes of each file."""
+    ungraded: Mapping[str, int] | None = None
+    """Grader and reason -> answers that it could not grade, which counted as wrong."""
 
 
 def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = False) -> Stamp:
@@ -115,6 +119,9 @@ def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = Fals
         replace_folder(partial, folder)
     resumed = f", resumed, session {stamp.sessions}" if stamp.sessions > 1 else ""
     say(f"{stage.name:<10} {duration(stamp.seconds)}{resumed}" + (f"  {result}" if result else ""))
+    for reason, count in (stamp.ungraded or {}).items():
+        answers = "answer" if count == 1 else "answers"
+        say(f"{'':<10} {count:,} {answers} not graded, so wrong: {reason}")
     return stamp
 
 
@@ -166,6 +173,7 @@ def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: st
     release_freed_memory()
     reset_peak_memory()
     start = time.perf_counter()
+    failed_before = Counter(failures())
     stage.work(recipe, run_dir, partial)
     write_text(partial / "recipe.toml", recipe_toml(recipe))
     make_readable(partial)
@@ -175,7 +183,8 @@ def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: st
         if name != STAMP and not name.startswith(f"{LOGS}/")
     }
     seconds = round(time.perf_counter() - start, 2)
-    stamp = Stamp(digest, True, sessions, seconds, peak_memory_mb(), versions(), sizes)
+    ungraded = dict(Counter(failures()) - failed_before)
+    stamp = Stamp(digest, True, sessions, seconds, peak_memory_mb(), versions(), sizes, ungraded)
     write_json(partial / STAMP, asdict(stamp))
     return stamp
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from statistics import mean
 
-from steiner.questions.graders import grader_named
+from steiner.questions.graders import failures, grader_named
 from steiner.questions.reading import Question, QuestionSet, read_questions
 from steiner.questions.task import accepted, problem_of
 from steiner.recipe import QuestionsRecipe
@@ -20,10 +20,13 @@ _LONGEST = 100
 def check_report(settings: QuestionsRecipe) -> str:
     """Counts, what was dropped and why, the grader's view of the known answers, and ten questions.
 
-    Raises UserError if the file cannot be read or has no usable question.
+    Raises UserError if the file cannot be read or has no usable question, or if the grader cannot
+    be used.
     """
     found = read_questions(settings)
+    before = Counter(failures())
     ok = accepted(found.questions, grader_named(settings), settings.name)
+    failed = Counter(failures()) - before
     splits = Counter(str(problem_of(q, settings.name).split) for q in found.questions)
     lengths = [len(question.text.split()) for question in found.questions]
     num_solutions = sum(bool(question.rationale) for question in found.questions)
@@ -34,6 +37,7 @@ def check_report(settings: QuestionsRecipe) -> str:
         f"  {num_solutions:,} with a worked solution",
         "  " + ", ".join(f"{count:,} {name}" for name, count in sorted(splits.items())),
         f"grader '{settings.grader}': accepts {sum(ok):,} of {len(ok):,} known answers",
+        *(f"  {count:,} not graded: {reason}" for reason, count in failed.items()),
         *_refused(found.questions, ok),
         "",
         *_examples(found.questions, ok),

@@ -3,6 +3,7 @@
 Started by graders.py:
 
     python -m steiner.questions.grader_process math
+    python -m steiner.questions.grader_process regex
     python -m steiner.questions.grader_process my_grader.py
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import sys
 from collections.abc import Callable
@@ -47,8 +49,14 @@ def _reply(replies: TextIO, record: dict[str, Any]) -> None:
 
 def _grade_function(program: str) -> Callable[[GradingRequest], bool]:
     if program == "math":
+        import math_verify  # noqa: F401  # where it is missing, the grader fails at once
+
         return _equal_mathematically
+    if program == "regex":
+        return _matches
     if program.startswith("gym:"):
+        import reasoning_gym  # noqa: F401
+
         return partial(_gym_score_is_full, program.removeprefix("gym:"))
     found = runpy.run_path(program).get("grade")
     if not callable(found):
@@ -61,6 +69,11 @@ def _equal_mathematically(request: GradingRequest) -> bool:
     from math_verify import parse, verify
 
     return bool(verify(parse(_as_latex(request["known"])), parse(_as_latex(request["answer"]))))
+
+
+def _matches(request: GradingRequest) -> bool:
+    """True if the known answer, a regular expression, matches the whole answer."""
+    return re.fullmatch(request["known"], request["answer"].strip()) is not None
 
 
 def _gym_score_is_full(name: str, request: GradingRequest) -> bool:

@@ -2,8 +2,9 @@
 
 QuestionsRecipe -> Grader
 
-`math` and Python files run in a process of their own with a time limit, since they evaluate text
-that a model wrote: an answer that makes them hang or crash is wrong, and the run continues.
+`math`, `regex` and Python files run in a process of their own with a time limit, since they work
+on text that a model wrote: an answer that makes them hang or crash is wrong and counted, and the
+run continues.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import re
 import subprocess
 import sys
 import threading
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from steiner.recipe import QuestionsRecipe
-from steiner.tasks.graders import ExactText, MultipleChoice, Number
+from steiner.tasks.graders import ExactText, MultipleChoice, Number, UnreadableAnswer
 from steiner.tasks.protocols import Grade, Grader, grade_of
 from steiner.types import Problem, UserError
 
@@ -54,26 +57,30 @@ def grader_named(settings: QuestionsRecipe) -> Grader:
 class RegularExpression:
     """Right if the known answer, a regular expression, matches the whole answer."""
 
+    time_limit_s: float = _TIME_LIMIT_S
+
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """UNREADABLE if the answer is empty. Raises UserError for a bad expression."""
+        """UNREADABLE if the answer is empty, or if matching takes too long. Raises
+        UnreadableAnswer for a bad expression."""
         pattern = str(problem.spec["answer"])
         try:
-            matches = re.fullmatch(pattern, answer.strip()) is not None
+            re.compile(pattern)
         except re.error as error:
-            raise UserError(f"'{pattern}' is no regular expression: {error}") from error
-        return grade_of(matches if answer.strip() else None)
+            raise UnreadableAnswer(f"'{pattern}' is no regular expression: {error}") from error
+        return ProcessGrader("regex", self.time_limit_s).grade(problem, answer)
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessGrader:
-    """Grades in another process: `program` is "math", "gym:NAME" for reasoning-gym's own scorer,
-    or a file that defines `grade(question: str, answer: str, known: str) -> bool`."""
+    """Grades in another process: `program` is "math", "regex", "gym:NAME" for reasoning-gym's own
+    scorer, or a file that defines `grade(question: str, answer: str, known: str) -> bool`."""
 
     program: str
     time_limit_s: float = _TIME_LIMIT_S
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """UNREADABLE if the answer is empty, or if grading it fails or takes too long."""
+        """UNREADABLE if the answer is empty, or if grading it fails or takes too long, which
+        `failures` counts. Raises UserError if the program cannot be used at all."""
         if not answer.strip():
             return Grade.UNREADABLE
         spec = problem.spec
@@ -84,6 +91,14 @@ class ProcessGrader:
             "item": spec.get("item"),
         }
         return grade_of(_process(self.program).ask(request, self.time_limit_s))
+
+
+_FAILURES: Counter[str] = Counter()
+
+
+def failures() -> Mapping[str, int]:
+    """Answers that a grader could not grade in this process so far, by program and reason."""
+    return dict(_FAILURES)
 
 
 @cache
@@ -97,6 +112,7 @@ class _GraderProcess:
     def __init__(self, program: str) -> None:
         self._program, self._lock = program, threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._timed_out = False
         atexit.register(self._stop)
 
     def ask(self, request: dict[str, Any], limit_s: float) -> bool | None:
@@ -111,10 +127,17 @@ class _GraderProcess:
             except (OSError, ValueError):
                 reply = None
             if reply is None:
+                self._count("no grade in time" if self._timed_out else "the grader crashed")
                 self._stop()
                 return None
             found = json.loads(reply)["right"]
-            return found if isinstance(found, bool) else None
+            if not isinstance(found, bool):
+                self._count("the grader raised an error")
+                return None
+            return found
+
+    def _count(self, reason: str) -> None:
+        _FAILURES[f"{Path(self._program).name}: {reason}"] += 1
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
@@ -145,7 +168,8 @@ class _GraderProcess:
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
         reader.join(limit_s)
-        if reader.is_alive():
+        self._timed_out = reader.is_alive()
+        if self._timed_out:
             process.kill()
             reader.join()
             return None

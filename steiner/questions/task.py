@@ -7,7 +7,8 @@ QuestionsRecipe -> Task
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import compress
@@ -20,6 +21,7 @@ from steiner.questions.task_file import register_task_file
 from steiner.questions.written import WrittenQuestions, canonical_question
 from steiner.recipe import QuestionsRecipe, Recipe
 from steiner.tasks import Move, Task, register
+from steiner.tasks.graders import UnreadableAnswer
 from steiner.tasks.protocols import Grade, Grader
 from steiner.types import Message, Problem, Spec, Split, State, StepTexts, UserError, problem_key
 
@@ -29,8 +31,16 @@ UNREADABLE_ANSWER = "an answer that the grader cannot read"
 class OwnQuestions(WrittenQuestions):
     """Generator over a list of questions; each is one problem."""
 
-    def __init__(self, name: str, questions: Sequence[Question], test: Sequence[Question]) -> None:
+    def __init__(
+        self,
+        name: str,
+        questions: Sequence[Question],
+        test: Sequence[Question],
+        dropped: Mapping[str, int],
+    ) -> None:
         self.name, self.questions, self.test = name, questions, test
+        self.dropped = dropped
+        """Reason -> number of rows that were dropped on reading."""
 
     def generate(self, rng: random.Random, level: int) -> Spec:
         """One of the questions."""
@@ -38,7 +48,10 @@ class OwnQuestions(WrittenQuestions):
 
     def held_out(self, split: Split) -> list[Problem] | None:
         """The questions of the recipe's own test file, in an order that does not depend on the
-        file's; None for the part of the questions that the key decides."""
+        file's; None for the part of the questions that the key decides. Without other questions
+        there are none for validation."""
+        if split is Split.VALIDATION and not self.questions:
+            return []
         if split is not Split.TEST or not self.test:
             return None
         problems = [problem_of(question, self.name) for question in self.test]
@@ -89,14 +102,15 @@ def readable_questions(settings: QuestionsRecipe) -> QuestionSet:
 
 
 def accepted(questions: Iterable[Question], grader: Grader, name: str) -> list[bool]:
-    """For each question, whether the grader accepts its own known answer."""
+    """For each question, whether the grader accepts its own known answer. Raises UserError if the
+    grader cannot be used at all."""
     return [_accepts(grader, problem_of(question, name)) for question in questions]
 
 
 def _accepts(grader: Grader, problem: Problem) -> bool:
     try:
         return grader.grade(problem, str(problem.spec["answer"])) is Grade.RIGHT
-    except UserError:
+    except UnreadableAnswer:
         return False
 
 
@@ -118,13 +132,14 @@ def register_questions(recipe: Recipe) -> None:
 @lru_cache(maxsize=8)
 def _task(settings: QuestionsRecipe, digest: str) -> Task:
     """The task; read once for each content of the files."""
-    questions = readable_questions(settings).questions if settings.source else []
-    test = []
+    train = readable_questions(settings) if settings.source else QuestionSet("")
+    test = QuestionSet("")
     if settings.test:
-        test = readable_questions(replace(settings, source=settings.test)).questions
+        test = readable_questions(replace(settings, source=settings.test))
+    dropped = train.dropped + Counter({f"test, {name}": n for name, n in test.dropped.items()})
     return Task(
         settings.name,
-        generator=OwnQuestions(settings.name, questions, test),
+        generator=OwnQuestions(settings.name, train.questions, test.questions, dropped),
         grader=grader_named(settings),
         step_writer=WrittenSteps(),
     )

@@ -22,32 +22,37 @@ Outcomes lie in three bands that do not touch, malformed < wrong < right, whatev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Literal
 
 from steiner.dags.tracing import Trace, TracedStep
 from steiner.types import Decision, Node, ReasoningDag, Rollout, Status, UserError
 
-TERMS: Mapping[str, float] = MappingProxyType(
-    {
-        "closeness": 1.0,  # d_e: nearer to the goal is better
-        "detour": 0.2,  # d_s: longer than the shortest way through here
-        "landmark": 0.1,  # e_i: many routes lead here
-        "dead_end": 0.3,  # no goal can be reached any more
-        "lure": 0.2,  # e_o: a dead end that still offers much to waste steps on
-        "illegal": 0.5,  # no legal move from where the step claims to stand
-        "misread": 0.5,  # the first step restates another question
-        "unsound": 0.5,  # a legal move, with a false statement of what it leads to
-        "repeated": 0.3,  # to a state where the walk has been before
-        "false_verdict": 0.3,  # the verification contradicts what can be seen
-        "persistence": 0.1,  # proceeding where nothing lies ahead: dead, off the graph, or a goal
-        "early_end": 0.3,  # ending elsewhere than at a goal, although steps were left
-        "brevity": 0.4,  # tokens, among right answers only
-    }
-)
+_WEIGHTS = {
+    "closeness": 1.0,  # d_e: nearer to the goal is better
+    "detour": 0.2,  # d_s: longer than the shortest way through here
+    "landmark": 0.1,  # e_i: many routes lead here
+    "dead_end": 0.3,  # no goal can be reached any more
+    "lure": 0.2,  # e_o: a dead end that still offers much to waste steps on
+    "illegal": 0.5,  # no legal move from where the step claims to stand
+    "misread": 0.5,  # the first step restates another question
+    "unsound": 0.5,  # a legal move, with a false statement of what it leads to
+    "repeated": 0.3,  # to a state where the walk has been before
+    "false_verdict": 0.3,  # the verification contradicts what can be seen
+    "persistence": 0.1,  # proceeding where nothing lies ahead: dead, off the graph, or a goal
+    "early_end": 0.3,  # ending elsewhere than at a goal, although steps were left
+    "brevity": 0.4,  # tokens, among right answers only
+}
+TERMS: Mapping[str, float] = MappingProxyType(_WEIGHTS)
 """Default weight of every named term. A weight of 0 leaves the term out."""
+
+Condition = Callable[[TracedStep], bool]
+
+_BUILT_IN = frozenset(_WEIGHTS)
+_ADDED: dict[str, dict[str, Condition]] = {"fault": {}, "decision": {}}
 
 MALFORMED, WRONG = -1.0, -0.5
 RIGHT_LOW, RIGHT_HIGH = 0.5, 1.0
@@ -124,6 +129,25 @@ def term_weights(overrides: Mapping[str, float]) -> dict[str, float]:
             hint = f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(TERMS)}"
             raise UserError(f"unknown reward term '{term}' in rl.term_weights", hint)
     return {**TERMS, **overrides}
+
+
+def register_term(
+    name: str,
+    weight: float,
+    condition: Condition,
+    *,
+    of: Literal["fault", "decision"] = "fault",
+) -> None:
+    """Adds a cost of `weight` for each step for which `condition` holds.
+
+    of: "fault" for a mistake in what the step says, "decision" for its decision token. A name that
+    was added before is replaced. Raises UserError for the name of a built-in term.
+    """
+    if name in _BUILT_IN:
+        raise UserError(f"'{name}' is a built-in reward term", "give the new term another name")
+    for added in _ADDED.values():
+        added.pop(name, None)
+    _WEIGHTS[name], _ADDED[of][name] = weight, condition
 
 
 def score(
@@ -229,6 +253,7 @@ def _faults(step: TracedStep) -> dict[str, bool]:
         "misread": step.depth == 0 and step.legal and not step.sound,
         "unsound": step.depth != 0 and step.legal and not step.sound,
         "false_verdict": step.legal and not step.verdict_true,
+        **_added("fault", step),
     }
 
 
@@ -237,7 +262,12 @@ def _misdecided(step: TracedStep, *, forced: bool) -> dict[str, bool]:
     return {
         "persistence": proceeds and step.status is not Status.LIVE,
         "early_end": ends and step.status is not Status.GOAL and not forced,
+        **_added("decision", step),
     }
+
+
+def _added(kind: str, step: TracedStep) -> dict[str, bool]:
+    return {name: condition(step) for name, condition in _ADDED[kind].items()}
 
 
 def _costs(present: Mapping[str, bool], weights: Mapping[str, float]) -> dict[str, float]:

@@ -18,6 +18,11 @@ from steiner.types import Problem, UserError
 
 T = TypeVar("T")
 
+
+class UnreadableAnswer(UserError):
+    """The grader cannot read a problem's known answer."""
+
+
 _NUMBER = re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?([eE][-+]?\d{1,3})?")
 
 
@@ -41,8 +46,8 @@ class Number:
     tolerance: float = 0.0
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """UNREADABLE if the answer is not exactly one number. Raises UserError if the known one is
-        not a number."""
+        """UNREADABLE if the answer is not exactly one number. Raises UnreadableAnswer if the known
+        one is not a number."""
         given, known = _number(answer), _known(problem, _number(str(problem.spec["answer"])))
         return grade_of(None if given is None else abs(given - known) <= self.tolerance)
 
@@ -54,8 +59,8 @@ class MultipleChoice:
     letters: str = "ABCDEFGHIJ"
 
     def grade(self, problem: Problem, answer: str) -> Grade:
-        """UNREADABLE if the answer is not exactly one letter of the choices. Raises UserError if
-        the known one is not."""
+        """UNREADABLE if the answer is not exactly one letter of the choices. Raises
+        UnreadableAnswer if the known one is not."""
         given = self._letter(answer)
         known = _known(problem, self._letter(str(problem.spec["answer"])))
         return grade_of(None if given is None else given == known)
@@ -66,11 +71,12 @@ class MultipleChoice:
 
 
 def _known(problem: Problem, answer: T | None) -> T:
-    """The known answer, parsed. Raises UserError if the grader cannot read it."""
+    """The known answer, parsed. Raises UnreadableAnswer if the grader cannot read it."""
     if answer is None:
         known = problem.spec["answer"]
         hint = "correct the problem's answer, or choose another grader"
-        raise UserError(f"the grader of '{problem.family}' cannot read the answer {known!r}", hint)
+        message = f"the grader of '{problem.family}' cannot read the answer {known!r}"
+        raise UnreadableAnswer(message, hint)
     return answer
 
 

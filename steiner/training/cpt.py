@@ -50,7 +50,8 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
         _encode_whole,
         recipe.problems.levels,
         recipe.cpt.tokens - ordinary_tokens,
-        rng=random_stream("cpt", recipe.seed),
+        recipe.cpt.shares,
+        random_stream("cpt", recipe.seed),
     )
     sequences = FlatSequences.joined([reasoning, FlatSequences.of(ordinary)])
     schedule = schedule_of(recipe.cpt, recipe.seed, lora_rank=recipe.cpt.lora_rank)

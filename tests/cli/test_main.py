@@ -104,6 +104,7 @@ def test_help_imports_no_slow_library(command: str, tmp_path: Path) -> None:
         (("synth", "--set", "problems.levels.jgus=1"), "unknown task 'jgus'", "'jugs'"),
         (("run", "--set", "synth.in_order=['sudoku']"), "unknown task 'sudoku'", "'mini_sudoku'"),
         (("run", "--set", "sft.shares.jgus=1"), "unknown task 'jgus'", "'jugs'"),
+        (("run", "--set", "cpt.shares.jgus=1"), "unknown task 'jgus'", "'jugs'"),
         (("synth", "--set", "problems.levels.jugs=99"), "problems.levels.jugs is 99", "1 to "),
         (("run", "--set", "problems.levels={}"), "names no task", "--questions FILE"),
         (("train", "sftt"), "unknown stage 'sftt'", "did you mean 'sft'?"),

@@ -27,6 +27,36 @@ def test_check_prints_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("x = 1", "defines no function `grade`"),
+        ("def grade(:", "fails: SyntaxError"),
+        ("import no_such_package", "No module named 'no_such_package'"),
+    ],
+)
+def test_a_grader_that_cannot_be_used_is_one_line_and_a_hint(
+    tmp_path: Path, program: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grader = tmp_path / "mine.py"
+    grader.write_text(program, encoding="utf-8")
+    assert main(["questions", "check", str(_file(tmp_path)), "--grader", str(grader)]) == 2
+    assert says in (error := capsys.readouterr().err)
+    assert error.count("error:") == 1
+    assert "hint: " in error
+
+
+def test_check_counts_answers_that_the_grader_fails_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grader = tmp_path / "fails.py"
+    grader.write_text("def grade(question, answer, known):\n    return 1 / (int(answer) % 4)")
+    assert main(["questions", "check", str(_file(tmp_path)), "--grader", str(grader)]) == 0
+    output = capsys.readouterr().out
+    assert "accepts 30 of 40" in output
+    assert "10 not graded: fails.py: the grader raised an error" in output
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["questions", "check", "FILE", "--grader", "nonsense"], "unknown grader 'nonsense'"),
@@ -34,6 +64,8 @@ def test_check_prints_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["synth", "--questions", "FILE", "--out", "OUT"], "no search path from"),
         (["synth", "--questions", "FILE", "--preview", "--out", "OUT"], "no teacher is named"),
         (["synth", "--preview", "--out", "OUT"], "a preview is of own questions"),
+        (["synth", "--task", "gym:chain_sum", "--out", "OUT"], "no search path from gym:chain_sum"),
+        (["synth", "--task", "gym:chain_sum", "--out", "OUT"], "steiner train rl --task NAME"),
         (["synth", "--task", "gym:nothing", "--out", "OUT"], "has no data set 'nothing'"),
         (
             ["synth", "--questions", "FILE", "--teacher-url", "ftp://x", "--out", "OUT"],

@@ -47,3 +47,4 @@ def test_the_smallest_budget_within_noise_of_the_best_is_chosen():
     assert choose_budget({1: few, 8: nearly, 16: many, None: many}) == 8
     assert choose_budget({1: few, 8: few, None: many}) is None
     assert choose_budget({None: many}) is None
+    assert choose_budget({}) is None

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from steiner.cli.main import main
 from steiner.evaluation import model_runner
 from steiner.evaluation.evaluate import evaluate
 from steiner.evaluation.graded_answers import read_graded_answers
@@ -110,6 +111,37 @@ def test_any_backend_evaluates(evaluated, tmp_path, monkeypatch):
     slow = evaluate(recipe, models, tmp_path / "reference", make_backend=reference)
     fast = evaluate(recipe, models, tmp_path / "engine")
     assert slow.records == fast.records
+
+
+def test_each_suite_of_questions_has_a_folder_with_its_report(models, tmp_path, capsys):
+    for name in ("apples", "pears"):
+        rows = [{"question": f"{n} {name} and 1?", "answer": str(n + 1)} for n in range(3)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        command = ["eval", "--suite", str(tmp_path / f"{name}.jsonl"), "--grader", "number"]
+        command += ["--model", models["rl"], "--out", str(tmp_path / "run")]
+        settings = ["eval.problems_per_family=2", "eval.budgets=[2]", "eval.max_tokens=60"]
+        for setting in (*settings, "eval.samples=1"):
+            command += ["--set", setting]
+        assert main(command) == 0
+        shown = capsys.readouterr()
+        page = tmp_path / "run" / f"evaluate-{name}" / "report.html"
+        assert f"report  {page}" in shown.out
+        assert "2 of the 3 test questions" in shown.err
+        assert "no validation problems" in shown.err
+        text = page.read_text()
+        assert f"on 2 problems that training never saw: {name}" in text
+        assert "There are no validation problems, so no budget is chosen." in text
+        assert f"All questions of {tmp_path / name}.jsonl are test questions" in text
+    results = read_results(tmp_path / "run" / "evaluate-apples" / "results.json")
+    assert results.chosen_budget is None
+    assert results.suites["validation"] == {}
+
+
+def test_a_suite_without_a_model_needs_a_run(tmp_path, capsys):
+    file = tmp_path / "sums.jsonl"
+    file.write_text('{"question": "1 and 1?", "answer": "2"}')
+    assert main(["eval", "--suite", str(file), "--out", str(tmp_path / "run")]) == 2
+    assert "no model in" in capsys.readouterr().err
 
 
 def test_a_task_with_only_a_generator_and_a_grader_is_evaluated(toy_task, models, tmp_path):

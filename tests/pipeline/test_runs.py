@@ -22,6 +22,9 @@ from steiner.pipeline.stage import Stage, read_stamp
 from steiner.pipeline.stages import STAGES as REAL_STAGES
 from steiner.pipeline.stages import TRAINING, stages_of_run
 from steiner.progress import duration
+from steiner.questions.graders import ProcessGrader
+from steiner.questions.reading import Question
+from steiner.questions.task import problem_of
 from steiner.recipe import Recipe, SftRecipe, SynthRecipe
 from steiner.types import RunError, UserError
 
@@ -186,6 +189,21 @@ def test_manifest_and_stamps_tell_how_it_was_made(tmp_path: Path) -> None:
     assert manifest["stages"]["sft"]["peak_memory_mb"] > 1
     assert {"python", "steiner", "torch"} <= set(manifest["versions"])
     assert "paths = 3" in (tmp_path / "synth" / "recipe.toml").read_text()
+
+
+def test_answers_that_no_grader_could_grade_are_shown_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text("def grade(question, answer, known):\n    1 / 0")
+
+    def work(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
+        problem = problem_of(Question("How much?", "7"), "questions")
+        ProcessGrader(str(tmp_path / "mine.py")).grade(problem, "7")
+
+    pipeline.run(RECIPE, tmp_path, stages=[Stage("synth", "", (), (), work)])
+    assert "1 answer not graded, so wrong: mine.py: the grader raised" in capsys.readouterr().err
+    stages = json.loads((tmp_path / "manifest.json").read_text())["stages"]
+    assert stages["synth"]["ungraded"] == {"mine.py: the grader raised an error": 1}
 
 
 def test_the_real_stages_name_real_keys_and_earlier_inputs() -> None:

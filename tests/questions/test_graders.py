@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
 import pytest
 
-from steiner.questions.graders import ProcessGrader, RegularExpression, grader_named
+from steiner.questions import graders
+from steiner.questions.graders import ProcessGrader, RegularExpression, failures, grader_named
 from steiner.questions.gym import gym_data, gym_task
 from steiner.questions.reading import Question
 from steiner.questions.task import problem_of
@@ -76,6 +78,18 @@ def test_a_python_file_that_hangs_or_crashes_grades_on(tmp_path: Path) -> None:
     ]
 
 
+def test_a_missing_package_of_a_grader_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "math_verify.py").write_text("import no_such_package", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    graders._process.cache_clear()
+    with pytest.raises(UserError, match=r"the grader math fails.*no_such_package") as raised:
+        _grade("math", "1/2", "0.5")
+    assert "steiner[questions]" in raised.value.hint
+    graders._process.cache_clear()
+
+
 def test_a_file_without_grade_is_one_clear_error(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("x = 1", encoding="utf-8")
@@ -88,6 +102,28 @@ def test_a_file_without_grade_is_one_clear_error(tmp_path: Path) -> None:
 def test_an_unknown_grader_is_one_clear_error(name: str) -> None:
     with pytest.raises(UserError, match=f"grader.*{name}"):
         grader_named(QuestionsRecipe(grader=name))
+
+
+def test_answers_that_cannot_be_graded_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "counted.py"
+    file.write_text(PROGRAM, encoding="utf-8")
+    grader = ProcessGrader(str(file), time_limit_s=2)
+    problem = problem_of(Question("Reverse?", "abc"), "questions")
+    for answer in ["hang", "crash", "crash", "raise", "cba", ""]:
+        grader.grade(problem, answer)
+    counted = {name: n for name, n in failures().items() if name.startswith("counted.py")}
+    assert counted == {
+        "counted.py: no grade in time": 1,
+        "counted.py: the grader crashed": 2,
+        "counted.py: the grader raised an error": 1,
+    }
+
+
+def test_an_expression_that_backtracks_for_ever_does_not_stop_the_run() -> None:
+    grader = RegularExpression(time_limit_s=2)
+    problem = problem_of(Question("How?", "(a+)+"), "questions")
+    assert grader.grade(problem, "a" * 40 + "!") is Grade.UNREADABLE
+    assert grader.grade(problem, "aaa") is Grade.RIGHT
 
 
 def test_a_bad_expression_is_one_clear_error() -> None:

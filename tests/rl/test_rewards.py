@@ -13,6 +13,7 @@ from steiner.dags.path_sampling import shortest_path
 from steiner.dags.solver import build_dag
 from steiner.dags.tracing import Trace, TracedStep, Tracer
 from steiner.randomness import random_stream
+from steiner.rl import rewards
 from steiner.rl.rewards import (
     MALFORMED,
     RIGHT_HIGH,
@@ -23,6 +24,7 @@ from steiner.rl.rewards import (
     Score,
     StepReward,
     best_step_total,
+    register_term,
     score,
     step_advantages,
     step_rewards,
@@ -360,3 +362,20 @@ def test_the_solver_earns_all_there_is(name: str) -> None:
             max_tokens=1024,
         )
         assert doubled.step_total < honest.step_total
+
+
+def test_a_term_of_ones_own_is_charged_logged_and_weighted() -> None:
+    register_term("jump", 0.5, lambda step: step.decision is BACKTRACK, of="decision")
+    register_term("jump", 0.25, lambda step: step.decision is BACKTRACK, of="fault")  # replaces it
+    try:
+        walk = [step(START, NEAR, BACKTRACK)]
+        (reward,) = step_rewards(walk, DAG, term_weights({}))
+        assert reward.fault_terms == {"jump": -0.25}
+        assert "jump" not in reward.decision_terms
+        assert Score(0.0, False, (reward,)).term_totals()["jump"] == -0.25
+        (reward,) = step_rewards(walk, DAG, term_weights({"jump": 0.75}))
+        assert reward.fault == -0.75
+    finally:
+        del rewards._WEIGHTS["jump"], rewards._ADDED["fault"]["jump"]
+    with pytest.raises(UserError, match="'lure' is a built-in reward term"):
+        register_term("lure", 1.0, lambda step: True)

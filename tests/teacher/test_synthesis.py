@@ -296,6 +296,21 @@ def test_the_teacher_writes_the_way_back(tmp_path: Path) -> None:
     assert all(grade(path.problem, path.answer) is Grade.RIGHT for path in paths)
 
 
+def test_rows_that_are_dropped_on_reading_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scripted_endpoint(Script()) as url:
+        recipe = _recipe(tmp_path, url, f"questions.test={tmp_path / 'sums.jsonl'}")
+        with (tmp_path / "sums.jsonl").open("a", encoding="utf-8") as file:
+            file.write('\n{"question": "What is 7 + 8?", "answer": "some"}\nbroken\n')
+        _synthesise(recipe, tmp_path)
+    counts = _counts(tmp_path)
+    for split in ("", "test, "):
+        assert counts[f"dropped: {split}an answer that the grader cannot read"] == 1
+        assert counts[f"dropped: {split}not a record"] == 1
+    assert "1 dropped: not a record" in capsys.readouterr().err
+
+
 def test_worked_solutions_need_no_teacher(tmp_path: Path) -> None:
     rows = [
         {

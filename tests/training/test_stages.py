@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle, islice
@@ -20,6 +21,7 @@ from steiner.dags.solver import build_dag
 from steiner.dags.store import path_table, read_paths
 from steiner.data.mixture import ROW_TOKENS, PackedRows
 from steiner.data.ordinary_text import Document
+from steiner.format.codec import Codec
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.format.tokenizer import Vocabulary
 from steiner.models.loading import load_model
@@ -148,6 +150,22 @@ def _check_sft(sequences: list[TokenSequence], run_dir: Path, vocabulary: Vocabu
     total = sum(len(sequence.token_ids) for sequence in sequences)
     longest = max(len(sequence.token_ids) for sequence in sequences)
     assert 6000 <= total < 6000 + len(PUZZLES) * longest
+
+
+def test_tasks_have_their_shares_of_cpt_too(
+    recipe: Recipe, run_dir: Path, learnt_from: list[list[TokenSequence]]
+) -> None:
+    (Path(recipe.base.source) / "recipe.toml").unlink()  # no ordinary text
+    few = {name: 0.001 for name in PUZZLES if name != "jugs"}
+    cpt.train(replace(recipe, cpt=replace(recipe.cpt, shares=few)), run_dir, run_dir / "cpt")
+    codec = Codec(Vocabulary.require(load_model(run_dir / "cpt")[1]))
+    family = {
+        codec.encode_path(path).token_ids: path.problem.family
+        for path in read_paths(run_dir / "synth" / "paths.parquet")
+    }
+    counts = Counter(family[sequence.token_ids] for sequence in learnt_from[0])
+    assert counts["jugs"] > 5
+    assert all(counts[name] == 1 for name in few)  # a first path always fits
 
 
 def test_sft_of_a_model_without_the_tokens_is_refused(recipe: Recipe, run_dir: Path) -> None:

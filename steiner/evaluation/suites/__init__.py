@@ -12,7 +12,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from steiner.recipe import Recipe
 from steiner.tasks import Grade, generate_problems, grade, task
 from steiner.tasks.protocols import HeldOutGenerator
-from steiner.types import Problem, Split
+from steiner.types import Problem, Split, UserError
 
 MAIN = "test"
 """The suite of the headline figures."""
@@ -79,6 +79,19 @@ def suites() -> dict[str, Suite]:
 def num_problems(recipe: Recipe, share: float) -> int:
     """`share` of the recipe's problems per family, at least 1."""
     return max(1, round(recipe.eval.problems_per_family * share))
+
+
+def require_test_problems(recipe: Recipe) -> None:
+    """Raises UserError if a task of the recipe has no test problem, as a small file of questions
+    may, since a question's key decides its split."""
+    for name, level in recipe.problems.levels.items():
+        alone = replace(recipe, problems=replace(recipe.problems, levels={name: level}))
+        if task(name).is_always_unanswerable or problems_of(alone, Split.TEST, 1):
+            continue
+        hint = "a test problem is one in twenty: the task needs more problems"
+        if name == recipe.questions.name:
+            hint = "give more questions, or a file for evaluation alone: --set questions.test=FILE"
+        raise UserError(f"task '{name}' has no test problem", hint)
 
 
 def problems_of(recipe: Recipe, split: Split, num_per_family: int) -> list[Problem]:
