@@ -1,4 +1,4 @@
-"""Finds what would stop a run before it starts: settings, the base, too little memory.
+"""Finds what would stop a run before it starts: settings, corpora, the base, too little memory.
 
 Recipe, stages that are to make a model -> nothing, or one clear error
 
@@ -32,6 +32,8 @@ def check_training(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> No
     names = [stage.name for stage in pending]
     for name in names:
         _check_settings(recipe, name)
+    if "cpt" in names and recipe.cpt.corpora:
+        _check_corpora(recipe)
     if pending and (source := _source(recipe, run_dir, pending[0])) != str(EMBEDDED_BASE):
         _check_base(source)
         _check_memory(recipe, source, names)
@@ -43,6 +45,12 @@ def _check_settings(recipe: Recipe, name: str) -> None:
         from steiner.training.lora import check_lora
 
         check_lora(section)
+
+
+def _check_corpora(recipe: Recipe) -> None:
+    from steiner.data.corpora import check_corpora
+
+    check_corpora(recipe.cpt.corpora)
 
 
 def _source(recipe: Recipe, run_dir: Path, stage: Stage) -> str:

@@ -75,6 +75,12 @@ def test_settings_of_a_later_stage(
     assert line in _refusal(capsys, tmp_path, *options)[0]
 
 
+def test_a_corpus_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpora = ("--set", 'cpt.corpora={"handbook.txt" = 1.0}')
+    error, _ = _refusal(capsys, tmp_path, *corpora)
+    assert error.startswith("error: cannot read the corpus handbook.txt:")
+
+
 def test_synthesis_needs_no_base(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

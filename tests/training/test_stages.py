@@ -184,6 +184,28 @@ def test_the_user_s_own_text_is_mixed_in_and_its_perplexity_is_measured(
     assert 0 < share < 1
 
 
+@pytest.mark.parametrize("chapters", [1, 3])
+def test_a_short_text_of_the_user_is_mixed_in(
+    chapters: int,
+    recipe: Recipe,
+    run_dir: Path,
+    learnt_from: list[list[TokenSequence]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (Path(recipe.base.source) / "recipe.toml").unlink()
+    file = run_dir / "handbook.txt"
+    text = "\n\n".join(f"Chapter {n} of our handbook. " * 200 for n in range(chapters))
+    file.write_text(text, encoding="utf-8")
+    own = replace(recipe, cpt=replace(recipe.cpt, corpora={str(file): 1.0}))
+    cpt.train(own, run_dir, run_dir / "cpt")
+    _, tokenizer = load_model(run_dir / "cpt")
+    texts = [tokenizer.decode(sequence.token_ids) for sequence in learnt_from[0]]
+    assert 0 < sum("our handbook" in text for text in texts) < len(texts)
+    is_measured = (run_dir / "cpt" / "logs" / "perplexity.json").exists()
+    assert is_measured == (chapters > 1)
+    assert ("no perplexity" in capsys.readouterr().err) == (chapters == 1)
+
+
 def test_cpt_of_a_damaged_base_is_refused(recipe: Recipe, run_dir: Path) -> None:
     weights = Path(recipe.base.source) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
