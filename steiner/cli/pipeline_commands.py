@@ -76,8 +76,9 @@ def _add_plan(commands: Commands[Parser]) -> None:
         "plan",
         _plan,
         summary="memory and time that a recipe needs, before it runs",
-        example="steiner plan --recipe questions --base models/qwen-0.5b --memory 24",
+        example="steiner plan smollm2-135m --base models/smollm2 --memory 24",
     )
+    planned.add_argument("planned", nargs="?", metavar="RECIPE", help="the same as --recipe RECIPE")
     planned.add_argument("--gpus", type=whole_number, default=1, metavar="N", help="devices (1)")
     planned.add_argument("--memory", type=float, default=0.0, metavar="GB", help="of each device")
     planned.add_argument(
@@ -262,6 +263,10 @@ def _report(options: argparse.Namespace) -> None:
 def _plan(options: argparse.Namespace) -> None:
     from steiner.pipeline import plan
 
+    if options.planned and options.recipe:
+        hint = f"leave out --recipe {options.recipe}, or {options.planned}"
+        raise UserError("two recipes are named", hint)
+    options.recipe = options.planned or options.recipe
     recipe = _read_recipe(options)
     for name in ("memory", "tflops"):
         if getattr(options, name) < 0:

@@ -34,12 +34,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from steiner.inference.engine import MAX_BATCH
 from steiner.inference.kv_cache import doubled
-from steiner.inference.kv_memory import SHARE
+from steiner.inference.kv_memory import SHARE, free_memory
 from steiner.models.four_bit import BYTES_PER_WEIGHT
 from steiner.models.loading import READ_ERRORS, check_causal, load_error
 from steiner.models.precision import fastest_dtype
 from steiner.models.sources import base_of_adapter, find_model
-from steiner.processes import wants_sharding
+from steiner.processes import local_world_size, wants_sharding
 from steiner.recipe import CptRecipe, Recipe, SftRecipe
 from steiner.training.lora import LoraRecipe
 from steiner.training.losses import CHUNK_TOKENS
@@ -170,7 +170,9 @@ def _supervised(
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS
     per_token = _flops(shape, trained, checkpointing=stage.activation_checkpointing)
     hint = f"{name}.batch_tokens = {stage.batch_tokens // 2}"
-    if not stage.lora_rank:
+    if devices.count > 1 and not devices.sharded:
+        hint = "to spread the weights over the devices (plan --sharded, docs/scaling.md)"
+    elif not stage.lora_rank:
         hint = f"{name}.lora_rank = 16 with muon_lr = 0, or {hint}"
     elif not stage.lora_4bit:
         hint = f"{name}.lora_4bit = true, or {hint}"
@@ -252,11 +254,11 @@ def _states(
     }
 
 
-def machine_memory() -> float:
-    """Bytes of the accelerator, or of this machine's main memory."""
+def device_memory() -> float:
+    """Free bytes of the accelerator, or a process's part of the free main memory."""
     if torch.cuda.is_available():
-        return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        return float(free_memory(torch.device("cuda", torch.cuda.current_device())))
+    return free_memory(torch.device("cpu")) / local_world_size()
 
 
 def is_sharded() -> bool:

@@ -154,6 +154,19 @@ def test_bad_input_is_one_line(recipe: Recipe, capsys: pytest.CaptureFixture[str
     assert "no model folder nowhere" in capsys.readouterr().err
     assert main(["plan", "--memory", "-1"]) == 2
     assert "--memory is -1" in capsys.readouterr().err
+    assert main(["plan", "tiny", "--recipe", "smoke"]) == 2
+    assert "two recipes are named" in capsys.readouterr().err
+
+
+def test_the_recipe_may_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+    devices = ["--gpus", "8", "--memory", "0.7", "--tflops", "1"]
+    outputs = []
+    for recipe in (["smollm2-135m"], ["--recipe", "smollm2-135m"]):
+        assert main(["plan", *recipe, *devices, "--base", str(EMBEDDED_BASE)]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert "at 1 TFLOP/s on each of 8" in outputs[0]
+    assert "cpt does not fit: try to spread the weights over the devices" in outputs[0]
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
