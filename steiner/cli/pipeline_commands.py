@@ -89,6 +89,16 @@ def _add_plan(commands: Commands[Parser]) -> None:
         help="rate that training reaches on each; default: measured on this machine",
     )
     planned.add_argument(
+        "--bandwidth",
+        type=float,
+        default=0.0,
+        metavar="GB/S",
+        help="memory bandwidth of each: adds decoding to RL's time",
+    )
+    planned.add_argument(
+        "--price", type=float, default=0.0, metavar="PRICE", help="of an hour of each: adds costs"
+    )
+    planned.add_argument(
         "--sharded",
         action="store_true",
         help="spread weights, gradients and optimiser over the devices (FSDP2, ZeRO-3)",
@@ -268,11 +278,18 @@ def _plan(options: argparse.Namespace) -> None:
         raise UserError("two recipes are named", hint)
     options.recipe = options.planned or options.recipe
     recipe = _read_recipe(options)
-    for name in ("memory", "tflops"):
+    for name in ("memory", "tflops", "bandwidth", "price"):
         if getattr(options, name) < 0:
             raise UserError(f"--{name} is {getattr(options, name):g}", "give a positive number")
     rate = options.tflops * 1e12 or plan.training_rate()
-    devices = plan.Devices(options.gpus, options.memory * 1e9, rate, options.sharded)
+    devices = plan.Devices(
+        count=options.gpus,
+        memory=options.memory * 1e9,
+        flops=rate,
+        bandwidth=options.bandwidth * 1e9,
+        price=options.price,
+        sharded=options.sharded,
+    )
     shape = plan.shape_of(recipe.base.source)
     print(plan.plan_table(shape, devices, plan.plan(recipe, shape, devices)))
 

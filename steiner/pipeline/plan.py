@@ -19,6 +19,9 @@ forward width F, and N tokens at a time on that device:
 The bytes per activation are those that bf16 training of SmolLM2-135M was measured to keep; compare
 the 34 of Korthikanti et al. 2022 (arXiv:2205.05198, equation 1) for another feed-forward layer.
 FLOPs are 6 T for each token trained on, and 2 P more with checkpointing; frozen weights cost 4.
+
+Decoding in RL reads all weights, and half of the KV cache on average, for each token of the rows
+that decode together. Every rollout counts as `rl.max_tokens` long.
 """
 
 from __future__ import annotations
@@ -85,6 +88,10 @@ class Devices:
     """Bytes of each; 0 if unknown."""
     flops: float = 0.0
     """Rate of each that training reaches, per second."""
+    bandwidth: float = 0.0
+    """Bytes per second that each reads from its memory; 0 leaves decoding out of the time."""
+    price: float = 0.0
+    """Of an hour of each."""
     sharded: bool = False
     """Weights, gradients and optimiser states are spread over the devices (FSDP2, ZeRO-3)."""
 
@@ -100,6 +107,8 @@ class StagePlan:
     """Of all devices."""
     hint: str
     """What makes it smaller."""
+    decoding: float = 0.0
+    """Bytes that decoding reads on each device."""
 
     @property
     def total(self) -> float:
@@ -110,6 +119,11 @@ class StagePlan:
     def needed(self) -> float:
         """Bytes per device, the program included."""
         return self.total + _PROGRAM
+
+    def seconds(self, devices: Devices) -> float:
+        """Time of the stage. Decoding is limited by memory, training by arithmetic."""
+        decoding = self.decoding / devices.bandwidth if devices.bandwidth else 0.0
+        return self.flops / (devices.flops * devices.count) + decoding
 
 
 def shape_of(source: str) -> ModelShape:
@@ -192,11 +206,15 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
         parts["weights"] += 4 * shape.parameters
     positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
     at_once = min(MAX_BATCH, max(1, round(rollouts * rl.oversample / devices.count)))
-    cache: float = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
+    whole_cache = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
+    cache = float(whole_cache)
     if devices.memory:
         left = max(0.0, devices.memory - _PROGRAM - parts["weights"])
         cache = min(cache, SHARE * left)  # above it, rollouts wait
     parts["KV cache"] = cache
+    decoded_rows = rl.steps * rollouts * rl.oversample / devices.count
+    rows_at_once = max(1.0, at_once * cache / whole_cache)
+    read = rl.max_tokens * decoded_rows / rows_at_once * (parts["weights"] + cache / 2)
     kept = _kept_bytes(shape, checkpointing=rl.activation_checkpointing)
     parts["activations"] = kept * rows * positions
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS
@@ -213,7 +231,7 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
         hint = "rl.lora_4bit = true"
     if not rl.activation_checkpointing:
         hint = "rl.activation_checkpointing = true"
-    return StagePlan("rl", parts, flops, hint)
+    return StagePlan("rl", parts, flops, hint, read)
 
 
 def _trained(shape: ModelShape, lora_rank: int) -> int:
@@ -299,11 +317,21 @@ def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) 
             for each, ok in zip(plans, fits, strict=True)
             if not ok
         ]
-    rate = devices.flops * devices.count
+    times = [each.seconds(devices) for each in plans]
     lines.append(_row("FLOPs", [f"{each.flops:.1e}" for each in plans]))
-    lines.append(_row("time, about", [_duration(each.flops / rate) for each in plans]))
-    lines.append(f"at {devices.flops / 1e12:.3g} TFLOP/s on each of {devices.count}")
+    lines.append(_row("time, about", [_duration(seconds) for seconds in times]))
+    hours = [seconds / 3600 * devices.count for seconds in times]
+    if devices.price:
+        lines.append(_row("cost, about", [f"{devices.price * each:.2f}" for each in hours]))
+    lines.append(_rates(devices))
     return "\n".join(lines)
+
+
+def _rates(devices: Devices) -> str:
+    line = f"at {devices.flops / 1e12:.3g} TFLOP/s on each of {devices.count}"
+    if devices.bandwidth:
+        return f"{line}; decoding reads {devices.bandwidth / 1e9:g} GB/s"
+    return f"{line}; RL's time is without decoding, which --bandwidth adds"
 
 
 def _row(name: str, cells: Sequence[Any]) -> str:
