@@ -22,6 +22,7 @@ from steiner.data.mixture import ROW_TOKENS, PackedRows
 from steiner.data.ordinary_text import Document
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.format.tokenizer import Vocabulary
+from steiner.models.gguf_files import write_gguf
 from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRecipe
@@ -166,6 +167,24 @@ def test_another_base_gets_no_text_that_it_does_not_know(
     _, tokenizer = load_model(run_dir / "cpt")
     start = tokenizer.convert_tokens_to_ids("<|reasoning_start|>")
     assert all(start in sequence.token_ids for sequence in learnt_from[0])
+
+
+def test_a_gguf_file_is_trained(
+    recipe: Recipe, run_dir: Path, learnt_from: list[list[TokenSequence]]
+) -> None:
+    base, tokenizer = load_model(recipe.base.source)
+    file = run_dir / "base.gguf"
+    write_gguf(base, tokenizer, file, matrices="f32")
+    from_file = replace(recipe, base=BaseRecipe(model=str(file)))
+    cpt.train(from_file, run_dir, run_dir / "cpt")
+    sft.train(from_file, run_dir, run_dir / "sft")
+    trained, its_tokenizer = load_model(run_dir / "sft")
+    assert len(its_tokenizer) == len(tokenizer) + 14
+    assert its_tokenizer.chat_template == tokenizer.chat_template
+    old = base.get_input_embeddings().weight
+    new = trained.get_input_embeddings().weight[: len(old)]
+    assert 0 < (new - old).abs().max() < 0.5  # it went on from the file's weights
+    assert all(learnt_from)
 
 
 def test_the_user_s_own_text_is_mixed_in_and_its_perplexity_is_measured(
