@@ -94,5 +94,5 @@ def test_a_missing_file_is_no_data_set(tmp_path: Path) -> None:
 
 
 def test_shares_are_positive() -> None:
-    with pytest.raises(UserError, match="the share of the corpus handbook.txt is 0"):
+    with pytest.raises(UserError, match=r"the share of the corpus handbook\.txt is 0"):
         check_corpora({"handbook.txt": 0.0})

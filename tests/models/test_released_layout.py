@@ -87,11 +87,9 @@ def test_it_is_planned(released: Path) -> None:
 
 def test_it_is_exported(released: Path, tmp_path: Path) -> None:
     export(released, tmp_path / "published")
-    model, tokenizer = load_model(tmp_path / "published")
+    model, tokenizer = load_model(tmp_path / "published", torch.bfloat16)
     assert sorted(tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS))) == list(IDS)
     ids = torch.tensor([[5, *IDS, 6]])
     with torch.no_grad():
         expected = load_model(released, torch.bfloat16)[0](ids).logits
-        assert torch.equal(
-            load_model(tmp_path / "published", torch.bfloat16)[0](ids).logits, expected
-        )
+        assert torch.equal(model(ids).logits, expected)

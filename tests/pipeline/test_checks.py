@@ -65,7 +65,7 @@ def test_processes_share_the_memory(
     monkeypatch.setattr(plan, "free_memory", lambda device: int(8.1 * needed))
     check_training(recipe, base.parent / "run", [stage_named("cpt")])
     monkeypatch.setattr(plan, "free_memory", lambda device: int(7.9 * needed))
-    with pytest.raises(UserError, match="GB of memory for each process, and .* are free"):
+    with pytest.raises(UserError, match=r"GB of memory for each process, and .* are free"):
         check_training(recipe, base.parent / "run", [stage_named("cpt")])
 
 
