@@ -72,13 +72,13 @@ TABLE = (
     ),
     Line(
         "engine, 64 sequences × 256 tokens, same weights, one run",
-        "at least 4 times transformers' `generate`, at least 2 times vLLM on CPU",
+        "at least 2 times transformers' `generate`, at least 1.3 times vLLM on CPU",
         "engine",
     ),
     Line(
         "training throughput: 6 × parameters × real (unpadded) tokens, over the machine's measured "
         "bf16 matrix-product rate",
-        "at least 40 %",
+        "at least 30 %",
         "throughput",
     ),
     Line(

@@ -43,6 +43,8 @@ from steiner.models.loading import load_model
 from steiner.models.precision import fastest_dtype
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.models.saving import save_model
+from steiner.pipeline import plan
+from steiner.recipe_file import load_recipe
 from steiner.training.trainer import Schedule, train_sequences
 from steiner.types import TokenSequence
 
@@ -51,6 +53,7 @@ _PROMPTS, _ROLLOUTS, _LONG_PROMPT, _SHORT_ANSWER = 8, 8, 512, 32
 _BATCH_ROWS, _ROW_TOKENS, _BATCHES = 4, 1024, 4
 _CLIENTS = 8
 _TRAINED_TOKENS = 8_192
+_RECIPE = "smollm2-135m"
 _SFT_NOTE = "4,096 tokens a batch, activation checkpointing"
 
 
@@ -114,12 +117,23 @@ def memory(setting: Setting) -> Iterator[Measured]:
     note = f"{_CLIENTS} clients, 400 tokens each"
     yield Measured.repeated("server", [peak], "GB", "at most 1.5", note)
     yield Measured.repeated("SFT", [_training_peak(setting.base)], "GB", "at most 4", _SFT_NOTE)
+    yield _planned(setting.base)
 
 
 def lora_memory(setting: Setting) -> Iterator[Measured]:
     """Peak memory of SFT with LoRA."""
-    peak = _training_peak(setting.base, "--set", "cpt.lora_rank=16", "--set", "sft.lora_rank=16")
+    ranks = ("cpt.lora_rank=16", "sft.lora_rank=16")
+    peak = _training_peak(setting.base, *(part for rank in ranks for part in ("--set", rank)))
     yield Measured.repeated("SFT", [peak], "GB", "at most 6", f"rank 16, {_SFT_NOTE}")
+    yield _planned(setting.base, *ranks)
+
+
+def _planned(base: str, *settings: str) -> Measured:
+    """What `steiner plan` says about the same SFT."""
+    stages = plan.plan(load_recipe(_RECIPE, settings), plan.shape_of(base), plan.Devices())
+    [sft] = [stage for stage in stages if stage.name == "sft"]
+    planned = sft.needed / 1e9
+    return Measured("SFT, planned", planned, planned, planned, "GB", note="by steiner plan")
 
 
 def _loaded(base: str, dtype: torch.dtype) -> tuple[PreTrainedModel, Vocabulary]:
@@ -248,7 +262,7 @@ def _training_peak(base: str, *options: str) -> float:
     """GB of SFT by the recipe for real bases, on a few batches."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "steiner"]
-        shared = ["--recipe", "smollm2-135m", "--base", base, "--out", folder, *options]
+        shared = ["--recipe", _RECIPE, "--base", base, "--out", folder, *options]
         for stage in ("cpt", "sft"):
             shared += ["--set", f"{stage}.tokens={_TRAINED_TOKENS}"]
         shared += ["--set", "synth.dags=200", "--set", "synth.paths=400"]

@@ -31,6 +31,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def local_world_size() -> int:
+    """Number of processes on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def wants_sharding() -> bool:
     """True if `accelerate launch` was asked to spread weights over the processes by FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"

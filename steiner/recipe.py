@@ -361,6 +361,8 @@ class Recipe:
     name: str
     seed: int = may_be_zero(0)
     language: str = "en"
+    gpus: int = field(default=0, metadata={"operational": True, "may_be_zero": True})
+    """GPUs without which training would take years; 0 for a recipe that a CPU can train."""
     problems: ProblemsRecipe = field(default_factory=ProblemsRecipe)
     questions: QuestionsRecipe = field(default_factory=QuestionsRecipe)
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)

@@ -28,6 +28,18 @@ def test_shipped_recipes() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in shipped_recipes() if name.startswith(("smollm", "qwen"))]
+)
+def test_a_recipe_named_after_a_base_trains_that_base(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.base.model.partition("/")[2].lower().startswith(name)
+    # tokenizers that spell out digits need up to 1,500 tokens for a path (docs/log.md)
+    assert min(recipe.rl.max_tokens, recipe.eval.max_tokens) >= 2048
+    stages = (recipe.cpt, recipe.sft, recipe.rl)
+    assert all(stage.activation_checkpointing and not stage.muon_lr for stage in stages)
+
+
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_written_recipe_reads_back_equal(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
@@ -173,7 +185,7 @@ def test_digest_ignores_operational_fields() -> None:
 
 
 def test_sections_of_a_recipe() -> None:
-    sections = {spec.name for spec in fields(Recipe)} - {"name", "seed", "language"}
+    sections = {spec.name for spec in fields(Recipe)} - {"name", "seed", "language", "gpus"}
     data = {"problems", "questions", "teacher", "synth"}
     assert sections == data | {"base", "sampling", "cpt", "sft", "rl", "eval"}
 

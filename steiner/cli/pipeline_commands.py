@@ -76,8 +76,9 @@ def _add_plan(commands: Commands[Parser]) -> None:
         "plan",
         _plan,
         summary="memory and time that a recipe needs, before it runs",
-        example="steiner plan --recipe questions --base models/qwen-0.5b --memory 24",
+        example="steiner plan smollm2-135m --base models/smollm2 --memory 24",
     )
+    planned.add_argument("planned", nargs="?", metavar="RECIPE", help="the same as --recipe RECIPE")
     planned.add_argument("--gpus", type=whole_number, default=1, metavar="N", help="devices (1)")
     planned.add_argument("--memory", type=float, default=0.0, metavar="GB", help="of each device")
     planned.add_argument(
@@ -86,6 +87,16 @@ def _add_plan(commands: Commands[Parser]) -> None:
         default=0.0,
         metavar="RATE",
         help="rate that training reaches on each; default: measured on this machine",
+    )
+    planned.add_argument(
+        "--bandwidth",
+        type=float,
+        default=0.0,
+        metavar="GB/S",
+        help="memory bandwidth of each: adds decoding to RL's time",
+    )
+    planned.add_argument(
+        "--price", type=float, default=0.0, metavar="PRICE", help="of an hour of each: adds costs"
     )
     planned.add_argument(
         "--sharded",
@@ -268,12 +279,23 @@ def _report(options: argparse.Namespace) -> None:
 def _plan(options: argparse.Namespace) -> None:
     from steiner.pipeline import plan
 
+    if options.planned and options.recipe:
+        hint = f"leave out --recipe {options.recipe}, or {options.planned}"
+        raise UserError("two recipes are named", hint)
+    options.recipe = options.planned or options.recipe
     recipe = _read_recipe(options)
-    for name in ("memory", "tflops"):
+    for name in ("memory", "tflops", "bandwidth", "price"):
         if getattr(options, name) < 0:
             raise UserError(f"--{name} is {getattr(options, name):g}", "give a positive number")
     rate = options.tflops * 1e12 or plan.training_rate()
-    devices = plan.Devices(options.gpus, options.memory * 1e9, rate, options.sharded)
+    devices = plan.Devices(
+        count=options.gpus,
+        memory=options.memory * 1e9,
+        flops=rate,
+        bandwidth=options.bandwidth * 1e9,
+        price=options.price,
+        sharded=options.sharded,
+    )
     shape = plan.shape_of(recipe.base.source)
     print(plan.plan_table(shape, devices, plan.plan(recipe, shape, devices)))
 

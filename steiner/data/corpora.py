@@ -1,6 +1,6 @@
 """A user's own ordinary text for continual pre-training.
 
-{file or data set: share} -> documents; one in fifty is held out for perplexity
+{file or data set: share} -> documents; one in fifty is held out for perplexity, at least one
 
 Text files are cut at empty lines into documents of some thousand characters. JSON lines and Parquet
 have a document a row, in the column `text` or `content`.
@@ -23,6 +23,7 @@ from steiner.types import UserError, reason_of
 COLUMNS = ("text", "content")
 _HELD_OUT_ONE_IN = 50
 _DOCUMENT_CHARACTERS = 4_000
+_FILE_SUFFIXES = (".txt", ".md", ".jsonl", ".json", ".parquet")
 
 
 def corpus_documents(corpora: Mapping[str, float], *names: object) -> Iterator[Document]:
@@ -38,30 +39,60 @@ def corpus_documents(corpora: Mapping[str, float], *names: object) -> Iterator[D
 
 
 def held_out_corpus(corpora: Mapping[str, float], count: int) -> list[Document]:
-    """The first `count` held-out documents, the same number of each corpus."""
+    """The first `count` held-out documents, the same number of each corpus. None of a corpus with
+    a single document: all of it is for training.
+
+    Raises UserError as `corpus_documents` does.
+    """
     share = max(1, count // len(corpora))
-    found = []
-    for source in corpora:
-        texts = [text for text in _texts(source) if _is_held_out(text)]
-        found += [Document(("", text)) for text in texts[:share]]
-    return found
+    return [Document(("", text)) for source in corpora for text in _split(source)[1][:share]]
+
+
+def check_corpora(corpora: Mapping[str, float]) -> None:
+    """Raises UserError for a file that cannot be read or is empty, and for one that is missing.
+
+    What may be a data set on the Hub is not asked for.
+    """
+    for source, share in corpora.items():
+        if share <= 0:
+            raise UserError(f"the share of the corpus {source} is {share:g}", "give a positive one")
+        if _is_file(source):
+            _split(source)
+
+
+def _is_file(source: str) -> bool:
+    """True for a file, and for a missing one by its name."""
+    path = Path(source)
+    return path.is_file() or path.is_absolute() or path.suffix in _FILE_SUFFIXES
 
 
 def _endless(source: str) -> Iterator[str]:
-    texts = [text for text in _texts(source) if not _is_held_out(text)]
-    if not texts:
-        raise UserError(f"the corpus {source} has no text", "remove it from cpt.corpora")
+    texts, _ = _split(source)
     random_stream("corpus", source).shuffle(texts)
     return cycle(texts)
 
 
-def _is_held_out(text: str) -> bool:
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % _HELD_OUT_ONE_IN == 0
+def _split(source: str) -> tuple[list[str], list[str]]:
+    """The texts for training, and those held out: one in fifty by a hash, at least one of two."""
+    texts = list(_texts(source))
+    if not texts:
+        raise UserError(f"the corpus {source} has no text", "remove it from cpt.corpora")
+    hashes = {text: _hash(text) for text in texts}
+    held_out = {text for text, number in hashes.items() if number % _HELD_OUT_ONE_IN == 0}
+    held_out = held_out or {min(hashes, key=hashes.__getitem__)}
+    training = [text for text in texts if text not in held_out]
+    if not training:
+        return texts, []
+    return training, [text for text in texts if text in held_out]
+
+
+def _hash(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
 
 
 def _texts(source: str) -> Iterator[str]:
     path = Path(source)
-    if not path.is_file():
+    if not _is_file(source):
         return (_text_of(row, source) for row in _hub_rows(source))
     try:
         if path.suffix in (".jsonl", ".json"):

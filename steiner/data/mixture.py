@@ -54,15 +54,18 @@ def pack_documents(
     tokens: int,
     *,
     row_tokens: int = ROW_TOKENS,
+    split_long: bool = False,
     show_progress: bool = True,
 ) -> PackedRows:
     """About `tokens` tokens of documents, each ended by the padding token.
 
     Replies and their end have loss weight 1, prompts PROMPT_LOSS, padding 0. Documents are not cut,
     because the second half could not be predicted without the first; only one that is longer than a
-    row loses its end.
+    row loses its end, or with `split_long` becomes several.
     """
-    encoded = _encoded(documents, tokenizer)
+    encoded: Iterable[_Encoded] = _encoded(documents, tokenizer)
+    if split_long:
+        encoded = (d[i : i + row_tokens] for d in encoded for i in range(0, len(d), row_tokens))
     num_rows = max(1, tokens // row_tokens) if tokens else 0
     shown = progress if show_progress else no_progress
     with shown("text", num_rows * row_tokens, "token") as advance:
@@ -187,10 +190,14 @@ def held_out_rows(tokenizer: PreTrainedTokenizerBase) -> PackedRows:
     return rows_of(held_out_documents(HELD_OUT_DOCUMENTS), tokenizer)
 
 
-def rows_of(documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase) -> PackedRows:
+def rows_of(
+    documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, *, split_long: bool = False
+) -> PackedRows:
     """Rows of these documents, about all of them."""
     num_tokens = sum(map(len, _encoded(iter(documents), tokenizer)))
-    return pack_documents(iter(documents), tokenizer, num_tokens, show_progress=False)
+    return pack_documents(
+        iter(documents), tokenizer, num_tokens, split_long=split_long, show_progress=False
+    )
 
 
 Encode = Callable[[Codec, SearchPath], TokenSequence]

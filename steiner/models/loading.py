@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GgufConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -71,6 +72,8 @@ def _read_weights(
     source: str | Path, found: ModelSource, options: Mapping[str, Any]
 ) -> PreTrainedModel:
     """Raises UserError if the files are damaged, or lack some of the model's weights."""
+    if found.gguf_file:  # else transformers takes the model for a quantised one, and trains none
+        options = {**options, "quantization_config": GgufConfig(dequantize=True)}
     try:
         with _no_reports():
             read: Any = AutoModelForCausalLM.from_pretrained(

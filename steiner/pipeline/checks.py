@@ -1,9 +1,9 @@
-"""Finds what would stop a run before it starts: problems, settings, the base, too little memory.
+"""Finds what would stop a run before it starts: problems, corpora, the base, too little memory.
 
 Recipe, stages to make -> nothing, or one clear error
 
 Synthesis and a first training may take hours, so the rest should not fail for a reason that was
-known before. Memory is the plan's (pipeline/plan.py), against all that the machine has.
+known before. Memory is the plan's (pipeline/plan.py), against what is free for each process.
 """
 
 from __future__ import annotations
@@ -38,11 +38,27 @@ def check_training(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> No
         and read_stamp(run_dir / stage.name) is None
     ]
     names = [stage.name for stage in pending]
+    if pending:
+        _check_devices(recipe)
     for name in names:
         _check_settings(recipe, name)
+    if "cpt" in names and recipe.cpt.corpora:
+        _check_corpora(recipe)
     if pending and (source := _source(recipe, run_dir, pending[0])) != str(EMBEDDED_BASE):
         _check_base(source)
         _check_memory(recipe, source, names)
+
+
+def _check_devices(recipe: Recipe) -> None:
+    """Before the base, which may be a download of many GB."""
+    if not recipe.gpus:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        message = f"the recipe {recipe.name} needs {recipe.gpus} GPUs, and this machine has none"
+        hint = "--recipe qwen2.5-0.5b and smollm2-135m train on a CPU; --set gpus=0 tries anyway"
+        raise UserError(message, hint)
 
 
 def _check_settings(recipe: Recipe, name: str) -> None:
@@ -51,6 +67,12 @@ def _check_settings(recipe: Recipe, name: str) -> None:
         from steiner.training.lora import check_lora
 
         check_lora(section)
+
+
+def _check_corpora(recipe: Recipe) -> None:
+    from steiner.data.corpora import check_corpora
+
+    check_corpora(recipe.cpt.corpora)
 
 
 def _source(recipe: Recipe, run_dir: Path, stage: Stage) -> str:
@@ -69,11 +91,12 @@ def _check_base(source: str) -> None:
 def _check_memory(recipe: Recipe, source: str, names: Sequence[str]) -> None:
     from steiner.pipeline import plan
 
-    devices = plan.Devices(world_size(), plan.machine_memory(), sharded=plan.is_sharded())
+    devices = plan.Devices(world_size(), plan.device_memory(), sharded=plan.is_sharded())
     for stage in plan.plan(recipe, plan.shape_of(source), devices):
         if stage.name in names and stage.needed > devices.memory:
+            many = " for each process" if world_size() > 1 else ""
             message = (
-                f"{stage.name} needs about {stage.needed / 1e9:.1f} GB of memory, and this machine "
-                f"has {devices.memory / 1e9:.1f}"
+                f"{stage.name} needs about {stage.needed / 1e9:.1f} GB of memory{many}, and "
+                f"{devices.memory / 1e9:.1f} are free"
             )
             raise UserError(message, f"try {stage.hint}; `steiner plan` shows all parts")

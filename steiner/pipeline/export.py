@@ -23,11 +23,14 @@ from steiner.files import make_readable, remove_folder, replace_folder, write_te
 from steiner.format.tokenizer import Vocabulary
 from steiner.models.gguf_files import write_gguf
 from steiner.models.loading import load_model
+from steiner.progress import say
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
 from steiner.types import RunError, UserError
 
 _RECIPE = "recipe.toml"
+_LICENCE_KEYS = ("license", "license_name", "license_link")
+"""Of a model card. A licence without a name of its own is called `other` and has the other two."""
 
 _CARD = """\
 ---
@@ -129,15 +132,34 @@ def _front_matter(recipe: Recipe | None, license: str) -> list[str]:
     lines = ["library_name: transformers", "pipeline_tag: text-generation"]
     lines.append("tags: [steiner, reasoning, search]")
     base = recipe.base.model if recipe else ""
-    if not license and base == "embedded":
-        license = "apache-2.0"
-    if license:
-        lines.append(f"license: {license}")
+    terms = {"license": license} if license else licence_of(base)
+    if not terms:
+        say("export     the base's licence is not known: the card has none; --license names one")
+    lines += [f"{key}: {value}" for key, value in terms.items()]
     if recipe and base != "embedded" and "/" in base and not Path(base).exists():
         lines.append(f"base_model: {base}")
     if recipe:
         lines.append(f"language: [{recipe.language}]")
     return lines
+
+
+def licence_of(base: str) -> dict[str, str]:
+    """The licence keys of a base's own model card; empty if it has no card, or none is at hand.
+
+    `base` is "embedded", a folder, or a name on the Hub, which is asked.
+    """
+    from huggingface_hub import ModelCard
+
+    if base == "embedded":
+        return {"license": "apache-2.0"}
+    if not base or (Path(base).exists() and not Path(base, "README.md").is_file()):
+        return {}
+    card = Path(base, "README.md") if Path(base).is_dir() else base
+    try:
+        data = ModelCard.load(card, ignore_metadata_errors=True).data.to_dict()
+    except Exception:  # no such card, or no Hub: its client's exceptions depend on the version
+        return {}
+    return {key: str(data[key]) for key in _LICENCE_KEYS if data.get(key)}
 
 
 def _origin(recipe: Recipe | None, stage: str) -> str:

@@ -19,6 +19,9 @@ forward width F, and N tokens at a time on that device:
 The bytes per activation are those that bf16 training of SmolLM2-135M was measured to keep; compare
 the 34 of Korthikanti et al. 2022 (arXiv:2205.05198, equation 1) for another feed-forward layer.
 FLOPs are 6 T for each token trained on, and 2 P more with checkpointing; frozen weights cost 4.
+
+Decoding in RL reads all weights, and half of the KV cache on average, for each token of the rows
+that decode together. Every rollout counts as `rl.max_tokens` long.
 """
 
 from __future__ import annotations
@@ -34,12 +37,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from steiner.inference.engine import MAX_BATCH
 from steiner.inference.kv_cache import doubled
-from steiner.inference.kv_memory import SHARE
+from steiner.inference.kv_memory import SHARE, free_memory
 from steiner.models.four_bit import BYTES_PER_WEIGHT
 from steiner.models.loading import READ_ERRORS, check_causal, load_error
 from steiner.models.precision import fastest_dtype
 from steiner.models.sources import base_of_adapter, find_model
-from steiner.processes import wants_sharding
+from steiner.processes import local_world_size, wants_sharding
 from steiner.recipe import CptRecipe, Recipe, SftRecipe
 from steiner.training.lora import LoraRecipe
 from steiner.training.losses import CHUNK_TOKENS
@@ -85,6 +88,10 @@ class Devices:
     """Bytes of each; 0 if unknown."""
     flops: float = 0.0
     """Rate of each that training reaches, per second."""
+    bandwidth: float = 0.0
+    """Bytes per second that each reads from its memory; 0 leaves decoding out of the time."""
+    price: float = 0.0
+    """Of an hour of each."""
     sharded: bool = False
     """Weights, gradients and optimiser states are spread over the devices (FSDP2, ZeRO-3)."""
 
@@ -100,6 +107,8 @@ class StagePlan:
     """Of all devices."""
     hint: str
     """What makes it smaller."""
+    decoding: float = 0.0
+    """Bytes that decoding reads on each device."""
 
     @property
     def total(self) -> float:
@@ -110,6 +119,11 @@ class StagePlan:
     def needed(self) -> float:
         """Bytes per device, the program included."""
         return self.total + _PROGRAM
+
+    def seconds(self, devices: Devices) -> float:
+        """Time of the stage. Decoding is limited by memory, training by arithmetic."""
+        decoding = self.decoding / devices.bandwidth if devices.bandwidth else 0.0
+        return self.flops / (devices.flops * devices.count) + decoding
 
 
 def shape_of(source: str) -> ModelShape:
@@ -170,7 +184,9 @@ def _supervised(
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS
     per_token = _flops(shape, trained, checkpointing=stage.activation_checkpointing)
     hint = f"{name}.batch_tokens = {stage.batch_tokens // 2}"
-    if not stage.lora_rank:
+    if devices.count > 1 and not devices.sharded:
+        hint = "to spread the weights over the devices (plan --sharded, docs/scaling.md)"
+    elif not stage.lora_rank:
         hint = f"{name}.lora_rank = 16 with muon_lr = 0, or {hint}"
     elif not stage.lora_4bit:
         hint = f"{name}.lora_4bit = true, or {hint}"
@@ -190,11 +206,15 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
         parts["weights"] += 4 * shape.parameters
     positions = 1.25 * rl.max_tokens  # a question is about a quarter of a search
     at_once = min(MAX_BATCH, max(1, round(rollouts * rl.oversample / devices.count)))
-    cache: float = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
+    whole_cache = 4 * 2 * shape.layers * shape.kv_width * at_once * doubled(round(positions))
+    cache = float(whole_cache)
     if devices.memory:
         left = max(0.0, devices.memory - _PROGRAM - parts["weights"])
         cache = min(cache, SHARE * left)  # above it, rollouts wait
     parts["KV cache"] = cache
+    decoded_rows = rl.steps * rollouts * rl.oversample / devices.count
+    rows_at_once = max(1.0, at_once * cache / whole_cache)
+    read = rl.max_tokens * decoded_rows / rows_at_once * (parts["weights"] + cache / 2)
     kept = _kept_bytes(shape, checkpointing=rl.activation_checkpointing)
     parts["activations"] = kept * rows * positions
     parts["logits"] = _LOGIT_BYTES * shape.vocabulary * CHUNK_TOKENS
@@ -211,7 +231,7 @@ def _rl(recipe: Recipe, shape: ModelShape, devices: Devices) -> StagePlan:
         hint = "rl.lora_4bit = true"
     if not rl.activation_checkpointing:
         hint = "rl.activation_checkpointing = true"
-    return StagePlan("rl", parts, flops, hint)
+    return StagePlan("rl", parts, flops, hint, read)
 
 
 def _trained(shape: ModelShape, lora_rank: int) -> int:
@@ -252,11 +272,11 @@ def _states(
     }
 
 
-def machine_memory() -> float:
-    """Bytes of the accelerator, or of this machine's main memory."""
+def device_memory() -> float:
+    """Free bytes of the accelerator, or a process's part of the free main memory."""
     if torch.cuda.is_available():
-        return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        return float(free_memory(torch.device("cuda", torch.cuda.current_device())))
+    return free_memory(torch.device("cpu")) / local_world_size()
 
 
 def is_sharded() -> bool:
@@ -297,11 +317,21 @@ def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) 
             for each, ok in zip(plans, fits, strict=True)
             if not ok
         ]
-    rate = devices.flops * devices.count
+    times = [each.seconds(devices) for each in plans]
     lines.append(_row("FLOPs", [f"{each.flops:.1e}" for each in plans]))
-    lines.append(_row("time, about", [_duration(each.flops / rate) for each in plans]))
-    lines.append(f"at {devices.flops / 1e12:.3g} TFLOP/s on each of {devices.count}")
+    lines.append(_row("time, about", [_duration(seconds) for seconds in times]))
+    hours = [seconds / 3600 * devices.count for seconds in times]
+    if devices.price:
+        lines.append(_row("cost, about", [f"{devices.price * each:.2f}" for each in hours]))
+    lines.append(_rates(devices))
     return "\n".join(lines)
+
+
+def _rates(devices: Devices) -> str:
+    line = f"at {devices.flops / 1e12:.3g} TFLOP/s on each of {devices.count}"
+    if devices.bandwidth:
+        return f"{line}; decoding reads {devices.bandwidth / 1e9:g} GB/s"
+    return f"{line}; RL's time is without decoding, which --bandwidth adds"
 
 
 def _row(name: str, cells: Sequence[Any]) -> str:

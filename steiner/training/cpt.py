@@ -42,8 +42,11 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     held_out = _held_out(recipe, tokenizer)
     before = perplexity(model, held_out) if held_out else None
     add_reasoning_vocabulary(model, tokenizer, recipe.seed)
-    ordinary_tokens = int(recipe.cpt.tokens * recipe.cpt.ordinary_fraction) if held_out else 0
-    ordinary = pack_documents(_ordinary(recipe), tokenizer, ordinary_tokens)
+    share = recipe.cpt.ordinary_fraction if _has_ordinary_text(recipe) else 0.0
+    ordinary_tokens = int(recipe.cpt.tokens * share)
+    ordinary = pack_documents(
+        _ordinary(recipe), tokenizer, ordinary_tokens, split_long=bool(recipe.cpt.corpora)
+    )
     reasoning = encode_paths(
         run_dir / "synth" / "paths.parquet",
         tokenizer,
@@ -71,15 +74,23 @@ def _ordinary(recipe: Recipe) -> Iterator[Document]:
     return documents("cpt", recipe.seed)
 
 
+def _has_ordinary_text(recipe: Recipe) -> bool:
+    ours = recipe.base.model == "embedded" or _is_ours(Path(recipe.base.source))
+    return ours or bool(recipe.cpt.corpora)
+
+
 def _held_out(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PackedRows | None:
-    """Rows of ordinary text that no training uses; None where the recipe has no such text."""
-    if recipe.cpt.corpora:
-        found = held_out_corpus(recipe.cpt.corpora, HELD_OUT_DOCUMENTS)
-        return rows_of(found, tokenizer) if found else None
-    if recipe.base.model == "embedded" or _is_ours(Path(recipe.base.source)):
+    """Rows of ordinary text that no training uses; None where there are none."""
+    if not _has_ordinary_text(recipe):
+        say("cpt        no ordinary text: name some in cpt.corpora to keep the base's abilities")
+        return None
+    if not recipe.cpt.corpora:
         return held_out_rows(tokenizer)
-    say("cpt        no ordinary text: name some in cpt.corpora to keep the base's abilities")
-    return None
+    found = held_out_corpus(recipe.cpt.corpora, HELD_OUT_DOCUMENTS)
+    if not found:
+        say("cpt        no perplexity: each of cpt.corpora has one document, used for training")
+        return None
+    return rows_of(found, tokenizer, split_long=True)
 
 
 def _is_ours(base: Path) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steiner.data.corpora import corpus_documents, held_out_corpus
+from steiner.data.corpora import check_corpora, corpus_documents, held_out_corpus
 from steiner.types import UserError
 
 TEXTS = [f"Document {number} is about the number {number}." for number in range(400)]
@@ -39,6 +39,25 @@ def test_held_out_documents_are_never_dealt(tmp_path: Path, suffix: str) -> None
     assert len(held_out | dealt) == 400
 
 
+def test_a_short_text_has_a_held_out_document(tmp_path: Path) -> None:
+    file = tmp_path / "handbook.txt"
+    file.write_text("\n\n".join(f"Chapter {n}. " * 400 for n in range(3)), encoding="utf-8")
+    corpora = {str(file): 1.0}
+    held_out = {document.parts[1] for document in held_out_corpus(corpora, 100)}
+    dealt = {document.parts[1] for document in islice(corpus_documents(corpora, "a"), 50)}
+    assert (len(held_out), len(dealt)) == (1, 2)
+    assert not held_out & dealt
+
+
+@pytest.mark.parametrize("text", [f"Only document {number}." for number in range(100)])
+def test_a_single_document_is_for_training(tmp_path: Path, text: str) -> None:
+    """Whatever its hash is: of a hundred, some would be held out."""
+    file = tmp_path / "one.txt"
+    file.write_text(text, encoding="utf-8")
+    assert held_out_corpus({str(file): 1.0}, 100) == []
+    assert next(corpus_documents({str(file): 1.0}, "a")).parts[1] == text
+
+
 def test_corpora_are_mixed_in_their_shares(tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("Something else. " * 10, encoding="utf-8")
@@ -63,3 +82,17 @@ def test_a_bad_corpus_is_one_clear_error(
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=says):
         next(corpus_documents({str(tmp_path / name): 1.0}, "c"))
+    with pytest.raises(UserError, match=says):
+        check_corpora({str(tmp_path / name): 1.0})
+
+
+def test_a_missing_file_is_no_data_set(tmp_path: Path) -> None:
+    for name in ("handbook.txt", "texts/handbook.jsonl", str(tmp_path / "handbook")):
+        with pytest.raises(UserError, match="cannot read the corpus"):
+            check_corpora({name: 1.0})
+    check_corpora({"owner/texts": 1.0})  # the Hub is asked by the training
+
+
+def test_shares_are_positive() -> None:
+    with pytest.raises(UserError, match=r"the share of the corpus handbook\.txt is 0"):
+        check_corpora({"handbook.txt": 0.0})

@@ -84,6 +84,21 @@ def test_a_document_longer_than_a_row_loses_its_end(tokenizer: PreTrainedTokeniz
     assert [row.token_ids for row in rows] == [expected] * 3
 
 
+def test_a_long_document_may_become_several(tokenizer: PreTrainedTokenizerBase) -> None:
+    long = "1 + 1 = 2, " * 20
+    whole = [*tokenizer.encode(long), tokenizer.pad_token_id]
+    rows = pack_documents(
+        iter([Document(("", long))]),
+        tokenizer,
+        tokens=len(whole) + 16,
+        row_tokens=16,
+        split_long=True,
+        show_progress=False,
+    )
+    pieces = {row.token_ids for row in rows}
+    assert {tuple(whole[i : i + 16]) for i in range(0, len(whole) - 16, 16)} <= pieces
+
+
 def test_what_can_be_known_carries_loss(tokenizer: PreTrainedTokenizerBase) -> None:
     ends, replies = set(), []
     for document in DOCUMENTS:

@@ -105,7 +105,8 @@ def check_steiner(arguments: list[str]) -> None:
     if not hasattr(options, "overrides"):
         return
     has_own = arguments[0] == "questions" or getattr(options, "questions", None)
-    recipe = getattr(options, "recipe", None) or ("questions" if has_own else "tiny")
+    named = getattr(options, "recipe", None) or getattr(options, "planned", None)
+    recipe = named or ("questions" if has_own else "tiny")
     if not str(recipe).endswith(".toml"):
         load_recipe(recipe, options.overrides)
 

@@ -31,6 +31,7 @@ def test_working_command_passes(line: str) -> None:
         "steiner serve --ports 8001",
         "steiner train rl --set rl.step=10",
         "steiner run --recipe tny",
+        "steiner plan tny",
         "echo yes | steiner nothing",
         "make everything",
         "make run ARG=1",

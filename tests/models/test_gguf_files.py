@@ -84,6 +84,41 @@ def test_llama_cpp_answers_with_the_same_steps(tmp_path: Path, matrices: str) ->
         assert f"<|reasoning_step_thought_start|>{texts.understanding}<" in text
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_llama_cpp_reads_a_llama(
+    base_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, tied: bool
+) -> None:
+    """The tokens after a prompt are those of transformers."""
+    import xllamacpp
+
+    tokenizer = copy.deepcopy(base_tokenizer)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), tie_word_embeddings=tied, initializer_range=0.2, **SIZES
+    )
+    model: Any = LlamaForCausalLM(config)
+    add_reasoning_vocabulary(model, tokenizer)
+    path = tmp_path / "llama.gguf"
+    write_gguf(model, tokenizer, path, matrices="f32")
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(path)
+    settings.n_ctx = 512
+    settings.n_parallel = 1
+    server = xllamacpp.Server(settings)
+    request = {"prompt": TEXT, "n_predict": 12, "temperature": 0.0, "logprobs": 1}
+    reply = server.handle_completions(request | {"ignore_eos": True})
+    written = reply["choices"][0]["logprobs"]["content"]  # without tokens that end within a letter
+    ids = tokenizer(TEXT, return_tensors="pt").input_ids
+    ours = model.generate(ids, max_new_tokens=12, min_new_tokens=12, do_sample=False)
+    with torch.no_grad():
+        logprobs = model(ours).logits[0, ids.shape[1] - 1 : -1].log_softmax(-1).max(-1).values
+    expected = list(zip(ours[0, ids.shape[1] :].tolist(), logprobs.tolist(), strict=True))
+    assert len(written) > 6
+    for token in written:
+        same = [logprob for token_id, logprob in expected if token_id == token["id"]]
+        assert min(abs(logprob - token["logprob"]) for logprob in same) < 0.01
+
+
 def test_a_file_is_a_base_and_a_model_that_solves(tmp_path: Path) -> None:
     model, tokenizer = load_model(SHIPPED_REASONER)
     path = tmp_path / "reasoner.gguf"

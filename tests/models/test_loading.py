@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import gguf
 import pytest
@@ -191,6 +192,18 @@ def _saved(model: PreTrainedModel, folder: Path) -> Path:
     model.save_pretrained(folder)
     make_tokenizer(LAYOUTS["llama3"]).save_pretrained(folder)
     return folder
+
+
+@pytest.mark.parametrize("damage", [_truncate, _remove])
+def test_a_damaged_shard_is_one_line(llama: LlamaForCausalLM, tmp_path: Path, damage: Any) -> None:
+    folder = _saved(llama, tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    llama.save_pretrained(folder, max_shard_size="50KB")
+    shards = sorted(folder.glob("model-*.safetensors"))
+    assert len(shards) > 2
+    load_model(folder)
+    damage(shards[1].name)(folder)
+    assert str(folder) in str(_refusal(load_model, folder))
 
 
 def test_missing_weights_are_named(llama: LlamaForCausalLM, tmp_path: Path) -> None:

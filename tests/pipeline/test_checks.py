@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
 from steiner.cli.main import main
 from steiner.pipeline import plan
+from steiner.pipeline.checks import check_training
+from steiner.pipeline.runs import stage_named
+from steiner.recipe import BaseRecipe
+from steiner.recipe_file import load_recipe
+from steiner.types import UserError
 
 MakeModel = Callable[[], Qwen2ForCausalLM]
 
@@ -32,14 +38,52 @@ def _refusal(capsys: pytest.CaptureFixture[str], out: Path, *options: str) -> tu
 def test_too_little_memory(
     base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plan, "machine_memory", lambda: 0.3e9)
+    monkeypatch.setattr(plan, "device_memory", lambda: 0.3e9)
     error, hint = _refusal(capsys, base.parent, "--base", str(base))
     assert error.startswith("error: cpt needs about 0.")
-    assert error.endswith("of memory, and this machine has 0.3")
+    assert error.endswith("of memory, and 0.3 are free")
     assert "cpt.activation_checkpointing = true; `steiner plan` shows all parts" in hint
 
 
-def test_a_recipe_for_many_gpus_on_this_machine(
+def test_memory_is_what_is_free_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "free_memory", lambda device: 8_000_000_000)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert plan.device_memory() == 8e9
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert plan.device_memory() == 1e9
+
+
+def test_processes_share_the_memory(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Eight fit into 8 times the memory of one, and not into less."""
+    recipe = replace(load_recipe("smoke"), base=BaseRecipe(model=str(base)))
+    needed = plan.plan(recipe, plan.shape_of(str(base)), plan.Devices(8))[0].needed
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(plan, "free_memory", lambda device: int(8.1 * needed))
+    check_training(recipe, base.parent / "run", [stage_named("cpt")])
+    monkeypatch.setattr(plan, "free_memory", lambda device: int(7.9 * needed))
+    with pytest.raises(UserError, match=r"GB of memory for each process, and .* are free"):
+        check_training(recipe, base.parent / "run", [stage_named("cpt")])
+
+
+@pytest.mark.parametrize(("recipe", "gpus"), [("qwen2.5-7b", 8), ("qwen2.5-32b", 32)])
+def test_a_recipe_for_gpus_on_a_cpu(
+    recipe: str,
+    gpus: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    error, hint = _refusal(capsys, tmp_path, "--recipe", recipe)
+    assert error == f"error: the recipe {recipe} needs {gpus} GPUs, and this machine has none"
+    assert "--set gpus=0" in hint
+
+
+def test_a_batch_for_many_gpus_on_this_machine(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tokens = ("--set", "sft.batch_tokens=100_000_000_000")
@@ -75,10 +119,16 @@ def test_settings_of_a_later_stage(
     assert line in _refusal(capsys, tmp_path, *options)[0]
 
 
+def test_a_corpus_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpora = ("--set", 'cpt.corpora={"handbook.txt" = 1.0}')
+    error, _ = _refusal(capsys, tmp_path, *corpora)
+    assert error.startswith("error: cannot read the corpus handbook.txt:")
+
+
 def test_synthesis_needs_no_base(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "machine_memory", lambda: 0.0)
+    monkeypatch.setattr(plan, "device_memory", lambda: 0.0)
     small = ["--set", "synth.dags=10", "--set", "synth.paths=10", "--set", "synth.workers=1"]
     options = ["--recipe", "smoke", "--base", "nowhere", "--out", str(tmp_path / "run")]
     assert main(["synth", *options, *small]) == 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from pathlib import Path
+from typing import Any, ClassVar
 
 import huggingface_hub
 import pytest
@@ -17,6 +19,7 @@ from steiner.pipeline.export import export, push
 from steiner.recipe import EMBEDDED_BASE, SHIPPED_REASONER
 from steiner.recipe_file import load_recipe, recipe_toml
 from steiner.types import RunError, UserError
+from tests.loopback_server import QuietHandler, serving
 
 
 @pytest.fixture
@@ -65,6 +68,40 @@ def test_card_has_licence_settings_and_results(stage: Path, tmp_path: Path) -> N
     assert str(tmp_path) not in card
 
 
+def _based_on(stage: Path, base: Path) -> None:
+    recipe = load_recipe("tiny", [f"base.model={json.dumps(str(base))}"])
+    (stage / "recipe.toml").write_text(recipe_toml(recipe))
+
+
+def test_the_base_s_licence_is_taken_over(stage: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "README.md").write_text(
+        "---\nlicense: other\nlicense_name: llama3\nlicense_link: LICENSE\n---\n# A base\n"
+    )
+    _based_on(stage, base)
+    export(stage, tmp_path / "mine")
+    data = huggingface_hub.ModelCard((tmp_path / "mine" / "README.md").read_text()).data
+    assert (data.license, data.license_name, data.license_link) == ("other", "llama3", "LICENSE")
+    export(stage, tmp_path / "mine", license="mit", force=True)
+    data = huggingface_hub.ModelCard((tmp_path / "mine" / "README.md").read_text()).data
+    assert (data.license, data.license_name) == ("mit", None)
+
+
+@pytest.mark.parametrize("card", [None, "no front matter", "---\n: [\n---\n"])
+def test_an_unknown_licence_is_said(
+    card: str | None, stage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "base").mkdir()
+    if card:
+        (tmp_path / "base" / "README.md").write_text(card)
+    _based_on(stage, tmp_path / "base")
+    export(stage, tmp_path / "mine")
+    front = huggingface_hub.ModelCard((tmp_path / "mine" / "README.md").read_text()).data
+    assert front.license is None
+    assert "the base's licence is not known" in capsys.readouterr().err
+
+
 def test_nothing_is_replaced_unasked(stage: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     out.mkdir()
@@ -83,6 +120,57 @@ def test_a_model_without_the_tokens_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="lacks 14 of the 14 reasoning tokens"):
         export(EMBEDDED_BASE, tmp_path / "mine")
     assert not list(tmp_path.iterdir())
+
+
+class Hub(QuietHandler):
+    """Takes files as the Hugging Face Hub does, all of them as text in the commit."""
+
+    taken: ClassVar[dict[str, bytes]] = {}
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        answer: dict[str, Any] = {}
+        if self.path == "/api/repos/create":
+            answer["url"] = f"http://{self.headers['Host']}/me/mine"
+        elif "/preupload/" in self.path:
+            files = json.loads(body)["files"]
+            kept = {"uploadMode": "regular", "shouldIgnore": False, "oid": None}
+            answer = {"files": [{"path": file["path"], **kept} for file in files]}
+        elif "/commit/" in self.path:
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    content = base64.b64decode(line["value"]["content"])
+                    self.taken[line["value"]["path"]] = content
+            url = f"http://{self.headers['Host']}/me/mine/commit/1"
+            answer = {"commitUrl": url, "commitOid": "1", "success": True}
+        self._reply(answer)
+
+    def do_GET(self) -> None:
+        self._reply({"id": "me/mine", "sha": "0" * 40, "siblings": []})
+
+    def _reply(self, answer: dict[str, Any]) -> None:
+        text = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+def test_a_pushed_folder_is_on_the_hub(
+    stage: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_none")
+    out = tmp_path / "mine"
+    with serving(Hub) as url:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", url)
+        assert cli.main(["export", str(stage), "--out", str(out), "--push", "me/mine"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(out), f"{url}/me/mine"]
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert files.items() <= Hub.taken.items()
 
 
 def test_an_unreachable_hub_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

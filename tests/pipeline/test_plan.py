@@ -90,6 +90,33 @@ def test_the_kv_cache_is_that_of_the_engine(recipe: Recipe) -> None:
     assert parts["KV cache"] == (cache - parts["weights"]) / 2
 
 
+def test_decoding_reads_the_weights_for_each_token(recipe: Recipe) -> None:
+    rl = replace(
+        recipe.rl,
+        steps=10,
+        max_tokens=800,
+        problems_per_step=2,
+        rollouts_per_problem=4,
+        oversample=1,
+    )
+    small = replace(recipe, rl=rl)
+    devices = Devices(flops=1e12, bandwidth=1e6, price=3.6)
+    stage = plan(small, SHAPE, devices)[2]
+    # 8 rows decode together, so 800 tokens a step; 4 bytes for each of 1000 parameters
+    read = 10 * 800 * (4000 + stage.parts["KV cache"] / 2)
+    assert stage.decoding == read
+    assert stage.seconds(devices) == read / 1e6 + stage.flops / 1e12
+    text = plan_table(SHAPE, devices, plan(small, SHAPE, devices))
+    [cost] = [line.split() for line in text.splitlines() if line.startswith("cost")]
+    assert cost[-1] == f"{stage.seconds(devices) / 1000:.2f}"
+    # half the KV cache holds half the rows: twice the steps
+    tight = replace(devices, memory=0.7e9 + 4000 + stage.parts["KV cache"])
+    half = plan(small, SHAPE, tight)[2]
+    assert half.parts["KV cache"] == pytest.approx(stage.parts["KV cache"] / 2)
+    assert half.decoding == pytest.approx(2 * 8000 * (4000 + stage.parts["KV cache"] / 4))
+    assert plan(small, SHAPE, Devices(2))[2].decoding < stage.decoding
+
+
 def test_checkpointing_lora_and_sharding_take_less(recipe: Recipe) -> None:
     kept = replace(recipe.sft, activation_checkpointing=False)
     again = replace(kept, activation_checkpointing=True)
@@ -154,6 +181,19 @@ def test_bad_input_is_one_line(recipe: Recipe, capsys: pytest.CaptureFixture[str
     assert "no model folder nowhere" in capsys.readouterr().err
     assert main(["plan", "--memory", "-1"]) == 2
     assert "--memory is -1" in capsys.readouterr().err
+    assert main(["plan", "tiny", "--recipe", "smoke"]) == 2
+    assert "two recipes are named" in capsys.readouterr().err
+
+
+def test_the_recipe_may_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+    devices = ["--gpus", "8", "--memory", "0.7", "--tflops", "1"]
+    outputs = []
+    for recipe in (["smollm2-135m"], ["--recipe", "smollm2-135m"]):
+        assert main(["plan", *recipe, *devices, "--base", str(EMBEDDED_BASE)]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert "at 1 TFLOP/s on each of 8" in outputs[0]
+    assert "cpt does not fit: try to spread the weights over the devices" in outputs[0]
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

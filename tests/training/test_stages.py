@@ -24,6 +24,7 @@ from steiner.data.ordinary_text import Document
 from steiner.format.codec import Codec
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.format.tokenizer import Vocabulary
+from steiner.models.gguf_files import write_gguf
 from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRecipe
@@ -186,6 +187,24 @@ def test_another_base_gets_no_text_that_it_does_not_know(
     assert all(start in sequence.token_ids for sequence in learnt_from[0])
 
 
+def test_a_gguf_file_is_trained(
+    recipe: Recipe, run_dir: Path, learnt_from: list[list[TokenSequence]]
+) -> None:
+    base, tokenizer = load_model(recipe.base.source)
+    file = run_dir / "base.gguf"
+    write_gguf(base, tokenizer, file, matrices="f32")
+    from_file = replace(recipe, base=BaseRecipe(model=str(file)))
+    cpt.train(from_file, run_dir, run_dir / "cpt")
+    sft.train(from_file, run_dir, run_dir / "sft")
+    trained, its_tokenizer = load_model(run_dir / "sft")
+    assert len(its_tokenizer) == len(tokenizer) + 14
+    assert its_tokenizer.chat_template == tokenizer.chat_template
+    old = base.get_input_embeddings().weight
+    new = trained.get_input_embeddings().weight[: len(old)]
+    assert 0 < (new - old).abs().max() < 0.5  # it went on from the file's weights
+    assert all(learnt_from)
+
+
 def test_the_user_s_own_text_is_mixed_in_and_its_perplexity_is_measured(
     recipe: Recipe, run_dir: Path, tmp_path: Path, learnt_from: list[list[TokenSequence]]
 ) -> None:
@@ -200,6 +219,28 @@ def test_the_user_s_own_text_is_mixed_in_and_its_perplexity_is_measured(
     texts = [tokenizer.decode(sequence.token_ids) for sequence in learnt_from[0]]
     share = sum("Our product" in text for text in texts) / len(texts)
     assert 0 < share < 1
+
+
+@pytest.mark.parametrize("chapters", [1, 3])
+def test_a_short_text_of_the_user_is_mixed_in(
+    chapters: int,
+    recipe: Recipe,
+    run_dir: Path,
+    learnt_from: list[list[TokenSequence]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (Path(recipe.base.source) / "recipe.toml").unlink()
+    file = run_dir / "handbook.txt"
+    text = "\n\n".join(f"Chapter {n} of our handbook. " * 200 for n in range(chapters))
+    file.write_text(text, encoding="utf-8")
+    own = replace(recipe, cpt=replace(recipe.cpt, corpora={str(file): 1.0}))
+    cpt.train(own, run_dir, run_dir / "cpt")
+    _, tokenizer = load_model(run_dir / "cpt")
+    texts = [tokenizer.decode(sequence.token_ids) for sequence in learnt_from[0]]
+    assert 0 < sum("our handbook" in text for text in texts) < len(texts)
+    is_measured = (run_dir / "cpt" / "logs" / "perplexity.json").exists()
+    assert is_measured == (chapters > 1)
+    assert ("no perplexity" in capsys.readouterr().err) == (chapters == 1)
 
 
 def test_cpt_of_a_damaged_base_is_refused(recipe: Recipe, run_dir: Path) -> None:
