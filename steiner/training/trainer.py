@@ -231,10 +231,11 @@ def choose_attention(model: PreTrainedModel, *, compiled: bool) -> None:
 
     Compiled, plain attention is faster (84 to 120 ms a step of the embedded model). Without
     compilation it is slower, and it keeps all attention weights for the backward pass
-    (docs/log.md).
+    (docs/log.md). Gemma 2 has only the plain one: the fused one cannot cap attention scores.
     """
     if model.device.type == "cpu":
-        model.set_attn_implementation("eager" if compiled else "sdpa")
+        fused = "sdpa" if model._supports_sdpa else "eager"
+        model.set_attn_implementation("eager" if compiled else fused)
 
 
 def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> bool:
