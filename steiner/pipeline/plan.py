@@ -39,7 +39,6 @@ from steiner.models.four_bit import BYTES_PER_WEIGHT
 from steiner.models.loading import READ_ERRORS, check_causal, load_error
 from steiner.models.precision import fastest_dtype
 from steiner.models.sources import base_of_adapter, find_model
-from steiner.processes import wants_sharding
 from steiner.recipe import CptRecipe, Recipe, SftRecipe
 from steiner.training.lora import LoraRecipe
 from steiner.training.losses import CHUNK_TOKENS
@@ -257,12 +256,6 @@ def machine_memory() -> float:
     if torch.cuda.is_available():
         return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-
-
-def is_sharded() -> bool:
-    """Whether the launcher of this process spreads weights over accelerators."""
-    by_deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
-    return torch.cuda.is_available() and (by_deepspeed or wants_sharding())
 
 
 def training_rate() -> float:

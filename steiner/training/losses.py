@@ -93,16 +93,21 @@ def _cross_entropy(head: Head, hidden_CD: torch.Tensor, targets_C: torch.Tensor)
     return torch.nn.functional.cross_entropy(logits_CV, targets_C, reduction="none")
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: FSDP keeps its buffers for the training
 def perplexity(model: PreTrainedModel, rows: PackedRows, batch_rows: int = 32) -> float:
-    """exp of the mean cross-entropy per token of `rows`, whatever its loss weight, but padding."""
+    """exp of the mean cross-entropy per token of `rows`, whatever its loss weight, but padding.
+
+    If the weights are spread over processes, all of them must call it.
+    """
     training = model.training
     model.eval()
     total, count = 0.0, 0
-    for start in range(0, len(rows), batch_rows):
-        ids_NT = rows.ids_NT[start : start + batch_rows].astype(np.int64)
-        weights_NT = torch.from_numpy(rows.weights_NT[start : start + batch_rows]).to(model.device)
-        loss_N, _ = token_losses(model, torch.from_numpy(ids_NT).to(model.device), weights_NT)
-        total, count = total + float(loss_N.sum()), count + loss_N.numel()
+    with forward_gives_losses(model):
+        for start in range(0, len(rows), batch_rows):
+            ids_NT = torch.from_numpy(rows.ids_NT[start : start + batch_rows].astype(np.int64))
+            weights_NT = torch.from_numpy(rows.weights_NT[start : start + batch_rows])
+            batch = {"input_ids": ids_NT, "loss_weights": weights_NT}
+            loss_N, _ = model(**{name: value.to(model.device) for name, value in batch.items()})
+            total, count = total + float(loss_N.sum()), count + loss_N.numel()
     model.train(training)
     return math.exp(total / max(1, count))
