@@ -41,6 +41,14 @@ def wants_sharding() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
+def is_sharded() -> bool:
+    """Whether weights are spread over the accelerators of the processes, by FSDP or DeepSpeed."""
+    import torch
+
+    by_deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    return torch.cuda.is_available() and (by_deepspeed or wants_sharding())
+
+
 def is_first() -> bool:
     """True for the process that decides, writes and speaks; always true of a single process."""
     return rank() == 0

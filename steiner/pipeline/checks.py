@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steiner.pipeline.stage import Stage, read_stamp
-from steiner.processes import world_size
+from steiner.processes import is_sharded, world_size
 from steiner.recipe import EMBEDDED_BASE, Recipe
 from steiner.types import Message, UserError
 
@@ -91,7 +91,7 @@ def _check_base(source: str) -> None:
 def _check_memory(recipe: Recipe, source: str, names: Sequence[str]) -> None:
     from steiner.pipeline import plan
 
-    devices = plan.Devices(world_size(), plan.device_memory(), sharded=plan.is_sharded())
+    devices = plan.Devices(world_size(), plan.device_memory(), sharded=is_sharded())
     for stage in plan.plan(recipe, plan.shape_of(source), devices):
         if stage.name in names and stage.needed > devices.memory:
             many = " for each process" if world_size() > 1 else ""

@@ -26,7 +26,6 @@ that decode together. Every rollout counts as `rl.max_tokens` long.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +41,7 @@ from steiner.models.four_bit import BYTES_PER_WEIGHT
 from steiner.models.loading import READ_ERRORS, check_causal, load_error
 from steiner.models.precision import fastest_dtype
 from steiner.models.sources import base_of_adapter, find_model
-from steiner.processes import local_world_size, wants_sharding
+from steiner.processes import local_world_size
 from steiner.recipe import CptRecipe, Recipe, SftRecipe
 from steiner.training.lora import LoraRecipe
 from steiner.training.losses import CHUNK_TOKENS
@@ -277,12 +276,6 @@ def device_memory() -> float:
     if torch.cuda.is_available():
         return float(free_memory(torch.device("cuda", torch.cuda.current_device())))
     return free_memory(torch.device("cpu")) / local_world_size()
-
-
-def is_sharded() -> bool:
-    """Whether the launcher of this process spreads weights over accelerators."""
-    by_deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
-    return torch.cuda.is_available() and (by_deepspeed or wants_sharding())
 
 
 def training_rate() -> float:

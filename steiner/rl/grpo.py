@@ -18,6 +18,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from steiner.inference.backends import RolloutBackend
 from steiner.inference.engine import Engine
 from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.loading import without_checkpointing_warning
+from steiner.models.logits import logits_of
 from steiner.models.precision import wants_bf16
 from steiner.processes import process_state
 from steiner.recipe import Recipe
@@ -217,7 +219,7 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
         hidden_BTD = model.get_decoder()(
             input_ids=input_ids, attention_mask=attention_mask, use_cache=False
         ).last_hidden_state[:, -count - 1 : -1]
-        head, ids_BT = model.get_output_embeddings(), input_ids[:, -count:]
+        head, ids_BT = partial(logits_of, model), input_ids[:, -count:]
         return self.rollouts.policy.logprobs(head, hidden_BTD, ids_BT, self.temperature)
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:

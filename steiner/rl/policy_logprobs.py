@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from steiner.format.grammar import TRANSITIONS, GrammarState
 from steiner.format.parser import grammar_states
 from steiner.format.tokenizer import Vocabulary
-from steiner.training.losses import CHUNK_TOKENS
+from steiner.training.losses import CHUNK_TOKENS, Head
 
 
 class GrammarPolicy:
@@ -30,7 +30,7 @@ class GrammarPolicy:
 
     def logprobs(
         self,
-        head: torch.nn.Module,
+        head: Head,
         hidden_BTD: torch.Tensor,
         ids_BT: torch.Tensor,
         temperature: float,
@@ -56,7 +56,7 @@ class GrammarPolicy:
 
     def _chunk(
         self,
-        head: torch.nn.Module,
+        head: Head,
         hidden_CD: torch.Tensor,
         states_C: torch.Tensor,
         ids_C: torch.Tensor,

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from steiner.data.corpora import corpus_documents, held_out_corpus
 from steiner.data.mixture import (
@@ -23,10 +24,10 @@ from steiner.data.mixture import (
 )
 from steiner.data.ordinary_text import Document, documents
 from steiner.data.packed_rows import FlatSequences, PackedRows
-from steiner.files import LOGS, write_json
+from steiner.files import LOGS, read_json, write_json
 from steiner.format.codec import Codec
 from steiner.models.preparation import add_reasoning_vocabulary
-from steiner.processes import is_first
+from steiner.processes import from_first, is_first, is_sharded
 from steiner.progress import say
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
@@ -40,7 +41,8 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Continues the base of `recipe` on `run_dir/synth`; resumes from its checkpoint."""
     model, tokenizer = load_for_training(recipe.base.source, recipe.cpt)
     held_out = _held_out(recipe, tokenizer)
-    before = perplexity(model, held_out) if held_out else None
+    sharded = is_sharded()
+    before = perplexity(model, held_out) if held_out and not sharded else None
     add_reasoning_vocabulary(model, tokenizer, recipe.seed)
     share = recipe.cpt.ordinary_fraction if _has_ordinary_text(recipe) else 0.0
     ordinary_tokens = int(recipe.cpt.tokens * share)
@@ -59,12 +61,37 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     sequences = FlatSequences.joined([reasoning, FlatSequences.of(ordinary)])
     schedule = schedule_of(recipe.cpt, recipe.seed, lora_rank=recipe.cpt.lora_rank)
     set_generation_config(model, recipe.sampling)
-    train_sequences(model, tokenizer, sequences, schedule, out_dir)
-    if held_out and is_first():
-        # The trained one may be spread over several devices. Both have 4-bit weights, or none has.
+    measured = out_dir / LOGS / "perplexity.json"
+    callbacks = [ShardedPerplexity(held_out, measured)] if held_out and sharded else []
+    train_sequences(model, tokenizer, sequences, schedule, out_dir, *callbacks)
+    if held_out and not sharded and is_first():
+        # Merged if it was LoRA; both have 4-bit weights, or none has.
         model, _ = load_for_training(out_dir, recipe.cpt)
-        after = perplexity(model, held_out)
-        write_json(out_dir / LOGS / "perplexity.json", {"before": before, "after": after})
+        write_json(measured, {"before": before, "after": perplexity(model, held_out)})
+
+
+class ShardedPerplexity(TrainerCallback):
+    """Measures perplexity at both ends of a training whose weights are spread over processes: no
+    device holds the whole model. The 14 tokens are among the possible ones before it, too."""
+
+    def __init__(self, rows: PackedRows, file: Path) -> None:
+        self._rows, self._file = rows, file
+
+    def on_train_begin(self, *_: Any, **trainer: Any) -> None:
+        """Measures the base; a resumed training has done so."""
+        if not from_first(self._file.is_file()):
+            self._measure("before", trainer["model"])
+
+    def on_train_end(self, *_: Any, **trainer: Any) -> None:
+        """Measures the trained model."""
+        self._measure("after", trainer["model"])
+
+    def _measure(self, name: str, model: PreTrainedModel) -> None:
+        measured = perplexity(model, self._rows)
+        if is_first():
+            self._file.parent.mkdir(exist_ok=True)
+            earlier = read_json(self._file) if self._file.is_file() else {}
+            write_json(self._file, {**earlier, name: measured})
 
 
 def _ordinary(recipe: Recipe) -> Iterator[Document]:

@@ -23,6 +23,7 @@ from steiner.models.four_bit import is_4bit, load_4bit_model, require_bitsandbyt
 from steiner.models.loading import load_model, read_model, without_checkpointing_warning
 from steiner.models.precision import wants_bf16
 from steiner.models.preparation import add_reasoning_vocabulary
+from steiner.processes import is_sharded
 from steiner.types import UserError
 
 ALPHA = 32
@@ -62,9 +63,14 @@ def load_for_training(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and tokenizer in fp32, or with 4-bit weights if the stage wants these.
 
+    Weights that will be spread over accelerators stay in main memory: the whole of them may not fit
+    on one. Each process of a machine has a copy there until Trainer shards it.
+
     Raises UserError if it cannot be read, or if the stage's settings do not fit together.
     """
     check_lora(stage)
+    if is_sharded():
+        return read_model(source, dtype=torch.float32)
     if not stage.lora_4bit:
         return load_model(source)
     return load_4bit_model(source, torch.bfloat16 if wants_bf16(stage.precision) else torch.float32)

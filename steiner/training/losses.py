@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -14,9 +15,12 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from steiner.data.packed_rows import PackedRows
+from steiner.models.logits import logits_of
 
 CHUNK_TOKENS = 512
 """Positions whose logits are in memory at a time; of a vocabulary of 151,936 they take 311 MB."""
+Head = Callable[[torch.Tensor], torch.Tensor]
+"""Hidden states (N, D) -> logits (N, V)."""
 
 
 def token_losses(
@@ -30,7 +34,7 @@ def token_losses(
     hidden_BTD = model.get_decoder()(input_ids=ids_BT, use_cache=False).last_hidden_state
     chosen_BT = weights_BT[:, 1:] != 0
     hidden_ND, targets_N = hidden_BTD[:, :-1][chosen_BT], ids_BT[:, 1:][chosen_BT]
-    loss_N = chunked_cross_entropy(model.get_output_embeddings(), hidden_ND, targets_N)
+    loss_N = chunked_cross_entropy(partial(logits_of, model), hidden_ND, targets_N)
     return loss_N, weights_BT[:, 1:][chosen_BT]
 
 
@@ -65,7 +69,7 @@ def forward_replaced(model: PreTrainedModel, forward: Callable[..., Any]) -> Ite
 
 
 def chunked_cross_entropy(
-    head: torch.nn.Module, hidden_ND: torch.Tensor, targets_N: torch.Tensor
+    head: Head, hidden_ND: torch.Tensor, targets_N: torch.Tensor
 ) -> torch.Tensor:
     """Cross-entropy (N,) of `targets_N` under the logits `head(hidden_ND)`.
 
@@ -84,23 +88,26 @@ def chunked_cross_entropy(
     return torch.cat(losses)[:num_tokens].clone()  # FSDP2 warns of a view
 
 
-def _cross_entropy(
-    head: torch.nn.Module, hidden_CD: torch.Tensor, targets_C: torch.Tensor
-) -> torch.Tensor:
+def _cross_entropy(head: Head, hidden_CD: torch.Tensor, targets_C: torch.Tensor) -> torch.Tensor:
     logits_CV = head(hidden_CD).float()
     return torch.nn.functional.cross_entropy(logits_CV, targets_C, reduction="none")
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: FSDP keeps its buffers for the training
 def perplexity(model: PreTrainedModel, rows: PackedRows, batch_rows: int = 32) -> float:
-    """exp of the mean cross-entropy per token of `rows`, whatever its loss weight, but padding."""
+    """exp of the mean cross-entropy per token of `rows`, whatever its loss weight, but padding.
+
+    If the weights are spread over processes, all of them must call it.
+    """
     training = model.training
     model.eval()
     total, count = 0.0, 0
-    for start in range(0, len(rows), batch_rows):
-        ids_NT = rows.ids_NT[start : start + batch_rows].astype(np.int64)
-        weights_NT = torch.from_numpy(rows.weights_NT[start : start + batch_rows]).to(model.device)
-        loss_N, _ = token_losses(model, torch.from_numpy(ids_NT).to(model.device), weights_NT)
-        total, count = total + float(loss_N.sum()), count + loss_N.numel()
+    with forward_gives_losses(model):
+        for start in range(0, len(rows), batch_rows):
+            ids_NT = torch.from_numpy(rows.ids_NT[start : start + batch_rows].astype(np.int64))
+            weights_NT = torch.from_numpy(rows.weights_NT[start : start + batch_rows])
+            batch = {"input_ids": ids_NT, "loss_weights": weights_NT}
+            loss_N, _ = model(**{name: value.to(model.device) for name, value in batch.items()})
+            total, count = total + float(loss_N.sum()), count + loss_N.numel()
     model.train(training)
     return math.exp(total / max(1, count))

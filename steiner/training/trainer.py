@@ -231,26 +231,33 @@ def choose_attention(model: PreTrainedModel, *, compiled: bool) -> None:
 
     Compiled, plain attention is faster (84 to 120 ms a step of the embedded model). Without
     compilation it is slower, and it keeps all attention weights for the backward pass
-    (docs/log.md).
+    (docs/log.md). Gemma 2 has only the plain one: the fused one cannot cap attention scores.
     """
-    if model.device.type == "cpu":
-        model.set_attn_implementation("eager" if compiled else "sdpa")
+    if _device_type() == "cpu":
+        fused = "sdpa" if model._supports_sdpa else "eager"
+        model.set_attn_implementation("eager" if compiled else fused)
 
 
 def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> bool:
     """Compile a model's layers if it saves time: in bf16, a small model spends much time between
     matrix products (docs/log.md). Returns whether it did."""
-    pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING.get(model.device.type, math.inf)
-    if model.device.type == "cpu" and model.num_parameters() > _LARGEST_COMPILED:
+    device = _device_type()
+    pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING.get(device, math.inf)
+    if device == "cpu" and model.num_parameters() > _LARGEST_COMPILED:
         return False
     is_dynamic = len(set(batches.lengths)) > 1
-    if not (pays and shutil.which("g++")) or (is_dynamic and model.device.type == "cuda"):
+    if not (pays and shutil.which("g++")) or (is_dynamic and device == "cuda"):
         return False
     if is_4bit(model):
         return False
     torch._inductor.config.compile_threads = 1  # its worker processes take memory, not time, here
     model.get_decoder().compile(dynamic=is_dynamic)
     return True
+
+
+def _device_type() -> str:
+    """Where Trainer puts the model; the model may still be elsewhere (`load_for_training`)."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def last_checkpoint(folder: Path) -> str | None:

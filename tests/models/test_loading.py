@@ -28,11 +28,15 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from steiner.inference.budget import Budget
+from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.request import Request
 from steiner.models.loading import load_model
+from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.models.sources import find_model
 from steiner.pipeline.plan import shape_of
-from steiner.types import UserError
+from steiner.types import Message, UserError
 from tests.chat_layouts import LAYOUTS, make_tokenizer
 
 LOADERS = [load_model, load_reasoning_model]
@@ -272,6 +276,40 @@ def test_an_adapter_is_merged_into_its_base(llama: LlamaForCausalLM, tmp_path: P
     assert torch.allclose(model(ids).logits, expected, atol=1e-5)
     assert not torch.allclose(before, expected, atol=1e-2)
     assert shape_of(str(tmp_path / "adapter")) == shape_of(str(base))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_adapter_with_the_reasoning_tokens_is_asked(tmp_path: Path, tied: bool) -> None:
+    """Its base lacks them; the adapter's folder has their rows and the tokenizer."""
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(LAYOUTS["llama3"])
+    shape = SIZE | {"vocab_size": len(tokenizer), "tie_word_embeddings": tied}
+    base = LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=None, eos_token_id=None))
+    base.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+
+    vocabulary = add_reasoning_vocabulary(base, tokenizer)
+    tables = ["embed_tokens"] if tied else ["embed_tokens", "lm_head"]
+    config = LoraConfig(
+        r=2,
+        init_lora_weights=False,
+        target_modules="all-linear",
+        trainable_token_indices={name: list(vocabulary.special_ids) for name in tables},
+    )
+    adapted = get_peft_model(base, config)
+    adapted.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    merged = adapted.merge_and_unload().eval()
+
+    prompt_ids = tuple(vocabulary.encode_prompt([Message("user", "Make 24 from 3, 5, 7, 9.")]))
+    request = Request(prompt_ids, Budget(max_steps=2, max_tokens=60))
+    (expected,) = Engine(merged, vocabulary).generate([request])
+    model, found = load_reasoning_model(tmp_path / "adapter")
+    (rollout,) = Engine(model, found).generate([request])
+    assert rollout.token_ids == expected.token_ids
+    assert rollout.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
+    assert rollout.well_formed
 
 
 def test_an_adapter_of_another_base_is_one_line(llama: LlamaForCausalLM, tmp_path: Path) -> None:

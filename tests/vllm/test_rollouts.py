@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from steiner.inference.engine import Engine
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.inference.vllm_backend import VllmBackend
+from steiner.models.logits import logits_of
 from steiner.pipeline.rollouts import write_model_rollouts
 from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
 from steiner.rl import grpo
@@ -147,7 +149,8 @@ def differences_to_trainer(
         ids_1T = torch.tensor([[*rollout.prompt_ids, *rollout.token_ids]])
         count = len(rollout.token_ids)
         hidden: Any = model.get_decoder()(input_ids=ids_1T).last_hidden_state[:, -count - 1 : -1]
-        logprob_1T, _ = policy.logprobs(head, hidden, ids_1T[:, -count:], temperature)
+        of_model = partial(logits_of, model)
+        logprob_1T, _ = policy.logprobs(of_model, hidden, ids_1T[:, -count:], temperature)
         found += [
             abs(one - other)
             for one, other, forced in zip(
