@@ -237,8 +237,9 @@ def _holds(expression: str, result: str, *, rounding: float = 0.0) -> bool:
 
 
 def value_of(summary: str) -> str:
-    """The computed value of a step: the last number of its summary; empty without one."""
-    numbers = numbers_in(summary)
+    """The computed value of a step: the result of the last sum in its summary, or else its last
+    number; empty without one."""
+    numbers = [result for _, result in _sums(summary)] or numbers_in(summary)
     if not numbers:
         return ""
     value = float(numbers[-1].replace(",", ""))

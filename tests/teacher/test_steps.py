@@ -94,9 +94,16 @@ def test_a_false_equation_drops_the_solution() -> None:
 
 @pytest.mark.parametrize(
     ("summary", "value"),
-    [("3 + 4 = 7", "7"), ("It costs $1,250.50.", "1250.5"), ("none", ""), ("so -3.0", "-3")],
+    [
+        ("3 + 4 = 7", "7"),
+        ("It costs $1,250.50.", "1250.5"),
+        ("none", ""),
+        ("so -3.0", "-3"),
+        ("The last has 500*0.25=125 more than those 5", "125"),
+        ("3 + 4 = 7, then 7 * $2 = $14 for 2 people", "14"),
+    ],
 )
-def test_the_value_is_the_last_number(summary: str, value: str) -> None:
+def test_the_value_is_the_last_result_or_else_the_last_number(summary: str, value: str) -> None:
     assert value_of(summary) == value
 
 
