@@ -129,7 +129,7 @@ def lora_memory(setting: Setting) -> Iterator[Measured]:
 
 
 def _planned(base: str, *settings: str) -> Measured:
-    """What `steiner plan` says about the same SFT."""
+    """The figure of `steiner plan` for the same SFT."""
     stages = plan.plan(load_recipe(_RECIPE, settings), plan.shape_of(base), plan.Devices())
     [sft] = [stage for stage in stages if stage.name == "sft"]
     planned = sft.needed / 1e9

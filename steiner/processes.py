@@ -42,7 +42,7 @@ def wants_sharding() -> bool:
 
 
 def is_sharded() -> bool:
-    """Whether weights are spread over the accelerators of the processes, by FSDP or DeepSpeed."""
+    """True if weights are spread over the accelerators of the processes, by FSDP or DeepSpeed."""
     import torch
 
     by_deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"

@@ -105,7 +105,7 @@ def evaluate(
 
 
 def _notes(recipe: Recipe, items: Sequence[EvalItem]) -> Iterator[str]:
-    """What the evaluation leaves out."""
+    """A line for each part that the evaluation leaves out."""
     used = Counter(item.problem.family for item in items if item.suite == MAIN)
     for name in recipe.problems.levels:
         generator = task(name).generator

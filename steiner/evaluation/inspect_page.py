@@ -132,7 +132,7 @@ def _path(path: SearchPath) -> dict[str, Any]:
 
 
 def _titles(dag: ReasoningDag) -> list[str]:
-    """What a node shows when it is pointed at: its step and, if a teacher has continued from it,
+    """The text of a node under the pointer: its step and, if a teacher has continued from it,
     what it is worth to RL."""
     texts = _texts(dag)
     titles = [texts.get(index, "the question") for index in range(len(dag.nodes))]

@@ -45,7 +45,7 @@ class _Identity(torch.nn.Module):
 
 
 class _Output(MoeModelOutputWithPast):
-    """What the heads of all architectures read from the output of their decoder: the hidden states,
+    """The part of a decoder's output that the heads of all architectures read: the hidden states,
     and fields such as cross-attentions, which are None."""
 
     def __getattr__(self, name: str) -> None:

@@ -144,7 +144,7 @@ def _front_matter(recipe: Recipe | None, license: str) -> list[str]:
 
 
 def licence_of(base: str) -> dict[str, str]:
-    """The licence keys of a base's own model card; empty if it has no card, or none is at hand.
+    """The licence keys of a base's own model card; empty if there is no card to read.
 
     `base` is "embedded", a folder, or a name on the Hub, which is asked.
     """

@@ -60,7 +60,7 @@ class Ledger:
         return text
 
     def counts(self) -> Counter[str]:
-        """What the manifest says; it does not matter which replies were asked now."""
+        """Counts for the manifest, the same whether replies are new or from the cache."""
         return Counter(
             {
                 "teacher: replies": self.asked + self.from_cache,

@@ -219,7 +219,7 @@ class _Failure:
 
 
 class _AdaptiveLimit:
-    """How many requests may run at once, by how the server copes."""
+    """The number of requests that may run at once; it adapts to the server."""
 
     def __init__(self, most: int) -> None:
         self._most, self.value = most, float(min(_FIRST_CONCURRENT, most))
@@ -258,7 +258,7 @@ class _Gate:
 
 
 def _length_of_row(places: Set[int], place: int) -> int:
-    """How many of `places` are in one row with `place`, itself included."""
+    """The number of `places` in one row with `place`, itself included."""
     after = next(n for n in count(place) if n not in places)
     before = next(n for n in count(place, -1) if n not in places)
     return after - before - 1

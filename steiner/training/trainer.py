@@ -256,7 +256,7 @@ def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: S
 
 
 def _device_type() -> str:
-    """Where Trainer puts the model; the model may still be elsewhere (`load_for_training`)."""
+    """The device of Trainer; the model may still be elsewhere (`load_for_training`)."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

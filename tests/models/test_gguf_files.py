@@ -88,7 +88,7 @@ def test_llama_cpp_answers_with_the_same_steps(tmp_path: Path, matrices: str) ->
 def test_llama_cpp_reads_a_llama(
     base_tokenizer: PreTrainedTokenizerBase, tmp_path: Path, tied: bool
 ) -> None:
-    """The tokens after a prompt are those of transformers."""
+    """transformers writes the same tokens after a prompt."""
     import xllamacpp
 
     tokenizer = copy.deepcopy(base_tokenizer)
