@@ -8,6 +8,9 @@ forward, one request at a time: slow, but it runs any causal language model of t
 recurrent ones included, and it is the reference that the engine is compared with. Both mask the
 logits and draw tokens with the same code, so the same request has the same tokens on both, up to
 rounding. `VllmBackend` (inference/vllm_backend.py) is a server with its own weights and sampler.
+
+A new backend is a class with the methods of RolloutBackend. Evaluation takes it as `make_backend`;
+RL chooses its backend by `rl.rollouts`, in rl/grpo.py and pipeline/rollouts.py.
 """
 
 from __future__ import annotations
