@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,8 @@ _CHUNK = 32
 """Requests that a worker gets at a time."""
 _AHEAD = 2
 """Chunks that wait for each worker, so that it never idles."""
+_PAUSE_S = 0.5
+"""Seconds after a worker was out of reach."""
 
 
 class RayTeacher:
@@ -64,6 +67,10 @@ class RayTeacher:
             worker, places = running.pop(done)
             try:
                 replies = ray.get(done)
+            except ray.exceptions.ActorUnavailableError:
+                waiting.appendleft(places)  # a busy node; a dead worker raises RayActorError later
+                time.sleep(_PAUSE_S)
+                continue
             except ray.exceptions.RayActorError:
                 workers[:] = [other for other in workers if other is not worker]
                 waiting.appendleft(places)
@@ -100,16 +107,21 @@ class RayTeacher:
         if self._made:
             return self._made
         ray: Any = importlib.import_module("ray")  # typed in part
+        strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        count = gpus or sum(node["Alive"] for node in ray.nodes())
         key = self._settings.key_variable
-        worker = ray.remote(_Worker).options(
-            num_gpus=1 if gpus else 0,
-            num_cpus=0,  # it waits for an endpoint, or uses all cores of its node
-            scheduling_strategy="SPREAD",
-            runtime_env={"env_vars": {key: os.environ[key]} if key in os.environ else {}},
-        )
-        self._made = [worker.remote(self._settings, self._make) for _ in range(count)]
+        options = {
+            "num_gpus": 1 if gpus else 0,
+            "num_cpus": 0,  # it waits for an endpoint, or uses all cores of its node
+            "runtime_env": {"env_vars": {key: os.environ[key]} if key in os.environ else {}},
+        }
+        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        places = [strategies.NodeAffinitySchedulingStrategy(node, soft=True) for node in nodes]
+        worker = ray.remote(_Worker)
+        self._made = [
+            worker.options(scheduling_strategy=place, **options).remote(self._settings, self._make)
+            for place in (["SPREAD"] * gpus or places)
+        ]
         return self._made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -83,8 +84,13 @@ def test_requests_that_fail_together_halve_the_limit_once() -> None:
 def test_the_pause_is_the_one_that_the_server_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
+    real_sleep = asyncio.sleep
+
     async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
+        if threading.current_thread() is threading.main_thread():
+            pauses.append(seconds)
+        else:
+            await real_sleep(seconds)  # the endpoint's own
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     with scripted_endpoint(Script(error_rate=2, error_status=429, retry_after="7")) as url:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ def cluster() -> Iterator[Cluster]:
         made.shutdown()
 
 
+def _node_of_worker(_: object) -> str:
+    return str(ray.get_runtime_context().get_node_id())
+
+
 def _requests(count: int) -> list[TeacherRequest]:
     return [
         TeacherRequest(solving_messages(f"What is {n} + 4 + 5?", str(n + 9)), 0.0, 200)
@@ -72,7 +76,9 @@ def test_two_nodes_answer_as_one_machine(cluster: Cluster, monkeypatch: pytest.M
         asked = Counter(script.requests)
         teacher = RayTeacher(replace(settings, ray=cluster.address), EndpointTeacher)
         assert _ask(teacher, requests) == alone
-        assert len(teacher._workers()) == 2
+        workers = teacher._workers()
+        nodes = [worker.__ray_call__.remote(_node_of_worker) for worker in workers]
+        assert len(set(ray.get(nodes))) == len(workers) == 2
         assert teacher.identity == EndpointTeacher(settings).identity
     assert script.requests == asked + asked  # each once more
 
@@ -91,17 +97,25 @@ def test_a_killed_node_loses_nothing_and_duplicates_nothing(
     assert together == alone
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        lambda reference: ray.exceptions.ObjectLostError(reference.hex(), "", ""),
+        lambda _: ray.exceptions.ActorUnavailableError("busy", None),
+    ],
+)
 def test_replies_that_are_lost_are_asked_again(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, error: Callable[[Any], Exception]
 ) -> None:
-    """As of a node that dies between its answer and the reading of it."""
+    """As of a node that dies between its answer and the reading of it, or that is too busy."""
     monkeypatch.setattr(ray_cluster, "_CHUNK", 4)
+    monkeypatch.setattr(ray_cluster, "_PAUSE_S", 0.0)
     requests, get, lost = _requests(30), ray.get, []
 
     def get_or_lose(reference: Any, **options: Any) -> Any:
         if len(lost) < 3:
             lost.append(reference)
-            raise ray.exceptions.ObjectLostError(reference.hex(), "", "")
+            raise error(reference)
         return get(reference, **options)
 
     with scripted_endpoint(Script()) as url:
