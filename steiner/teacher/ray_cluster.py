@@ -71,7 +71,7 @@ class RayTeacher:
                 waiting.appendleft(places)  # a busy node; a dead worker raises RayActorError later
                 time.sleep(_PAUSE_S)
                 continue
-            except ray.exceptions.RayActorError:
+            except (ray.exceptions.RayActorError, ray.exceptions.ActorUnschedulableError):
                 workers[:] = [other for other in workers if other is not worker]
                 waiting.appendleft(places)
                 continue
@@ -116,7 +116,7 @@ class RayTeacher:
             "runtime_env": {"env_vars": {key: os.environ[key]} if key in os.environ else {}},
         }
         nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-        places = [strategies.NodeAffinitySchedulingStrategy(node, soft=True) for node in nodes]
+        places = [strategies.NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
         worker = ray.remote(_Worker)
         self._made = [
             worker.options(scheduling_strategy=place, **options).remote(self._settings, self._make)
