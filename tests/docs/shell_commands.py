@@ -26,7 +26,7 @@ EXTERNAL = {
 
 REPOSITORY_FOLDERS = {
     path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")
-} - {"runs", "site", "build", "dist"}
+} - {"runs", "site", "build", "dist", "models", "data", "published"}
 
 _OPERATORS = {"|", "||", "&&", ";", "&", ">", ">>", "<", "2>"}
 _MODULE = re.compile(r"\bsteiner(?:\.[a-z_][a-z_0-9]*)+(?::\w+)?")

@@ -139,7 +139,8 @@ def serve(model_folder: Path) -> Callable[[Settings], AbstractContextManager[Ser
     def serving(settings: Settings) -> Iterator[Served]:
         service = Service.load(str(model_folder), settings)
         listener = listen("127.0.0.1", 0)
-        config = uvicorn.Config(create_app(service), log_level="error", ws="none")
+        app = create_app(service)
+        config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=10)
         server = StoppableServer(config, service)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -72,7 +72,8 @@ class PacedEngine(Engine):
 @contextmanager
 def _serving(engine, vocabulary):
     service, listener = Service(engine, vocabulary, Settings()), listen("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(service), log_level="error", ws="none")
+    app = create_app(service)
+    config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=10)
     server = StoppableServer(config, service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
