@@ -76,7 +76,7 @@ def _check_corpora(recipe: Recipe) -> None:
 
 
 def _source(recipe: Recipe, run_dir: Path, stage: Stage) -> str:
-    """What the stage trains: the model of the stage before it, or the recipe's base."""
+    """The model that the stage trains: that of the stage before it, or the recipe's base."""
     before = run_dir / stage.inputs[-1]
     return str(before) if (before / "config.json").exists() else recipe.base.source
 

@@ -1,4 +1,4 @@
-"""What a recipe needs before it runs: memory of each training stage by part, FLOPs and time.
+"""The needs of a recipe before it runs: memory of each training stage by part, FLOPs and time.
 
 Recipe, model configuration, devices -> StagePlans -> a table as text
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -173,7 +172,7 @@ def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: st
     release_freed_memory()
     reset_peak_memory()
     start = time.perf_counter()
-    failed_before = Counter(failures())
+    failed_before = failures()
     stage.work(recipe, run_dir, partial)
     write_text(partial / "recipe.toml", recipe_toml(recipe))
     make_readable(partial)
@@ -183,7 +182,7 @@ def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: st
         if name != STAMP and not name.startswith(f"{LOGS}/")
     }
     seconds = round(time.perf_counter() - start, 2)
-    ungraded = dict(Counter(failures()) - failed_before)
+    ungraded = dict(failures() - failed_before)
     stamp = Stamp(digest, True, sessions, seconds, peak_memory_mb(), versions(), sizes, ungraded)
     write_json(partial / STAMP, asdict(stamp))
     return stamp

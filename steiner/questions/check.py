@@ -24,9 +24,9 @@ def check_report(settings: QuestionsRecipe) -> str:
     be used.
     """
     found = read_questions(settings)
-    before = Counter(failures())
+    before = failures()
     ok = accepted(found.questions, grader_named(settings), settings.name)
-    failed = Counter(failures()) - before
+    failed = failures() - before
     splits = Counter(str(problem_of(q, settings.name).split) for q in found.questions)
     lengths = [len(question.text.split()) for question in found.questions]
     num_solutions = sum(bool(question.rationale) for question in found.questions)

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,9 +95,9 @@ class ProcessGrader:
 _FAILURES: Counter[str] = Counter()
 
 
-def failures() -> Mapping[str, int]:
+def failures() -> Counter[str]:
     """Answers that a grader could not grade in this process so far, by program and reason."""
-    return dict(_FAILURES)
+    return _FAILURES.copy()
 
 
 @cache

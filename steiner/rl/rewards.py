@@ -6,8 +6,7 @@ Steiner weighs a step by its node's in-degree e_i, out-degree e_o, distance from
 and to the answer d_e; its formula is not published. Here the four make a potential Phi, a move
 earns the difference that it makes (Ng, Harada and Russell, 1999), and all else is a cost. Which
 tokens get it is in credit_assignment.py, the reasons are in docs/reward.md. Steps of own questions
-get theirs in evidence_rewards.py. With D = d_e of the
-question:
+get theirs in evidence_rewards.py. With D = d_e of the question:
 
     Phi(live or goal) = closeness * (1 - d_e / D) - detour * (1 - D / (d_s + d_e))
                         + landmark * (1 - 1 / e_i, or 1 at a goal)

@@ -67,17 +67,14 @@ class RayTeacher:
             worker, places = running.pop(done)
             try:
                 replies = ray.get(done)
-            except ray.exceptions.ActorUnavailableError:
-                waiting.appendleft(places)  # a busy node; a dead worker raises RayActorError later
+            except (ray.exceptions.ActorUnavailableError, ray.exceptions.ObjectLostError):
+                # A busy node, or one that died after its worker had answered. If the worker is dead
+                # too, its next chunk raises RayActorError.
+                waiting.appendleft(places)
                 time.sleep(_PAUSE_S)
                 continue
             except (ray.exceptions.RayActorError, ray.exceptions.ActorUnschedulableError):
                 workers[:] = [other for other in workers if other is not worker]
-                waiting.appendleft(places)
-                continue
-            except ray.exceptions.ObjectLostError:
-                # The worker had answered, but its node died before the replies were read. If the
-                # worker is dead too, its next chunk raises RayActorError.
                 waiting.appendleft(places)
                 continue
             except ray.exceptions.RayTaskError as error:

@@ -259,7 +259,8 @@ def _wrong_turn(
     if not found.steps:
         counts[unfinished or NOT_IN_FORM] += 1
         return None
-    counts.update([unfinished] if unfinished else [])
+    if unfinished:
+        counts[unfinished] += 1
     node = builder.add_chain(prefix, START, is_right=False)[-1] if prefix else START
     is_right = not unfinished and _is_right(one.problem, found.answer)
     builder.add_evidence(node, [] if unfinished else [is_right])

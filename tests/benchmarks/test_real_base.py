@@ -1,4 +1,4 @@
-"""The planned figure beside the measured one is that of `steiner plan`."""
+"""Benchmarks of a real base show the figure of `steiner plan` beside the measured one."""
 
 from __future__ import annotations
 

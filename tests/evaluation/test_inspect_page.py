@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from steiner.questions.task import problem_of
 from steiner.recipe import ProblemsRecipe, Recipe, SynthRecipe
 from steiner.teacher.building import START, DagBuilder
 from steiner.types import SearchPath, Status, StepTexts
-from tests.teacher.scripted_endpoint import Script, scripted_endpoint
+from tests.teacher.scripted_endpoint import Script, scripted_endpoint, sums_file
 
 RECIPE = Recipe(
     "inspect",
@@ -64,12 +63,7 @@ def test_a_teachers_nodes_show_their_evidence() -> None:
 
 
 def test_the_page_of_a_teachers_run(tmp_path: Path) -> None:
-    numbers = [(3 + n, 40 + 2 * n, 100 + 5 * n) for n in range(12)]
-    rows = [
-        {"question": f"What is {' + '.join(map(str, n))}?", "answer": str(sum(n))} for n in numbers
-    ]
-    file = tmp_path / "sums.jsonl"
-    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    file = sums_file(tmp_path)
     with scripted_endpoint(Script()) as url:
         command = ["synth", "--questions", str(file), "--grader", "number", "--out", str(tmp_path)]
         assert main([*command, "--teacher", "scripted", "--teacher-url", url]) == 0

@@ -131,35 +131,36 @@ def endless() -> dict[str, Any]:
     return {"min_steps": 900, "max_steps": 900, "max_tokens": MAX_LENGTH}
 
 
+@contextmanager
+def running(service: Service) -> Iterator[Served]:
+    """The service on a port of its own, for as long as the block runs."""
+    listener = listen("127.0.0.1", 0)
+    app = create_app(service)
+    config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=10)
+    server = StoppableServer(config, service)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", service)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 @pytest.fixture(scope="session")
 def serve(model_folder: Path) -> Callable[[Settings], AbstractContextManager[Served]]:
     """A server with given settings, for as long as its context lasts."""
 
-    @contextmanager
-    def serving(settings: Settings) -> Iterator[Served]:
-        service = Service.load(str(model_folder), settings)
-        listener = listen("127.0.0.1", 0)
-        app = create_app(service)
-        config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=10)
-        server = StoppableServer(config, service)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", service)
-        finally:
-            server.should_exit = True
-            thread.join()
-
-    return serving
+    return lambda settings: running(Service.load(str(model_folder), settings))
 
 
 @pytest.fixture(scope="session")
 def served(serve: Callable[[Settings], AbstractContextManager[Served]]) -> Iterator[Served]:
     """The server that most tests share."""
-    with serve(Settings()) as running:
-        yield running
+    with serve(Settings()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -12,16 +12,14 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-import uvicorn
 
 from steiner.format import grammar
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
-from steiner.serving.app import create_app
-from steiner.serving.server import StoppableServer, listen
 from steiner.serving.service import Service
 from steiner.serving.settings import Settings
 from tests.puzzles import PUZZLES
+from tests.serving.conftest import running
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -71,18 +69,11 @@ class PacedEngine(Engine):
 
 @contextmanager
 def _serving(engine, vocabulary):
-    service, listener = Service(engine, vocabulary, Settings()), listen("127.0.0.1", 0)
-    app = create_app(service)
-    config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=10)
-    server = StoppableServer(config, service)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        engine.run()
-        server.should_exit = True
-        thread.join()
+    with running(Service(engine, vocabulary, Settings())) as server:
+        try:
+            yield server.url
+        finally:
+            engine.run()
 
 
 @pytest.fixture(scope="module")

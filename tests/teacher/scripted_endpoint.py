@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from tests.loopback_server import QuietHandler, serving
@@ -187,3 +188,14 @@ def written_steps(numbers: list[int], done: int, total: int, mistake: int) -> st
             f"Summary: {before} + {numbers[index]} = {total}\nCheck: {total} is the sum"
         )
     return "\n\n".join([*blocks, f"Answer: {total}."])
+
+
+def sums_file(folder: Path) -> Path:
+    """A file with twelve sums of three numbers, which the endpoint can solve."""
+    numbers = [(3 + n, 40 + 2 * n, 100 + 5 * n) for n in range(12)]
+    rows = [
+        {"question": f"What is {' + '.join(map(str, n))}?", "answer": str(sum(n))} for n in numbers
+    ]
+    file = folder / "sums.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return file

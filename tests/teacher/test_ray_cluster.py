@@ -25,7 +25,7 @@ from steiner.teacher.requests import Reply, TeacherRequest
 from steiner.teacher.steps import solving_messages
 from steiner.teacher.synthesis import teacher_blocks
 from steiner.types import Decision, RunError, UserError
-from tests.teacher.scripted_endpoint import Script, scripted_endpoint
+from tests.teacher.scripted_endpoint import Script, scripted_endpoint, sums_file
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +128,7 @@ def test_replies_that_are_lost_are_asked_again(
 
 
 def test_a_cluster_makes_the_same_paths(cluster: Cluster, tmp_path: Path) -> None:
-    numbers = [(3 + n, 40 + 2 * n, 100 + 5 * n) for n in range(12)]
-    rows = [
-        {"question": f"What is {' + '.join(map(str, n))}?", "answer": str(sum(n))} for n in numbers
-    ]
-    file = tmp_path / "sums.jsonl"
-    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    file = sums_file(tmp_path)
     with scripted_endpoint(Script()) as url:
         for address in ("", cluster.address):
             overrides = [f"questions.source={json.dumps(str(file))}", "questions.grader=number"]
