@@ -138,7 +138,7 @@ def running(service: Service) -> Iterator[Served]:
     app = create_app(service)
     config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=10)
     server = StoppableServer(config, service)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
@@ -146,7 +146,9 @@ def running(service: Service) -> Iterator[Served]:
         yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", service)
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(15)
+        server.force_exit = True  # if a shutdown hangs, so must not the tests
+        thread.join(15)
 
 
 @pytest.fixture(scope="session")
