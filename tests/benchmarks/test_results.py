@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.page import TABLE, page, write_page
+from benchmarks.page import FIXED_WORDINGS, TABLE, page, write_page
 from benchmarks.results import Measured, Record, merge_results, read_results, record
 from benchmarks.run import FIGURES, main
 from steiner.evaluation.statistics import Estimate
@@ -103,15 +103,19 @@ def test_the_page_says_which_targets_are_met(tmp_path: Path) -> None:
     ]
     write_page(records, tmp_path / "docs" / "results.md")
     lines = (tmp_path / "docs" / "results.md").read_text().splitlines()
-    (shortest,) = [line for line in lines if "FIGURE=shortest" in line]
+    (shortest,) = [line for line in lines if line.startswith("| over a model of the same size")]
     assert "gain: +14.0 points [+13.0, +15.0]" in shortest
     assert "| **not met** | `make bench FIGURE=shortest` | `abc1234` |" in shortest
     (rl,) = [line for line in lines if line.startswith("| RL over SFT")]
     assert "| +4.0 points [+3.0, +5.0] | **met** |" in rl
     (budgets,) = [line for line in lines if "at budgets" in line]
     assert "**not met**: least rise, jugs" in budgets
-    assert any(line.startswith("| rl/accuracy of sft |") for line in lines)
-    assert "- shortest/gain: 1.01 times the time." in lines
+    assert lines[lines.index("### rl") + 2] == "`make bench FIGURE=rl` at `abc1234`."
+    assert "| accuracy of sft | +70.0 points [+69.0, +71.0] |  |  |" in lines
+    assert (
+        "| gain | +14.0 points [+13.0, +15.0] | at least 15 | **not met** | 1.01 times the time |"
+        in lines
+    )
 
 
 def test_values_of_another_machine_have_a_note() -> None:
@@ -121,9 +125,21 @@ def test_values_of_another_machine_have_a_note() -> None:
         _record("machine/fp32 matrix product", 100.0),
     ]
     lines = page(records).splitlines()
-    assert "Machine of the last run: this one. fp32 matrix product +100.0 points." in lines
-    notes = [line for line in lines if line.startswith("- ")]
-    assert notes == ["- synth/time: once; measured on another machine: a fast one."]
+    machines = [line for line in lines if line.startswith("- ")]
+    assert machines == [
+        "- Machine A: this one. fp32 matrix product +100.0 points",
+        "- Machine B: a fast one",
+    ]
+    assert "`make bench FIGURE=synth` at `abc1234`; once; machine B." in lines
+    assert "`make bench FIGURE=rl` at `abc1234`." in lines
+
+
+def test_figures_of_before_are_in_a_section_of_their_own() -> None:
+    before = min(FIXED_WORDINGS)
+    records = [_record("synth/time", 30.0), _record("rl/over sft", 4.0, commit=before)]
+    text = page(records)
+    assert text.index("FIGURE=synth") < text.index("## Older figures") < text.index("| RL over SFT")
+    assert page(records[:1]).count("## Older figures") == 0
 
 
 def test_every_line_of_the_table_is_shown_in_order_and_names_a_figure() -> None:
