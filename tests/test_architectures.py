@@ -219,15 +219,15 @@ def test_logits_and_losses_are_those_of_the_model(name: str) -> None:
         hidden_BTD = model.get_decoder()(input_ids=ids_BT).last_hidden_state
         logits_NV = logits_of(model, hidden_BTD.flatten(0, 1))
     assert torch.allclose(logits_NV, logits_BTV.flatten(0, 1), atol=1e-6)
-    found_N, _ = token_losses(model, ids_BT, torch.ones(ids_BT.shape))
+    found = token_losses(model, ids_BT, torch.ones(ids_BT.shape))
     expected_N = torch.nn.functional.cross_entropy(
         model(ids_BT).logits[:, :-1].flatten(0, 1), ids_BT[:, 1:].flatten(), reduction="none"
     )
-    assert torch.allclose(found_N, expected_N, atol=1e-5)
+    assert torch.allclose(found.loss_N, expected_N, atol=1e-5)
     gradients = []
-    for loss_N in (found_N, expected_N):
+    for total in (found.total, expected_N.sum()):
         model.zero_grad()
-        loss_N.mean().backward()
+        total.backward()
         gradients.append([weight.grad.clone() for weight in model.parameters()])
     for found, expected in zip(*gradients, strict=True):
         assert torch.allclose(found, expected, rtol=1e-3, atol=1e-6)

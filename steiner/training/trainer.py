@@ -193,9 +193,9 @@ class SequenceTrainer(AdapterCheckpoints):
         `model` is the trainer's wrapper, within `forward_gives_losses`. Processes average their
         gradients, so each divides by the mean weight of all.
         """
-        loss_N, weights_N = model(**inputs)
-        weight = self.accelerator.reduce(weights_N.sum(), reduction="mean").clamp(min=1.0)
-        loss = (loss_N * weights_N).sum() / weight
+        found = model(**inputs)
+        weight = self.accelerator.reduce(found.weight_N.sum(), reduction="mean").clamp(min=1.0)
+        loss = found.total / weight
         return (loss, None) if return_outputs else loss
 
 

@@ -22,6 +22,7 @@ from steiner.format.tokenizer import add_reasoning_tokens
 from steiner.recipe import SftRecipe
 from steiner.training import trainer
 from steiner.training.lora import check_lora, lora
+from steiner.training.losses import token_losses
 from steiner.training.trainer import (
     Schedule,
     SequenceTrainer,
@@ -98,6 +99,30 @@ def test_only_linear_layers_and_new_rows_change(
             assert not len(changed), name
         else:
             assert changed.tolist() == new, name
+
+
+def test_gradients_reach_the_new_rows_of_the_head(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Those of the losses, which are computed in chunks, are those of all logits at once."""
+    ids_BT = torch.tensor([row.token_ids for row in _rows(tokenizer)])
+    with lora(model, tokenizer, 4, seed=1):
+        gradients = []
+        for chunked in (True, False):
+            model.zero_grad()
+            if chunked:
+                token_losses(model, ids_BT, torch.ones(ids_BT.shape)).total.backward()
+            else:
+                logits_NV = model(ids_BT).logits[:, :-1].flatten(0, 1)
+                targets_N = ids_BT[:, 1:].flatten()
+                torch.nn.functional.cross_entropy(logits_NV, targets_N, reduction="sum").backward()
+            trained = [w for w in model.parameters() if w.requires_grad]
+            gradients.append([w.grad.clone() for w in trained])
+        head = model.get_output_embeddings()
+        deltas = [w for name, w in head.named_parameters() if "trainable_tokens" in name]
+        assert all(delta.grad is not None and delta.grad.any() for delta in deltas)
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_saved_folder_is_an_ordinary_model(

@@ -53,8 +53,8 @@ def _train(out: Path) -> None:
     losses, norms = [], []
     for _ in range(4):
         with forward_gives_losses(model):
-            loss_N, _ = model(input_ids=ids_BT[mine], loss_weights=torch.ones(ROWS, TOKENS)[mine])
-        loss = loss_N.mean()
+            found = model(input_ids=ids_BT[mine], loss_weights=torch.ones(ROWS, TOKENS)[mine])
+        loss = found.total / len(found.loss_N)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -85,9 +85,10 @@ def test_token_losses_by_hand(make_model: MakeModel) -> None:
         _sequence(9, 2, weights=(0.0, 2.0)),
     ]
     batch = collate(rows, pad_id=0)
-    loss_N, weights_N = token_losses(model, batch["input_ids"], batch["loss_weights"])
+    total, loss_N, weight_N = token_losses(model, batch["input_ids"], batch["loss_weights"])
     expected = [pair for row in rows for pair in _by_hand(model, row) if pair[1]]
-    assert weights_N.tolist() == [0.5, 1.0, 2.0] == [weight for _, weight in expected]
+    assert weight_N.tolist() == [0.5, 1.0, 2.0] == [weight for _, weight in expected]
+    assert total.item() == pytest.approx(sum(loss * weight for loss, weight in expected), rel=1e-4)
     assert loss_N.tolist() == pytest.approx([loss for loss, _ in expected], rel=1e-4)
 
 
@@ -247,10 +248,14 @@ def test_it_learns(
 # ---------------------------------------------------------------------- chunks and processes
 
 
+@pytest.mark.parametrize("in_backward", [False, True])
 def test_chunks_do_not_change_losses_or_gradients(
-    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+    in_backward: bool, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Chunks of any size, the last one padded, against the plain formula on all logits at once."""
+    """Chunks of any size, the last one padded, against the plain formula on all logits at once.
+
+    For weights that DeepSpeed has spread (`ds_id`), logits are computed again in the backward pass.
+    """
     model, batch = make_model(), collate(_sequences(6), pad_id=0)
     ids_BT, weights_BT = batch["input_ids"], batch["loss_weights"]
     logits_BTV = model(ids_BT).logits[:, :-1]
@@ -259,14 +264,16 @@ def test_chunks_do_not_change_losses_or_gradients(
     )
     (plain_BT * weights_BT[:, 1:]).sum().backward()
     expected = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    if in_backward:
+        model.get_output_embeddings().weight.ds_id = 0
     for size in (1, 7, CHUNK_TOKENS):
         monkeypatch.setattr(losses, "CHUNK_TOKENS", size)
         model.zero_grad()
-        loss_N, weights_N = token_losses(model, ids_BT, weights_BT)
-        torch.testing.assert_close(loss_N, plain_BT[weights_BT[:, 1:] != 0])
-        (loss_N * weights_N).sum().backward()
+        found = token_losses(model, ids_BT, weights_BT)
+        torch.testing.assert_close(found.loss_N, plain_BT[weights_BT[:, 1:] != 0])
+        (3 * found.total).backward()
         for name, weight in model.named_parameters():
-            torch.testing.assert_close(weight.grad, expected[name], rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(weight.grad, 3 * expected[name], rtol=1e-4, atol=5e-6)
 
 
 def _train_apart(folder: Path, num_processes: int) -> list[float]:
