@@ -64,17 +64,15 @@ def read_model(
     found = find_model(source)
     logging.disable_progress_bar()  # of loading and saving weights, which takes no time here
     tokenizer = load_tokenizer(found)
-    return _read_model(found, tokenizer, options), tokenizer
+    return _read_model(found, options), tokenizer
 
 
-def _read_model(
-    found: ModelSource, tokenizer: PreTrainedTokenizerBase, options: Mapping[str, Any]
-) -> PreTrainedModel:
+def _read_model(found: ModelSource, options: Mapping[str, Any]) -> PreTrainedModel:
     """The model; an adapter's base may be an adapter, too."""
     base = base_of_adapter(found)
     if base is None:
         return _read_weights(found, options)
-    return _with_adapter(_read_model(base, load_tokenizer(base), options), tokenizer, found)
+    return _with_adapter(_read_model(base, options), load_tokenizer(found), found)
 
 
 def _read_weights(found: ModelSource, options: Mapping[str, Any]) -> PreTrainedModel:

@@ -91,7 +91,8 @@ def base_name_of(folder: Path) -> str | None:
     """The path or Hub name of the base that a folder's PEFT adapter was trained on; None for any
     other model.
 
-    If a run was moved, the base of a stage's adapter is found beside the stage, as before.
+    In a run that was moved, the base of a stage's adapter is the folder of that name beside the
+    stage.
     """
     if not (folder / ADAPTER_CONFIG).is_file() or (folder / "config.json").exists():
         return None

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from steiner.files import (
     make_readable,
@@ -28,14 +29,13 @@ from steiner.files import (
 )
 from steiner.format.tokenizer import Vocabulary
 from steiner.models.gguf_files import write_gguf
-from steiner.models.loading import load_model, load_tokenizer
-from steiner.models.sources import ADAPTER, ADAPTER_CONFIG, base_name_of
+from steiner.models.loading import READ_ERRORS, load_error, load_model, load_tokenizer
+from steiner.models.sources import ADAPTER, ADAPTER_CONFIG, base_name_of, find_model
 from steiner.pipeline.model_cards import RECIPE, adapter_card, model_card
 from steiner.progress import say
 from steiner.types import RunError, UserError
 
 _WEIGHTS = "adapter_model.safetensors"
-_GENERATION = "generation_config.json"
 
 
 def export(
@@ -78,7 +78,7 @@ def export_adapter(
     Raises UserError if there is no adapter, or if `out` has files and not `force`.
     """
     _require_free(out, force)
-    folder = source / ADAPTER
+    folder = Path(find_model(source).name) / ADAPTER
     recorded = base_name_of(folder)
     if recorded is None:
         hint = "train it with lora_rank above 0, or leave out --adapter to export the whole model"
@@ -88,16 +88,25 @@ def export_adapter(
     if not base and Path(recorded).is_absolute():
         say(f"export     its base is {recorded}: publish that too, and name it with --base")
     base = base or recorded
-    weights = {name: weight.bfloat16() for name, weight in load_file(folder / _WEIGHTS).items()}
+    weights = _adapter_weights(folder)
     parameters = sum(weight.numel() for weight in weights.values())
     config = {**read_json(folder / ADAPTER_CONFIG), "base_model_name_or_path": base}
     with _published(source, out) as partial:
         save_file(weights, partial / _WEIGHTS, {"format": "pt"})
         write_json(partial / ADAPTER_CONFIG, config)
         tokenizer.save_pretrained(partial)
-        shutil.copy(folder / _GENERATION, partial / _GENERATION)
+        shutil.copy(folder / GENERATION_CONFIG_NAME, partial)
         card = adapter_card(base, parameters, source, out.name, license)
         write_text(partial / "README.md", card)
+
+
+def _adapter_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """In bf16. Raises UserError if the file is damaged."""
+    try:
+        weights = load_file(folder / _WEIGHTS)
+    except READ_ERRORS as error:
+        raise load_error(folder, error) from error
+    return {name: weight.bfloat16() for name, weight in weights.items()}
 
 
 def _require_free(out: Path, force: bool) -> None:

@@ -36,7 +36,8 @@ steiner solve "your question" --model {name}
 steiner serve --model {name}        # an OpenAI-compatible API with step budgets
 ```
 
-{loading} Without Steiner's grammar and step budget, a search may not end.
+{loading}
+Without Steiner's grammar and step budget, a search may not end.
 
 ## How it was made
 

@@ -185,10 +185,20 @@ def test_what_cannot_be_exported_is_one_line(
 ) -> None:
     out = tmp_path / "mine"
     assert cli.main(["export", str(stage), "--out", str(out), *options]) == 2
+    assert not list(tmp_path.glob("mine*"))
     error, hint = capsys.readouterr().err.splitlines()
     assert line in error
     assert hint.startswith("hint: ")
-    assert not out.exists()
+    with pytest.raises(UserError, match="no model folder"):
+        export_adapter(tmp_path / "nowhere", out)
+
+
+def test_a_damaged_adapter_is_one_line(adapted: Path, tmp_path: Path) -> None:
+    (adapted / "adapter" / "adapter_model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(UserError, match="cannot load a model from") as caught:
+        export_adapter(adapted, tmp_path / "mine")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("mine*"))
 
 
 def test_a_model_without_the_tokens_is_refused(tmp_path: Path) -> None:

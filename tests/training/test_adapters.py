@@ -13,6 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens
+from steiner.inference import model_loading
+from steiner.models import loading
 from steiner.models.gguf_files import write_gguf
 from steiner.models.loading import load_model
 from steiner.models.saving import save_model
@@ -118,6 +120,25 @@ def test_a_run_can_be_moved(run: Path, tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="its base is missing: no model folder") as refusal:
         load_model(moved / "sft" / ADAPTER)
     assert "base_model_name_or_path" in refusal.value.hint
+
+
+def test_the_size_of_the_base_decides_the_number_format(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large base is read in bf16 at once, however small its adapter is."""
+    load, dtypes = loading.load_model, []
+
+    def noted(source: Path, dtype: torch.dtype) -> object:
+        dtypes.append(dtype)
+        return load(source, dtype)
+
+    monkeypatch.setattr(loading, "load_model", noted)
+    monkeypatch.setattr(model_loading, "fastest_dtype", lambda device: torch.bfloat16)
+    weights = (run / "cpt" / "model.safetensors").stat().st_size
+    for large in (weights // 4, weights // 4 + 1):
+        monkeypatch.setattr(model_loading, "_LARGE", large)
+        model_loading.load_reasoning_model(run / "sft" / ADAPTER)
+    assert dtypes == [torch.bfloat16, torch.float32]
 
 
 def test_another_base_is_one_line(run: Path) -> None:
