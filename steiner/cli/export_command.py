@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from steiner.cli.parser import Commands, Parser, add_command
+from steiner.types import UserError
 
 
 def add_command_to(commands: Commands[Parser]) -> None:
@@ -30,21 +31,33 @@ def add_command_to(commands: Commands[Parser]) -> None:
         metavar="TYPE",
         help="also write a GGUF file for llama.cpp: bf16 (default), f16, f32 or q8_0",
     )
+    export.add_argument(
+        "--adapter", action="store_true", help="the LoRA adapter alone, without its base"
+    )
+    export.add_argument(
+        "--base",
+        default="",
+        metavar="OWNER/NAME",
+        help="with --adapter: where others find its base",
+    )
     export.add_argument("--license", default="", metavar="NAME", help="for the card: mit, ...")
     export.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hub")
     export.add_argument("--force", action="store_true", help="replace the folder if it exists")
 
 
 def _export(options: argparse.Namespace) -> None:
+    if options.adapter and options.gguf:
+        hint = "leave out one of the two; each can have a folder of its own"
+        raise UserError("--gguf writes the whole model, --adapter only the adapter", hint)
+    if options.base and not options.adapter:
+        raise UserError("--base is for an adapter", "add --adapter, or leave out --base")
     from steiner.pipeline import export
 
-    export.export(
-        options.model,
-        options.out,
-        license=options.license,
-        gguf=options.gguf,
-        force=options.force,
-    )
+    common = {"license": options.license, "force": options.force}
+    if options.adapter:
+        export.export_adapter(options.model, options.out, base=options.base, **common)
+    else:
+        export.export(options.model, options.out, gguf=options.gguf, **common)
     print(options.out)
     if options.push:
         print(export.push(options.out, options.push))

@@ -17,7 +17,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.packed_decoder import PackedDecoder
 from steiner.models import small_qwen2
 from steiner.models.precision import fastest_dtype
-from steiner.models.sources import find_model
+from steiner.models.sources import base_name_of, find_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,7 +44,8 @@ def load_reasoning_model(
 
     # A model without the tokens is refused before gigabytes of its weights are fetched and read.
     Vocabulary.require(load_tokenizer(found))
-    if dtype is None and _is_surely_large(folder):  # once in fp32 would take twice the memory
+    base = Path(base_name_of(folder) or folder)
+    if dtype is None and _is_surely_large(base):  # once in fp32 would take twice the memory
         dtype = fastest_dtype("cuda" if torch.cuda.is_available() else "cpu")
     model, tokenizer = load_model(source, dtype or torch.float32)
     if dtype is None:

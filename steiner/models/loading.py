@@ -20,11 +20,12 @@ from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     GgufConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
+from transformers.utils import GENERATION_CONFIG_NAME, logging
 
 from steiner.models.gguf_files import restore_added_tokens
 from steiner.models.sources import ModelSource, base_of_adapter, find_model
@@ -63,15 +64,20 @@ def read_model(
     found = find_model(source)
     logging.disable_progress_bar()  # of loading and saving weights, which takes no time here
     tokenizer = load_tokenizer(found)
+    return _read_model(found, options), tokenizer
+
+
+def _read_model(found: ModelSource, options: Mapping[str, Any]) -> PreTrainedModel:
+    """The model; an adapter's base may be an adapter, too."""
     base = base_of_adapter(found)
-    model = _read_weights(source if base is None else base.name, base or found, options)
-    return (model if base is None else _with_adapter(model, tokenizer, found)), tokenizer
+    if base is None:
+        return _read_weights(found, options)
+    return _with_adapter(_read_model(base, options), load_tokenizer(found), found)
 
 
-def _read_weights(
-    source: str | Path, found: ModelSource, options: Mapping[str, Any]
-) -> PreTrainedModel:
+def _read_weights(found: ModelSource, options: Mapping[str, Any]) -> PreTrainedModel:
     """Raises UserError if the files are damaged, or lack some of the model's weights."""
+    source = f"{found.name}/{found.gguf_file}" if found.gguf_file else found.name
     if found.gguf_file:  # else transformers takes the model for a quantised one, and trains none
         options = {**options, "quantization_config": GgufConfig(dequantize=True)}
     try:
@@ -92,7 +98,8 @@ def _read_weights(
 def _with_adapter(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, adapter: ModelSource
 ) -> PreTrainedModel:
-    """The model with the adapter's weights merged into its own."""
+    """The model with the adapter's weights merged into its own, and the adapter's generation
+    config if it has one."""
     from peft import PeftModel
 
     if len(tokenizer) > model.config.vocab_size:
@@ -105,6 +112,8 @@ def _with_adapter(
         message = f"the adapter {adapter.name} does not fit its base {model.name_or_path}"
         raise UserError(message, f"{hint} in adapter_config.json") from error
     whole: PreTrainedModel = merged
+    if Path(adapter.name, GENERATION_CONFIG_NAME).is_file():
+        whole.generation_config = GenerationConfig.from_pretrained(adapter.name)
     return whole
 
 

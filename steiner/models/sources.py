@@ -17,7 +17,10 @@ from typing import Any
 from steiner.files import read_json
 from steiner.types import UserError
 
-_ADAPTER = "adapter_config.json"
+ADAPTER = "adapter"
+"""Folder of the unmerged LoRA adapter within the model folder of a stage."""
+
+ADAPTER_CONFIG = "adapter_config.json"
 _TIMEOUT_S = 5.0
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 _NO_MODEL = (401, 404)
@@ -70,16 +73,35 @@ def base_of_adapter(found: ModelSource) -> ModelSource | None:
     Raises UserError if there is no such base.
     """
     folder = Path(found.name)
-    if not (folder / _ADAPTER).is_file() or (folder / "config.json").exists():
+    name = None if found.gguf_file else base_name_of(folder)
+    if name is None:
         return None
-    name = read_json(folder / _ADAPTER).get("base_model_name_or_path")
+    hint = f"give its place as base_model_name_or_path in {folder / ADAPTER_CONFIG}"
     try:
-        return find_model(str(name))
+        base = find_model(name)
     except UserError as error:
-        hint = f"give its place as base_model_name_or_path in {folder / _ADAPTER}"
-        raise UserError(
-            f"{folder} is an adapter, and its base is missing: {error}", hint
-        ) from error
+        message = f"{folder} is an adapter, and its base is missing: {error}"
+        raise UserError(message, hint) from error
+    if not base.gguf_file and Path(base.name).resolve() == folder.resolve():
+        raise UserError(f"{folder} is an adapter that names itself as its base", hint)
+    return base
+
+
+def base_name_of(folder: Path) -> str | None:
+    """The path or Hub name of the base that a folder's PEFT adapter was trained on; None for any
+    other model.
+
+    In a run that was moved, the base of a stage's adapter is the folder of that name beside the
+    stage.
+    """
+    if not (folder / ADAPTER_CONFIG).is_file() or (folder / "config.json").exists():
+        return None
+    name = str(read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path"))
+    recorded = Path(name)
+    if folder.name == ADAPTER and recorded.is_absolute() and not recorded.exists():
+        beside = folder.absolute().parent.with_name(recorded.name)
+        return str(beside) if beside.exists() else name
+    return name
 
 
 def _find_on_hub(name: str) -> ModelSource:

@@ -131,7 +131,8 @@ def shape_of(source: str) -> ModelShape:
     Raises UserError if there is no such model, or if it is no causal language model.
     """
     found = find_model(source)
-    found = base_of_adapter(found) or found
+    while base := base_of_adapter(found):
+        found = base
     try:
         config = AutoConfig.from_pretrained(found.name, **found.options)
         check_causal(source, config)

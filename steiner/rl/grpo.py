@@ -40,6 +40,8 @@ from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.loading import without_checkpointing_warning
 from steiner.models.logits import logits_of
 from steiner.models.precision import wants_bf16
+from steiner.models.saving import save_adapter
+from steiner.models.sources import ADAPTER
 from steiner.processes import process_state
 from steiner.recipe import Recipe
 from steiner.rl.policy_logprobs import GrammarPolicy
@@ -80,10 +82,12 @@ _AT_LEAST = {
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Trains `run_dir/sft` by RL into `out_dir`; resumes from its last checkpoint."""
     model, tokenizer = load_for_training(run_dir / "sft", recipe.rl)
-    with lora(model, tokenizer, recipe.rl.lora_rank, recipe.seed):
+    with lora(model, tokenizer, recipe.rl.lora_rank, recipe.seed) as adapted:
         trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
         trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
         trainer.rollouts.close()
+        if adapted and trainer.is_world_process_zero():
+            save_adapter(adapted, tokenizer, out_dir / ADAPTER)
     save_trained(trainer, model, tokenizer, out_dir)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -25,6 +25,9 @@ from steiner.models.precision import wants_bf16
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.processes import is_sharded
 from steiner.types import UserError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 ALPHA = 32
 """The same for every rank, so that one learning rate suits all."""
@@ -64,33 +67,39 @@ def load_for_training(
     """The model and tokenizer in fp32, or with 4-bit weights if the stage wants these.
 
     Weights that will be spread over accelerators stay in main memory: the whole of them may not fit
-    on one. Each process of a machine has a copy there until Trainer shards it.
+    on one. Each process of a machine has a copy there until Trainer shards it. The model's
+    `name_or_path` is `source`, absolute if it is local: an adapter records it as its base.
 
     Raises UserError if it cannot be read, or if the stage's settings do not fit together.
     """
     check_lora(stage)
     if is_sharded():
-        return read_model(source, dtype=torch.float32)
-    if not stage.lora_4bit:
-        return load_model(source)
-    return load_4bit_model(source, torch.bfloat16 if wants_bf16(stage.precision) else torch.float32)
+        model, tokenizer = read_model(source, dtype=torch.float32)
+    elif stage.lora_4bit:
+        compute_dtype = torch.bfloat16 if wants_bf16(stage.precision) else torch.float32
+        model, tokenizer = load_4bit_model(source, compute_dtype)
+    else:
+        model, tokenizer = load_model(source)
+    model.name_or_path = str(Path(source).absolute() if Path(source).exists() else source)
+    return model, tokenizer
 
 
 @contextmanager
 def lora(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rank: int, seed: int
-) -> Iterator[None]:
+) -> Iterator[PeftModel | None]:
     """Within the block, only LoRA of `rank` and the rows of the reasoning tokens are trainable.
 
-    After it, the weights are merged and the model has its own layers again; `merged` does this for
-    4-bit weights. With rank 0, everything is trainable.
+    Yields peft's wrapper of the model, whose adapter can be saved. After the block, the weights are
+    merged and the model has its own layers again; `merged` does this for 4-bit weights. With rank
+    0, everything is trainable, and it yields None.
 
     Raises UserError if the rank is negative.
     """
     if rank < 0:
         raise UserError(f"lora_rank is {rank}", "give 0 to train all weights, or 1 or more")
     if not rank:
-        yield
+        yield None
         return
     from peft import LoraConfig, get_peft_model
 
@@ -106,9 +115,9 @@ def lora(
         adapted = get_peft_model(model, config)
     if is_4bit(model):
         model._hf_peft_config_loaded = True  # Trainer refuses 4-bit weights without adapters
-        yield
+        yield adapted
         return
-    yield
+    yield adapted
     adapted.merge_and_unload()
     model.requires_grad_(True)
 

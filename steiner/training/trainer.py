@@ -37,7 +37,8 @@ from steiner.files import LOGS, read_json, remove_folder, replace_folder
 from steiner.format.chat_format import ChatFormat
 from steiner.models.four_bit import is_4bit
 from steiner.models.precision import wants_bf16
-from steiner.models.saving import save_model
+from steiner.models.saving import save_adapter, save_model
+from steiner.models.sources import ADAPTER
 from steiner.processes import process_state, wants_sharding
 from steiner.progress import say
 from steiner.recipe import SamplingRecipe
@@ -209,7 +210,7 @@ def train_sequences(
 ) -> SequenceTrainer:
     """Trains, resuming from the last checkpoint in `folder`, and saves the model."""
     pad_id = ChatFormat(tokenizer).pad_id
-    with lora(model, tokenizer, schedule.lora_rank, schedule.seed):
+    with lora(model, tokenizer, schedule.lora_rank, schedule.seed) as adapted:
         trainer = SequenceTrainer(model, sequences, schedule, folder, pad_id)
         if schedule.lora_rank and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             hint = "set lora_rank = 0, or start with plain data parallelism (--multi_gpu)"
@@ -222,6 +223,8 @@ def train_sequences(
         choose_attention(model, compiled=_compile_if_worth(model, trainer.batches, schedule))
         with forward_gives_losses(model):
             trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        if adapted and trainer.is_world_process_zero():
+            save_adapter(adapted, tokenizer, folder / ADAPTER)
     save_trained(trainer, model, tokenizer, folder)
     return trainer
 

@@ -15,11 +15,14 @@ import pytest
 
 from steiner import Reasoner
 from steiner.cli.answer_summary import summary_lines
+from steiner.cli.main import main
 from steiner.cli.style import Style
+from steiner.format.codec import Codec
 from steiner.inference.answer import STOP_NOTES
 from steiner.inference.step_events import Component
 from steiner.types import SearchPath, StopReason
 from tests.cli.conftest import Solve
+from tests.lora_training import LORA, train_lora
 
 STEINER = Path(sys.executable).with_name("steiner")
 
@@ -48,6 +51,24 @@ def test_steps_tree_answer_and_check_are_shown(
     assert "└─ ★ 4  4 + 3 = 7\n" in shown
     assert "4 steps · 2 backtracks · tokens: " in shown
     assert "\033" not in shown
+
+
+def test_an_adapter_is_asked_as_a_model(
+    model_dir: Path,
+    question: str,
+    known_path: SearchPath,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = Codec(Reasoner.load(model_dir).vocabulary).encode_path(known_path).token_ids
+    merged = train_lora(model_dir, tmp_path / "sft", replace(LORA, adam_lr=0.001), row)
+    shown = []
+    for folder in (merged / "adapter", merged):
+        options = ("--model", str(folder), "--temperature", "0", "--json")
+        assert main(["solve", question, *options]) == 0
+        shown.append(json.loads(capsys.readouterr().out))
+        assert Reasoner.load(folder).solve(question, temperature=0.0).text == known_path.answer
+    assert shown[0] == shown[1]
 
 
 def test_question_of_no_known_kind_is_not_shown_as_solved(solve: Solve) -> None:

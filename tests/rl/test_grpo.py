@@ -30,6 +30,7 @@ from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tok
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
 from steiner.inference.request import Request
+from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
 from steiner.rl import grpo as rl
@@ -325,6 +326,8 @@ def test_lora_changes_linear_layers_alone_and_is_merged(four_bit: bool, run_dir:
     changed = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
     assert any("q_proj.weight" in name for name in changed)
     assert not any("norm" in name for name in changed)
+    adapted = load_model(run_dir / "rl" / "adapter")[0].state_dict()
+    assert all(torch.allclose(adapted[name], weight, atol=1e-6) for name, weight in after.items())
 
 
 def test_activation_checkpointing_prints_no_warning(run_dir: Path) -> None:

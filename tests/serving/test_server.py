@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from steiner.serving.server import listen
+from tests.lora_training import train_lora
 
 STEINER = Path(sys.executable).with_name("steiner")
 HI = {"model": "steiner", "messages": [{"role": "user", "content": "Hi"}]}
@@ -56,6 +57,19 @@ def test_sigterm_finishes_what_runs_and_refuses_the_rest(model_folder, endless):
             assert [line for line in lines if line][-1] == "data: [DONE]"
         assert process.wait(timeout=20) == 0
         assert process.stderr.read() == ""
+
+
+def test_an_adapter_is_served(model_folder, tmp_path):
+    """As the merged model; the texts are greedy, so one other token would show."""
+    merged = train_lora(model_folder, tmp_path / "sft")
+    fields = HI | {"temperature": 0, "max_tokens": 240, "max_steps": 3}
+    texts = []
+    for folder in (merged / "adapter", merged):
+        with _serving(folder) as (_, url):
+            answer = httpx.post(f"{url}/v1/chat/completions", json=fields, timeout=60).json()
+        texts.append(answer["choices"][0]["message"])
+    assert texts[0] == texts[1]
+    assert texts[0]["reasoning_content"]
 
 
 def test_second_signal_ends_it_at_once(model_folder, endless):

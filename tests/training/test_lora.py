@@ -45,6 +45,8 @@ SCHEDULE = Schedule(
     lora_rank=4,
 )
 
+ADAPTER_WEIGHTS = "adapter/adapter_model.safetensors"
+
 
 @pytest.fixture(scope="module")
 def tokenizer(base_tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
@@ -133,7 +135,7 @@ def test_the_saved_folder_is_an_ordinary_model(
     assert all(torch.equal(loaded.state_dict()[n], w) for n, w in model.state_dict().items())
     ids = torch.arange(12)[None]
     assert torch.equal(loaded(ids).logits, model.eval()(ids).logits)
-    assert not list(tmp_path.glob("adapter*"))
+    assert not list(tmp_path.glob("adapter_*"))  # transformers would load it
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
@@ -168,6 +170,9 @@ def test_killed_training_ends_as_an_undisturbed_one(
     train_sequences(again, tokenizer, rows, SCHEDULE, tmp_path / "killed")
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, again.state_dict()[name]), name
+    adapters = [load_file(tmp_path / name / ADAPTER_WEIGHTS) for name in ("whole", "killed")]
+    assert adapters[0].keys() == adapters[1].keys()
+    assert all(torch.equal(weight, adapters[1][name]) for name, weight in adapters[0].items())
 
 
 def test_few_parameters_are_trainable(
