@@ -7,8 +7,8 @@ TeacherRequests -> file -> command -> file -> Replies
 
 The files are those of OpenAI's Batch API, a request or a response on each line. A request's
 `custom_id` is its digest, so a line is never taken for the reply to another request. Replies are
-read while the command runs, if it writes them then. If this process is killed, the command goes
-on: the next run waits for it, and takes the replies that it has written.
+read while the command runs, if it writes them then. If this process is killed, the command
+continues; the next run waits for its end and takes the replies that it has written.
 
 Requests without a reply go into another run of the command as long as the last one answered any.
 """
@@ -196,7 +196,7 @@ def _is_running(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupts the command and what it started, as Ctrl-C does, and kills what is left."""
+    """Interrupts the command and its processes, as Ctrl-C does, and kills those that remain."""
     try:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(_PATIENCE_S)

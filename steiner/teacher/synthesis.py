@@ -391,7 +391,7 @@ def _announce(
     settings: TeacherRecipe,
 ) -> None:
     """Shows the round if a command answers it as a whole: the bar may stand still until it ends."""
-    if settings.batch_command:
+    if settings.batch_command and requests:
         num_questions = len({one.problem.key for one in owners})
         about = f"{plural(len(requests), 'request')} about {plural(num_questions, 'question')}"
         say(f"teacher    round {number} of 4: {about}")
