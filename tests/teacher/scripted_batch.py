@@ -66,6 +66,10 @@ def _stop(behaviour: str, record: Path) -> None:
         sys.exit(1)
     if behaviour == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
+    if behaviour == "ignores ctrl-c":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("ignored", flush=True)
+        time.sleep(60)
     while behaviour == "hangs" and not record.with_suffix(".go").exists():
         time.sleep(0.02)
 

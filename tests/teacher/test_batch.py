@@ -20,7 +20,7 @@ from steiner.dags.store import read_dags, read_paths
 from steiner.dags.synthesis import synthesise
 from steiner.recipe import Recipe, TeacherRecipe
 from steiner.recipe_file import load_recipe
-from steiner.teacher import endpoint
+from steiner.teacher import batch, endpoint
 from steiner.teacher.batch import BatchTeacher
 from steiner.teacher.preview import preview
 from steiner.teacher.requests import Reply, TeacherRequest
@@ -303,6 +303,24 @@ def test_ctrl_c_ends_the_command_and_loses_nothing(tmp_path: Path, record: Path)
     assert again.returncode == 0
     assert runs(record)[1][1] == first[len(first) // 2 :]
     assert set((_asked(record) - Counter(first[len(first) // 2 :])).values()) == {1}
+
+
+def test_a_command_that_ignores_ctrl_c_is_killed(
+    tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_PATIENCE_S", 0.3)
+    command = batch_command(record, "ignores ctrl-c")
+    teacher = BatchTeacher(TeacherRecipe(model="scripted", batch_command=command), tmp_path)
+
+    def interrupt(place: int, reply: Reply) -> None:
+        while "ignored" not in (tmp_path / "log").read_text():
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        teacher.replies(_requests(4), interrupt, lambda: True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(runs(record)[0][0], 0)
 
 
 def test_a_killed_run_leaves_its_command_and_the_next_takes_its_replies(
