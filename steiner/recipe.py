@@ -131,6 +131,10 @@ class TeacherRecipe:
     max_cost: float = 0.0
     """No request is sent once all replies in the run folder, at these prices, have cost this; 0 for
     no limit."""
+    batch_command: str = operational("")
+    """A command that answers a file of requests in the form of OpenAI's Batch API, such as
+    `vllm run-batch -i {input} -o {output} --model {model}`; empty for none. `model` is then what
+    the command loads."""
     ray: str = operational("")
     """Address of a Ray cluster that answers, such as 10.0.0.1:6379; empty for this machine alone.
     """

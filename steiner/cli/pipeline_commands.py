@@ -136,6 +136,7 @@ _SHORT_FORMS = {
     "grader": "questions.grader",
     "teacher": "teacher.model",
     "teacher_url": "teacher.url",
+    "teacher_batch": "teacher.batch_command",
     "ray": "teacher.ray",
     "base": "base.model",
 }
@@ -151,6 +152,12 @@ def _add_own_questions(parser: Parser) -> None:
     )
     own.add_argument("--teacher", metavar="MODEL", help="the model that makes reasoning DAGs")
     own.add_argument("--teacher-url", metavar="URL", help="its OpenAI-compatible API")
+    own.add_argument(
+        "--teacher-batch",
+        metavar="COMMAND",
+        help='a command that answers a file of requests, such as "vllm run-batch -i {input} '
+        '-o {output} --model {model}"',
+    )
     own.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster that runs the teacher")
     own.add_argument(
         "--task",

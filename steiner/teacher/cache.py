@@ -126,7 +126,7 @@ class CachedTeacher:
         """The name that earlier versions gave a teacher that runs here; empty if it may mean
         another model by now."""
         name, identity = self._settings.model, self._teacher.identity
-        if self._settings.url:
+        if self._settings.url or self._settings.batch_command:
             return ""
         insert = "INSERT OR IGNORE INTO teachers VALUES (?, ?)"
         self._database.execute(insert, (name, identity))

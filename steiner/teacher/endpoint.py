@@ -5,40 +5,34 @@ TeacherRequests -> Replies
 The number of requests at once adapts: one more after each round of successes, half after a 429, a
 5xx or a timeout (additive increase, multiplicative decrease). The teacher keeps this number from
 one block of requests to the next. A failed request is tried again after a growing pause, or after
-the server's Retry-After. A request that the server refuses, such as a prompt that is too long or
-filtered, fails alone; the run stops only if many fail in a row.
+the server's Retry-After.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
-from typing import Any
 
 import httpx
 
-from steiner.progress import say
 from steiner.randomness import random_stream
 from steiner.recipe import TeacherRecipe
+from steiner.teacher.chat_completions import (
+    FAILURES_IN_A_ROW,
+    ResponseReader,
+    identity_of,
+    length_of_row,
+    request_body,
+)
 from steiner.teacher.requests import Reply, TeacherRequest
-from steiner.types import RunError, SteinerError, UserError
+from steiner.types import RunError, UserError
 
 TRIES = 6
 """Tries of one request before it fails for good."""
-FAILURES_IN_A_ROW = 20
-"""Requests that fail for good, one after the other in the order of the requests, before the run
-stops. The order in time would not do: few failures end last, because they are tried so often."""
-_REFUSAL = "the request is refused"
-_NO_TEXT = "a reply without text"
 FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _FIRST_CONCURRENT = 4
-_RETRIED = frozenset({408, 409, 425, 429})
-_REFUSED = frozenset({400, 413, 422})
-"""What is wrong with such a request may be its own text: it fails alone."""
 
 
 class EndpointTeacher:
@@ -51,13 +45,12 @@ class EndpointTeacher:
             )
         if not settings.model:
             raise UserError("teacher.model is empty", "name the model that the endpoint serves")
-        extra = json.dumps(dict(settings.extra), sort_keys=True) if settings.extra else ""
-        self.identity = settings.model + extra
+        self.identity = identity_of(settings.model, settings)
         self._settings = settings
         self._limit = _AdaptiveLimit(settings.max_concurrent)
-        self._refusals: dict[int, str] = {}
-        """Status -> the first message that came with it."""
         self._url = settings.url.rstrip("/") + "/chat/completions"
+        key = "teacher.url, which often ends in /v1"
+        self._reader = ResponseReader(settings, f"at {self._url}", key)
 
     def replies(
         self,
@@ -89,8 +82,8 @@ class EndpointTeacher:
                 on_reply(index, reply)
                 if reply.error:
                     failed.add(index)
-                    if _length_of_row(failed, index) >= FAILURES_IN_A_ROW:
-                        raise self._all_fail(reply.error)
+                    if length_of_row(failed, index) >= FAILURES_IN_A_ROW:
+                        raise self._reader.all_fail(reply.error)
 
         async with httpx.AsyncClient(
             headers=headers, timeout=self._settings.timeout_s, limits=limits
@@ -138,74 +131,15 @@ class EndpointTeacher:
     async def _try(self, client: httpx.AsyncClient, request: TeacherRequest) -> Reply | _Failure:
         """One try; its reply has an error if another try does not change it. Raises UserError if
         the key, the model or the URL is wrong."""
+        body = request_body(request, self._settings, self.identity)
         try:
-            response = await client.post(self._url, json=self._body(request))
+            response = await client.post(self._url, json=body)
         except httpx.HTTPError as error:
             is_unreachable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             reason = f"{type(error).__name__} {error}".strip()
             return _Failure(reason, is_unreachable=is_unreachable)
-        status = response.status_code
-        if status in _REFUSED:
-            return self._refused(response)
-        self._check(response)
-        if status != 200:
-            return _Failure(f"status {status}", _retry_after(response))
-        return _parsed(response) or _Failure("a reply that is no chat completion")
-
-    def _refused(self, response: httpx.Response) -> Reply:
-        """The reply to a refused request. The first message of each status is shown; the later
-        ones, which may name the length of each prompt, are counted."""
-        status, message = response.status_code, _error_message(response)
-        if status not in self._refusals:
-            self._refusals[status] = message
-            say(f"teacher    refuses a request, status {status}: {message}")
-        return Reply(error=f"{_REFUSAL}, status {status}")
-
-    def _all_fail(self, reason: str) -> SteinerError:
-        """The error of a run whose requests fail one after the other."""
-        message = f"the teacher failed {FAILURES_IN_A_ROW} times in a row: {reason}"
-        if reason.startswith(_REFUSAL):
-            hint = "check teacher.max_tokens, teacher.token_field, teacher.omit and teacher.extra"
-            return UserError(f"{message}: {next(iter(self._refusals.values()))}", hint)
-        if reason == _NO_TEXT:
-            return UserError(message, "a model that reasons first needs more teacher.max_tokens")
-        hint = "run the same command again when it works: answered requests are kept"
-        return RunError(message, hint)
-
-    def _body(self, request: TeacherRequest) -> dict[str, Any]:
-        settings = self._settings
-        body: dict[str, Any] = {
-            "model": settings.model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-            "temperature": request.temperature,
-            settings.token_field: request.max_tokens,
-            "seed": random_stream(request.digest(self.identity)).getrandbits(31),
-        }
-        for name in settings.omit:
-            body.pop(name, None)
-        return body | dict(settings.extra)
-
-    def _check(self, response: httpx.Response) -> None:
-        """Raises UserError for a status that another try does not change."""
-        status = response.status_code
-        if status < 400 or status in _RETRIED or status >= 500:
-            return
-        message = _error_message(response)
-        if status in (401, 403):
-            raise UserError(
-                f"the teacher refuses the key, status {status}: {message}",
-                f"set the environment variable {self._settings.key_variable}, or name another with "
-                "teacher.key_variable",
-            )
-        if status == 404:
-            raise UserError(
-                f"the teacher has no model '{self._settings.model}' at {self._url}: {message}",
-                "check teacher.model and teacher.url, which often ends in /v1",
-            )
-        raise UserError(
-            f"the teacher does not answer, status {status}: {message}",
-            "check teacher.model and teacher.url; answered requests are kept",
-        )
+        outcome = self._reader.reply(response.status_code, _content(response))
+        return outcome if isinstance(outcome, Reply) else _Failure(outcome, _retry_after(response))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,45 +191,12 @@ class _Gate:
             self._changed.notify_all()
 
 
-def _length_of_row(places: Set[int], place: int) -> int:
-    """The number of `places` in one row with `place`, itself included."""
-    after = next(n for n in count(place) if n not in places)
-    before = next(n for n in count(place, -1) if n not in places)
-    return after - before - 1
-
-
-def _parsed(response: httpx.Response) -> Reply | None:
-    """The reply in a chat completion; None if it is none."""
+def _content(response: httpx.Response) -> object:
+    """JSON, or text if it is none."""
     try:
-        body = response.json()
-        choice = body["choices"][0]
-        text = choice["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError):
-        return None
-    if text is not None and not isinstance(text, str):
-        return None
-    usage: Mapping[str, Any] = body.get("usage") or {}
-    return Reply(
-        text or "",
-        _count(usage, "prompt_tokens"),
-        _count(usage, "completion_tokens"),
-        error="" if text else _NO_TEXT,
-        cut=choice.get("finish_reason") == "length",
-    )
-
-
-def _count(usage: Mapping[str, Any], name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def _error_message(response: httpx.Response) -> str:
-    try:
-        error = response.json()["error"]
-        text = error["message"] if isinstance(error, dict) else error
-    except (ValueError, KeyError, TypeError):
-        text = response.text
-    return (str(text).strip().splitlines() or ["no message"])[0][:200]
+        return response.json()
+    except ValueError:
+        return response.text
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -34,7 +34,7 @@ def preview(recipe: Recipe, run_dir: Path, count: int) -> str:
     questions = training_questions(recipe)
     some, settings = questions[:count], recipe.teacher
     with (
-        CachedTeacher(teacher_of(settings), settings, cache_file(run_dir)) as teacher,
+        CachedTeacher(teacher_of(settings, run_dir), settings, cache_file(run_dir)) as teacher,
         progress("preview", len(some) * requests_per_question(settings), "reply") as advance,
     ):
         explored = explore(some, settings, lambda requests: teacher.ask(requests, advance))

@@ -8,8 +8,9 @@ continuations from the first new step decide whether it is a dead end: each of t
 wrong answer; (4) with the answer shown again, the teacher says what is wrong and writes the steps
 that belong there. A reply that breaks off is no evidence, neither for a step nor against it.
 
-All requests of a block of questions go out together, round by round. Without a teacher, worked
-solutions in the data give DAGs without wrong turns.
+All requests of a block of questions go out together, round by round. For a batch command, all
+questions are one block. Without a teacher, worked solutions in the data give DAGs without wrong
+turns.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from pathlib import Path
 from steiner.dags.path_sampling import sample_paths
 from steiner.dags.store import dag_table, path_table
 from steiner.dags.synthesis import TOO_LONG, Made, dag_counts, num_tokens, path_counts, walk_of
-from steiner.progress import progress, say
+from steiner.progress import plural, progress, say
 from steiner.questions.reading import Question
 from steiner.questions.task import OwnQuestions, problem_of
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, TeacherRecipe
 from steiner.tasks import Grade, grade, task
+from steiner.teacher.batch import BatchTeacher
 from steiner.teacher.building import START, UNEXPLAINED, DagBuilder
 from steiner.teacher.cache import CachedTeacher
 from steiner.teacher.endpoint import EndpointTeacher
@@ -84,8 +86,10 @@ def cache_file(run_dir: Path) -> Path:
     return run_dir / "teacher" / "replies.sqlite"
 
 
-def teacher_of(settings: TeacherRecipe) -> Teacher:
+def teacher_of(settings: TeacherRecipe, run_dir: Path) -> Teacher:
     """The teacher that the recipe names. Raises UserError if it names none."""
+    if settings.batch_command:
+        return BatchTeacher(settings, cache_file(run_dir).parent / "batch")
     return RayTeacher(settings, _on_this_machine) if settings.ray else _on_this_machine(settings)
 
 
@@ -109,13 +113,12 @@ def teacher_blocks(recipe: Recipe, run_dir: Path) -> Iterator[Made]:
         return
     expected = len(chosen) * requests_per_question(settings)
     with (
-        CachedTeacher(teacher_of(settings), settings, cache_file(run_dir)) as teacher,
+        CachedTeacher(teacher_of(settings, run_dir), settings, cache_file(run_dir)) as teacher,
         progress("teacher", expected, "reply") as advance,
     ):
-        for start in range(0, len(chosen), BLOCK):
-            found, unused = _explore_block(
-                chosen[start : start + BLOCK], settings, teacher, advance
-            )
+        size = len(chosen) if settings.batch_command else BLOCK  # a run of the command for a round
+        for start in range(0, len(chosen), max(1, size)):
+            found, unused = _explore_block(chosen[start : start + size], settings, teacher, advance)
             advance(unused)
             yield _made(recipe, found)
         ledger = teacher.ledger
@@ -184,6 +187,7 @@ def _solve(explored: Sequence[Explored], settings: TeacherRecipe, ask: Ask | Non
         for sample in range(settings.solutions - len(one.solutions)):
             requests.append(_request(messages, settings, sample))
             owners.append(one)
+    _announce(1, requests, owners, settings)
     for one, reply in zip(owners, ask(requests), strict=True):
         if reply.error:
             one.builder.counts[_failure(reply)] += 1
@@ -234,6 +238,7 @@ def _turn_wrong(
             messages = continuing_messages(one.question.text, prefix)
             requests.append(_request(messages, settings, sample))
             cuts.append((one, prefix))
+    _announce(2, requests, [one for one, _ in cuts], settings)
     turns = []
     for (one, prefix), reply in zip(cuts, ask(requests), strict=True):
         turn = _wrong_turn(one, prefix, reply, settings)
@@ -294,6 +299,7 @@ def _decide(
         for place, turn in _numbered(turns)
         for sample in range(settings.continuations)
     ]
+    _announce(3, requests, [turn.explored for turn in turns], settings)
     replies = iter(ask(requests))
     dead = []
     for turn in turns:
@@ -358,6 +364,7 @@ def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, as
         )
         for sample, turn in _numbered([turn for turn, _ in dead])
     ]
+    _announce(4, requests, [turn.explored for turn, _ in dead], settings)
     for (turn, node), reply in zip(dead, ask(requests), strict=True):
         one, builder = turn.explored, turn.explored.builder
         if reply.error:
@@ -377,6 +384,19 @@ def _correct(dead: Sequence[tuple[_WrongTurn, int]], settings: TeacherRecipe, as
             builder.add_chain(way_back.steps, turn.node, is_right=True)
 
 
+def _announce(
+    number: int,
+    requests: Sequence[TeacherRequest],
+    owners: Sequence[Explored],
+    settings: TeacherRecipe,
+) -> None:
+    """Shows the round if a command answers it as a whole: the bar may stand still until it ends."""
+    if settings.batch_command and requests:
+        num_questions = len({one.problem.key for one in owners})
+        about = f"{plural(len(requests), 'request')} about {plural(num_questions, 'question')}"
+        say(f"teacher    round {number} of 4: {about}")
+
+
 def _is_right(problem: Problem, answer: str) -> bool:
     """True if the grader accepts a teacher's answer, or its only number: teachers add units. The
     answer that a path ends with is always the known one."""
@@ -392,7 +412,7 @@ def _request(messages: tuple[Message, ...], settings: TeacherRecipe, sample: int
 
 
 def _has_teacher(settings: TeacherRecipe) -> bool:
-    return bool(settings.url or settings.model)
+    return bool(settings.url or settings.model or settings.batch_command)
 
 
 def dag_of(one: Explored) -> ReasoningDag | None:

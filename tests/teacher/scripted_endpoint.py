@@ -76,7 +76,7 @@ def scripted_endpoint(script: Script) -> Iterator[str]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             with _counted(script):
-                status, reply = _answer(script, body, self.headers.get("authorization", ""))
+                status, reply = answer(script, body, self.headers.get("authorization", ""))
             content = reply.encode()
             self.send_response(status)
             if status != 200 and script.retry_after:
@@ -104,7 +104,8 @@ def _counted(script: Script) -> Iterator[None]:
             script.running -= 1
 
 
-def _answer(script: Script, body: str, authorization: str) -> tuple[int, str]:
+def answer(script: Script, body: str, authorization: str) -> tuple[int, str]:
+    """Status and body of the response to a request's body."""
     if script.first_hangs_s and not script.tries:
         script.tries[body] += 1
         time.sleep(script.first_hangs_s)
