@@ -207,6 +207,7 @@ def _train(base: str) -> float:
         warmup_fraction=0.0,
         seed=0,
         bf16=fastest_dtype() is torch.bfloat16,
+        attention="auto",
         report_to="none",
         save_every_steps=1000,
         activation_checkpointing=False,

@@ -25,6 +25,10 @@ SHIPPED_REASONER = Path(__file__).parent / "assets" / "reasoner"
 Precision = Literal["auto", "bf16", "fp32"]
 """auto: bf16 where the machine computes in it natively, else fp32."""
 
+Attention = Literal["auto", "sdpa", "eager"]
+"""sdpa: PyTorch's fused attention. eager: plain products and a softmax. auto: the faster one, by
+timing a layer of the model (training/attention.py)."""
+
 RolloutsBy = Literal["engine", "vllm"]
 """engine: the embedded engine, on the trainer's own weights. vllm: a server that gets them."""
 
@@ -205,6 +209,7 @@ class BaseRecipe:
     adam_lr: float = 3e-3
     warmup_fraction: float = fraction(0.02)
     precision: Precision = "auto"
+    attention: Attention = field(default="auto", metadata={"operational": True})
     activation_checkpointing: bool = operational(False)
     report_to: str = operational("tensorboard")
     save_every_steps: int = operational(500)
@@ -252,6 +257,7 @@ class CptRecipe:
     lora_4bit: bool = False
     """Keep the frozen weights beside LoRA in 4 bits."""
     precision: Precision = "auto"
+    attention: Attention = field(default="auto", metadata={"operational": True})
     activation_checkpointing: bool = operational(False)
     """Compute activations again in the backward pass instead of keeping them: less memory, more
     time."""
@@ -282,6 +288,7 @@ class SftRecipe:
     lora_4bit: bool = False
     """Keep the frozen weights beside LoRA in 4 bits."""
     precision: Precision = "auto"
+    attention: Attention = field(default="auto", metadata={"operational": True})
     activation_checkpointing: bool = operational(False)
     """Compute activations again in the backward pass instead of keeping them: less memory, more
     time."""
@@ -334,6 +341,7 @@ class RlRecipe:
     sync_every: int = 1
     """Optimiser steps after which the server gets the trainer's weights."""
     precision: Precision = "auto"
+    attention: Attention = field(default="auto", metadata={"operational": True})
     activation_checkpointing: bool = operational(False)
     rollouts_per_batch: int = operational(16)
     """Rollouts per forward and backward pass; limits memory."""

@@ -279,6 +279,7 @@ SCHEDULE = Schedule(
     warmup_fraction=0.2,
     seed=5,
     bf16=False,
+    attention="auto",
     report_to="none",
     save_every_steps=2,
     activation_checkpointing=False,

@@ -145,6 +145,7 @@ def test_override_adds_to_a_table_or_replaces_it() -> None:
         ("eval.budgets=[1, 'two']", "must be a list, each a whole number", ""),
         ("problems.levels.jugs='hard'", "must be a table, each value a whole number", ""),
         ("cpt.precision=fp16", 'must be one of "auto", "bf16", "fp32"', ""),
+        ("rl.attention=flash", 'must be one of "auto", "sdpa", "eager"', ""),
         ("seed.rl=1", "'seed' in recipe tiny.toml must be a whole number", ""),
         ("rl.steps", "cannot read --set 'rl.steps'", "--set rl.steps=10"),
     ],

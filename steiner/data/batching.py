@@ -72,6 +72,11 @@ class TokenBatches:
         return [batch for batch in batches if batch]
 
 
+def padded_length(longest: int) -> int:
+    """The length of a batch whose longest row has so many tokens."""
+    return -(-longest // LENGTH_STEP) * LENGTH_STEP
+
+
 def collate(rows: Sequence[TokenSequence], pad_id: int) -> dict[str, torch.Tensor]:
     """input_ids (B, T) int64 padded on the right, loss_weights (B, T) float32, 0 on padding.
 
@@ -80,7 +85,7 @@ def collate(rows: Sequence[TokenSequence], pad_id: int) -> dict[str, torch.Tenso
     No attention mask is needed: under causal attention nothing attends to padding on its right.
     """
     longest = max((len(row.token_ids) for row in rows), default=1)
-    shape = (max(1, len(rows)), -(-longest // LENGTH_STEP) * LENGTH_STEP)
+    shape = (max(1, len(rows)), padded_length(longest))
     ids_BT = torch.full(shape, pad_id, dtype=torch.int64)
     weights_BT = torch.zeros(shape)
     for index, row in enumerate(rows):

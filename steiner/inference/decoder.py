@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 class Decoder(Protocol):
     """Computes the logits of a batch of rows that share one KVCache."""
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the products with weights."""
+
     def refresh(self) -> None:
         """Reads the model's weights again."""
 
@@ -32,14 +36,17 @@ class Decoder(Protocol):
         """Writes one token to each active row; returns the next token's logits, float32 (B, V)."""
 
 
-def decoder_for(model: PreTrainedModel, max_batch: int, max_length: int) -> tuple[Decoder, KVCache]:
+def decoder_for(
+    model: PreTrainedModel, max_batch: int, max_length: int, dtype: torch.dtype | None = None
+) -> tuple[Decoder, KVCache]:
     """The fastest decoder for this model's architecture, and the cache that it uses.
 
-    Imports transformers only if the model's own forward is needed.
+    A decoder with a copy of the weights keeps it in `dtype`, by default the model's. Imports
+    transformers only if the model's own forward is needed.
     """
     if PackedDecoder.supports(model):
         cache = KVCache(max_batch, model.device, column_last_keys=True)
-        return PackedDecoder(model, cache, max_length), cache
+        return PackedDecoder(model, cache, max_length, dtype), cache
     from steiner.inference.hf_decoder import HFDecoder
 
     cache = KVCache(max_batch, model.device)

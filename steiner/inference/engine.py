@@ -83,6 +83,8 @@ class Engine:
 
     At most `max_batch` rows run at once, each of at most `max_length` tokens, prompt included. The
     KV cache takes at most `kv_memory` bytes; by default a share of what is free (kv_memory.py).
+    `dtype` is that of the decoder's copy of the weights, by default the model's. A model whose
+    decoder has no copy (hf_decoder.py) decodes in its own dtype.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Engine:
         max_batch: int = MAX_BATCH,
         max_length: int = 2048,
         kv_memory: int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.max_batch, self.max_length = max_batch, max_length
         self.num_preemptions = 0
@@ -107,13 +110,13 @@ class Engine:
         self._waiting: deque[_Row] = deque()
         self._num_tickets = 0
         with torch.inference_mode():
-            self._allocate()
+            self._allocate(dtype)
 
-    def _allocate(self) -> None:
+    def _allocate(self, dtype: torch.dtype | None) -> None:
         device, max_batch = self._model.device, self.max_batch
         head: Any = self._model.get_output_embeddings()
         vocab_size = head.weight.shape[0]
-        self._decoder, self._cache = decoder_for(self._model, max_batch, self.max_length)
+        self._decoder, self._cache = decoder_for(self._model, max_batch, self.max_length, dtype)
         self._budget_mask = BudgetMask(self._vocabulary, vocab_size, max_batch, device)
         self._sampler = Sampler(max_batch, self.max_length, device)
         self._next_B = torch.zeros(max_batch, dtype=torch.int64, device=device)
@@ -161,6 +164,11 @@ class Engine:
         self._waiting.append(row)
         self._num_tickets += 1
         return row.ticket
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format in which the decoder multiplies with weights."""
+        return self._decoder.dtype
 
     def limit_cache(self) -> None:
         """Sets the limit of the KV cache, once; the first request does it otherwise.

@@ -37,6 +37,11 @@ class HFDecoder:
         fewer = "logits_to_keep" in inspect.signature(type(model).forward).parameters
         self._fewest_logits = {"logits_to_keep": 1} if fewer else {}
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the model."""
+        return self._model.dtype
+
     def refresh(self) -> None:
         """Does nothing: the decoder uses the model's own weights."""
 

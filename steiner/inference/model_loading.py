@@ -61,7 +61,11 @@ def _is_surely_large(folder: Path) -> bool:
 def _dtype_for(model: PreTrainedModel) -> torch.dtype:
     """bfloat16 on an accelerator, and on a CPU that computes faster in it if the model is not
     small: there, matrix products take most of the time."""
-    is_large = model.num_parameters() >= _LARGE
-    if model.device.type == "cpu" and not is_large:
+    if model.device.type == "cpu" and not is_large(model):
         return torch.float32
     return fastest_dtype(model.device.type)
+
+
+def is_large(model: PreTrainedModel) -> bool:
+    """True if a CPU with fast bfloat16 decodes this model faster in it."""
+    return model.num_parameters() >= _LARGE

@@ -12,7 +12,8 @@ For a small model, the number of operations and memory bound the time of a step.
 - The query heads of one key-value head are adjacent, so attention is two batched products that
   neither repeat nor copy keys and values.
 
-The packed weights are a copy; `refresh` renews it. Products with weights use the model's dtype.
+The packed weights are a copy; `refresh` renews it. It may have another dtype than the model, the
+one in which products with weights are computed.
 Hidden state, norms and rotations are float32. On a CPU attention is float32 too, because batched
 products of this shape are several times slower in bfloat16.
 """
@@ -66,19 +67,31 @@ class PackedDecoder:
             and all(type(m) is torch.nn.Linear for m in _projections(model))
         )
 
-    def __init__(self, model: PreTrainedModel, cache: KVCache, max_length: int) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        cache: KVCache,
+        max_length: int,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """`dtype` is that of the packed weights; by default the model's."""
         config: Any = model.config
         self._model: Any = model
         self._cache = cache
-        self._dtype = model.dtype
+        self._dtype = dtype or model.dtype
         on_cpu = model.device.type == "cpu"
-        self._attention_dtype = torch.float32 if on_cpu else model.dtype
+        self._attention_dtype = torch.float32 if on_cpu else self._dtype
         self._width: int = config.hidden_size
         self._heads: int = config.num_attention_heads
         self._kv_heads: int = config.num_key_value_heads
         self._head_width: int = getattr(config, "head_dim", None) or self._width // self._heads
         self._turns = self._rotary_turns(max_length)
         self.refresh()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the packed weights."""
+        return self._dtype
 
     def _rotary_turns(self, max_length: int) -> torch.Tensor:
         """The rotation of each pair of head dimensions at each position: complex (T, d / 2)."""
@@ -99,6 +112,7 @@ class PackedDecoder:
     def refresh(self) -> None:
         """Packs the model's weights again."""
         model = self._model.model
+        self._layers = []  # the earlier copy is freed first
         self._layers = [self._pack(layer) for layer in model.layers]
         self._head = self._fold(model.norm, self._model.lm_head.weight)
         self._embedding = model.embed_tokens.weight
@@ -111,9 +125,9 @@ class PackedDecoder:
         return _Layer(
             qkv=self._fold(layer.input_layernorm, self._fuse(attention, "weight")),
             qkv_bias=self._fused_bias(attention),
-            out=attention.o_proj.weight.t().contiguous(),
+            out=self._turned(attention.o_proj.weight),
             gate_up=self._fold(layer.post_attention_layernorm, gate_up),
-            down=mlp.down_proj.weight.t().contiguous(),
+            down=self._turned(mlp.down_proj.weight),
         )
 
     def _fused_bias(self, attention: Any) -> torch.Tensor | None:
@@ -131,6 +145,10 @@ class PackedDecoder:
         key = key.unflatten(0, (self._kv_heads, 1, 2, self._head_width // 2))
         turned = torch.cat([query, key], 1).transpose(2, 3)
         return torch.cat([turned.flatten(0, 3), value])
+
+    def _turned(self, weight: torch.Tensor) -> torch.Tensor:
+        """A projection without a norm before it: (input, output)."""
+        return weight.to(self._dtype).t().contiguous()
 
     def _fold(self, norm: Any, weight: torch.Tensor) -> torch.Tensor:
         """A projection with the norm before it folded in: (input, output)."""

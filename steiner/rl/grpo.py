@@ -7,8 +7,10 @@ replaced: `_generate_and_score_completions` adds the step advantage of each toke
 advantage of the rollout (rl/rewards.py); `_get_per_token_logps_and_entropies` computes
 log-probabilities under the grammar that tokens are sampled with (rl/policy_logprobs.py);
 `_prepare_inputs` puts rollouts of similar length into one batch; `_compute_loss` logs how far the
-log-probabilities of a rollout server are from the trainer's. Tokens that grammar or budget forced
-carry no loss. With `step_reward_weight = 0`, the advantages are those of Dr. GRPO.
+log-probabilities of the rollouts are from the trainer's. These differ where a server or a bf16 copy
+of the weights wrote the rollouts; the importance ratio is then to the rollouts' own. Tokens that
+grammar or budget forced carry no loss. With `step_reward_weight = 0`, the advantages are those of
+Dr. GRPO.
 
     steiner train rl --recipe tiny
 """
@@ -32,10 +34,11 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from steiner.dags.source import DagSource, dags_of_run
-from steiner.data.batching import LENGTH_STEP
+from steiner.data.batching import padded_length
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.backends import RolloutBackend
 from steiner.inference.engine import Engine
+from steiner.inference.model_loading import is_large
 from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.loading import without_checkpointing_warning
 from steiner.models.logits import logits_of
@@ -43,6 +46,7 @@ from steiner.models.precision import wants_bf16
 from steiner.models.saving import save_adapter
 from steiner.models.sources import ADAPTER
 from steiner.processes import process_state
+from steiner.progress import say
 from steiner.recipe import Recipe
 from steiner.rl.policy_logprobs import GrammarPolicy
 from steiner.rl.rollout_groups import (
@@ -53,13 +57,13 @@ from steiner.rl.rollout_groups import (
 )
 from steiner.rl.rollout_mismatch import RolloutMismatch
 from steiner.rl.weight_sync import WeightSync
+from steiner.training.attention import BatchShape, choose_attention
 from steiner.training.lora import load_for_training, lora
 from steiner.training.losses import forward_replaced
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
 from steiner.training.trainer import (
     AdapterCheckpoints,
-    choose_attention,
     last_checkpoint,
     save_trained,
 )
@@ -100,8 +104,9 @@ def build_trainer(
 ) -> StepGRPOTrainer:
     """The trainer, ready to run; RolloutGroupSource draws the problems."""
     vocabulary = Vocabulary.require(tokenizer)
-    choose_attention(model, compiled=False)
-    backend, weight_sync = _backend(recipe, model, vocabulary, out_dir)
+    bf16 = wants_bf16(recipe.rl.precision)
+    choose_attention(model, recipe.rl.attention, _batch_shape(recipe), out_dir, bf16=bf16)
+    backend, weight_sync, states_logprobs = _backend(recipe, model, vocabulary, out_dir)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
     processes = process_state()
     source = RolloutGroupSource(
@@ -112,7 +117,7 @@ def build_trainer(
         rank=processes.process_index,
         num_processes=processes.num_processes,
     )
-    rollouts = Rollouts(policy, source, weight_sync)
+    rollouts = Rollouts(policy, source, weight_sync, states_logprobs)
     with warnings.catch_warnings():
         # TRL calls `rollout_func` experimental whenever it is used; no setting turns that off.
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
@@ -135,14 +140,33 @@ def build_trainer(
 
 def _backend(
     recipe: Recipe, model: PreTrainedModel, vocabulary: Vocabulary, out_dir: Path
-) -> tuple[RolloutBackend, WeightSync | None]:
-    """The backend of rollouts, and the sync of its weights if it has a copy of its own."""
+) -> tuple[RolloutBackend, WeightSync | None, bool]:
+    """The backend of rollouts; the sync of its weights, if it is another program; and whether it
+    computes with other weights than the trainer, or the same ones rounded."""
     if recipe.rl.rollouts == "engine":
         max_length = int(model.config.max_position_embeddings)
-        return Engine(model, vocabulary, max_length=max_length), None
+        dtype = _rollout_dtype(recipe, model)
+        engine = Engine(model, vocabulary, max_length=max_length, dtype=dtype)
+        is_rounded = engine.dtype != model.dtype
+        if is_rounded:
+            say("rollouts   decoded in bf16, from a copy of the weights")
+        return engine, None, is_rounded
     backend = VllmBackend(recipe.rl.vllm_url, vocabulary)
     folder = Path(recipe.rl.vllm_weights or out_dir) / _WEIGHTS
-    return backend, WeightSync(backend, model, folder, recipe.rl.sync_every)
+    return backend, WeightSync(backend, model, folder, recipe.rl.sync_every), True
+
+
+def _rollout_dtype(recipe: Recipe, model: PreTrainedModel) -> torch.dtype:
+    """bf16 for a large model where training computes in it, as `steiner solve` decodes; else the
+    weights' own."""
+    in_bf16 = is_large(model) and wants_bf16(recipe.rl.precision)
+    return torch.bfloat16 if in_bf16 else model.dtype
+
+
+def _batch_shape(recipe: Recipe) -> BatchShape:
+    """Of the rollouts that a process trains on at once, if they are half as long as they may be."""
+    rows, _ = _batching(recipe, process_state().num_processes)
+    return BatchShape(rows, padded_length(max(1, recipe.rl.max_tokens // 2)), left_padded=True)
 
 
 class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
@@ -191,7 +215,7 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
     def _compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, torch.Tensor]
     ) -> torch.Tensor:
-        """As TRL's; then logs how far a server's log-probabilities are from the trainer's."""
+        """As TRL's; then logs how far the rollouts' log-probabilities are from the trainer's."""
         loss: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[no-untyped-call]
         if "sampling_per_token_logps" in inputs:
             self._log_mismatch(inputs)
@@ -199,7 +223,7 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
 
     def _log_mismatch(self, inputs: Mapping[str, torch.Tensor]) -> None:
         """Only before the first update on a batch of rollouts does the trainer have the weights
-        that the server may have got."""
+        that the rollouts may have been written with."""
         assert isinstance(self.args, GRPOConfig)
         assert self.args.steps_per_generation is not None
         micro_step = self._step % self.args.steps_per_generation
@@ -274,9 +298,8 @@ def _trimmed(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _padded_length(mask_BT: torch.Tensor) -> int:
-    """The longest row's length, up to a multiple of LENGTH_STEP (data/batching.py), at most T."""
-    longest = int(mask_BT.sum(1).max())
-    return min(mask_BT.shape[1], -(-longest // LENGTH_STEP) * LENGTH_STEP)
+    """The longest row's length, up to a common length (data/batching.py), at most T."""
+    return min(mask_BT.shape[1], padded_length(int(mask_BT.sum(1).max())))
 
 
 @dataclass(slots=True)
@@ -287,6 +310,9 @@ class Rollouts:
     source: RolloutGroupSource
     weight_sync: WeightSync | None = None
     """Set where another program writes the rollouts."""
+    states_logprobs: bool = False
+    """True where the rollouts' own log-probabilities are not the trainer's. If they are, they are
+    left out, and the ratio is exactly 1 in the first update."""
     measured: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, prompts: Sequence[Any], trainer: GRPOTrainer) -> dict[str, Any]:
@@ -298,7 +324,7 @@ class Rollouts:
         self.measured = group_metrics(groups)
         rows = [row for group in most_varied(groups, count) for row in self._rows(group)]
         columns = {name: [row[name] for row in rows] for name in rows[0]}
-        return columns if self.weight_sync else columns | {"logprobs": None}
+        return columns if self.states_logprobs else columns | {"logprobs": None}
 
     def close(self) -> None:
         """Deletes what only the training needs."""

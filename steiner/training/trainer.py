@@ -41,7 +41,8 @@ from steiner.models.saving import save_adapter, save_model
 from steiner.models.sources import ADAPTER
 from steiner.processes import process_state, wants_sharding
 from steiner.progress import say
-from steiner.recipe import SamplingRecipe
+from steiner.recipe import Attention, SamplingRecipe
+from steiner.training.attention import choose_attention, shape_of_batches
 from steiner.training.lora import lora, merged, trainable_weights
 from steiner.training.losses import forward_gives_losses
 from steiner.training.optimizers import build_optimizer
@@ -52,8 +53,8 @@ _WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
 """Tokens to train on above which compilation pays; it takes up to a minute. On an accelerator, only
 rows of one length are compiled."""
 _LARGEST_COMPILED = 20_000_000
-"""Parameters of a model above which a CPU is not faster compiled, which needs plain attention:
-there, matrix products take most of the time."""
+"""Parameters of a model above which a CPU is not faster compiled: there, matrix products take most
+of the time."""
 _TENSORBOARD = "runs"
 """Where transformers' TensorBoardCallback writes, inside the output folder."""
 _LOADERS = 4
@@ -71,6 +72,7 @@ class Schedule:
     warmup_fraction: float
     seed: int
     bf16: bool
+    attention: Attention
     report_to: str
     save_every_steps: int
     activation_checkpointing: bool
@@ -94,6 +96,8 @@ class StageRecipe(Protocol):
     @property
     def precision(self) -> str: ...
     @property
+    def attention(self) -> Attention: ...
+    @property
     def activation_checkpointing(self) -> bool: ...
     @property
     def report_to(self) -> str: ...
@@ -111,6 +115,7 @@ def schedule_of(stage: StageRecipe, seed: int, *, lora_rank: int = 0) -> Schedul
         warmup_fraction=stage.warmup_fraction,
         seed=seed,
         bf16=wants_bf16(stage.precision),
+        attention=stage.attention,
         report_to=stage.report_to,
         save_every_steps=stage.save_every_steps,
         activation_checkpointing=stage.activation_checkpointing,
@@ -220,7 +225,12 @@ def train_sequences(
         show_progress(trainer, folder.name.removesuffix(".partial"))
         for callback in callbacks:
             trainer.add_callback(callback)
-        choose_attention(model, compiled=_compile_if_worth(model, trainer.batches, schedule))
+        shape = shape_of_batches(trainer.batches)
+        compiles = _compiling_pays(model, trainer.batches, schedule)
+        wanted = _wanted_attention(schedule, compiles=compiles)
+        choose_attention(model, wanted, shape, folder, bf16=schedule.bf16)
+        if compiles:
+            _compile(model, trainer.batches)
         with forward_gives_losses(model):
             trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         if adapted and trainer.is_world_process_zero():
@@ -229,33 +239,37 @@ def train_sequences(
     return trainer
 
 
-def choose_attention(model: PreTrainedModel, *, compiled: bool) -> None:
-    """On a CPU, plain attention if the model is compiled, else PyTorch's fused one.
-
-    Compiled, plain attention is faster (84 to 120 ms a step of the embedded model). Without
-    compilation it is slower, and it keeps all attention weights for the backward pass
-    (docs/log.md). Gemma 2 has only the plain one: the fused one cannot cap attention scores.
-    """
-    if _device_type() == "cpu":
-        fused = "sdpa" if model._supports_sdpa else "eager"
-        model.set_attn_implementation("eager" if compiled else fused)
-
-
-def _compile_if_worth(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> bool:
-    """Compile a model's layers if it saves time: in bf16, a small model spends much time between
-    matrix products (docs/log.md). Returns whether it did."""
+def _compiling_pays(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> bool:
+    """True if compiled layers save time: in bf16, a small model spends much time between matrix
+    products. On a CPU they do so with plain attention only (docs/log.md)."""
     device = _device_type()
-    pays = schedule.bf16 and schedule.tokens >= _WORTH_COMPILING.get(device, math.inf)
-    if device == "cpu" and model.num_parameters() > _LARGEST_COMPILED:
+    if not schedule.bf16 or schedule.tokens < _WORTH_COMPILING[device]:
         return False
-    is_dynamic = len(set(batches.lengths)) > 1
-    if not (pays and shutil.which("g++")) or (is_dynamic and device == "cuda"):
+    if is_4bit(model) or not shutil.which("g++"):
         return False
-    if is_4bit(model):
-        return False
+    if device == "cuda":
+        return not _is_dynamic(batches)
+    return schedule.attention != "sdpa" and model.num_parameters() <= _LARGEST_COMPILED
+
+
+def _wanted_attention(schedule: Schedule, *, compiles: bool) -> Attention:
+    """The recipe's, but plain attention for compiled layers on a CPU: a step of the embedded model
+    takes 84 ms with it, and 120 ms with the fused one. Timing compiled layers would take longer
+    than it saves."""
+    if schedule.attention == "auto" and compiles and _device_type() == "cpu":
+        say("attention  eager, the faster with compiled layers")
+        return "eager"
+    return schedule.attention
+
+
+def _compile(model: PreTrainedModel, batches: TokenBatches) -> None:
     torch._inductor.config.compile_threads = 1  # its worker processes take memory, not time, here
-    model.get_decoder().compile(dynamic=is_dynamic)
-    return True
+    model.get_decoder().compile(dynamic=_is_dynamic(batches))
+
+
+def _is_dynamic(batches: TokenBatches) -> bool:
+    """True if rows differ in length."""
+    return len(set(batches.lengths)) > 1
 
 
 def _device_type() -> str:

@@ -74,6 +74,40 @@ def test_both_decoders_agree(vocabulary, name, request, monkeypatch):
     assert tokens_of(fast) == tokens_of(slow)
 
 
+@pytest.mark.parametrize("name", ["qwen2", "llama"])
+def test_a_bf16_copy_gives_nearly_the_logprobs_of_fp32_weights(vocabulary, name, request):
+    """Compared up to the first other token. bf16 has 8 bits of precision, and these random weights
+    are large."""
+    model = request.getfixturevalue(name)
+    requests = requests_of(vocabulary, 6)
+    engine = Engine(model, vocabulary, dtype=torch.bfloat16)
+    assert (engine.dtype, model.dtype) == (torch.bfloat16, torch.float32)
+    differences = []
+    for given, rollout in zip(requests, engine.generate(requests), strict=True):
+        token_ids, logprobs = greedy(model, vocabulary, given)
+        same = [a == b for a, b in zip(rollout.token_ids, token_ids, strict=False)]
+        length = (*same, False).index(False)
+        pairs = zip(rollout.logprobs[:length], logprobs[:length], strict=True)
+        differences += [abs(a - b) for a, b in pairs]
+    assert len(differences) > 30
+    assert 0 < sum(differences) / len(differences) < 0.05
+    assert max(differences) < 0.3
+
+
+def test_a_bf16_copy_is_renewed(vocabulary, qwen2):
+    model, requests = copy.deepcopy(qwen2), requests_of(vocabulary, 3, sampled)
+    engine = Engine(model, vocabulary, dtype=torch.bfloat16)
+    before = engine.generate(requests)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(0.5)
+    fresh = Engine(model, vocabulary, dtype=torch.bfloat16)
+    assert before != engine.generate(requests) == fresh.generate(requests)
+
+
+def test_a_decoder_without_a_copy_keeps_the_models_dtype(vocabulary, neox):
+    assert Engine(neox, vocabulary, dtype=torch.bfloat16).dtype is torch.float32
+
+
 def test_every_completion_is_well_formed_and_within_its_budget(vocabulary, model):
     budgets = [
         Budget(min_steps=low, max_steps=high, max_tokens=tokens)

@@ -33,6 +33,7 @@ RECIPE = Recipe(
         max_steps=2,
         max_tokens=60,
         precision="fp32",
+        attention="sdpa",
         report_to="none",
         save_every_steps=1000,
     ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -37,6 +38,7 @@ from steiner.rl import grpo as rl
 from steiner.rl import rollout_groups as groups
 from steiner.rl.rewards import MALFORMED, WRONG, Score, step_advantages
 from steiner.rl.rollout_groups import RolloutGroup, group_metrics, most_varied, task_weights
+from steiner.rl.rollout_mismatch import MAX, MEAN
 from steiner.tasks import generate_problems
 from steiner.tasks.no_answer import has_search
 from steiner.types import Problem, Rollout, SearchPath, Split, StopReason, UserError
@@ -59,6 +61,7 @@ RECIPE = Recipe(
         max_steps=2,
         max_tokens=80,
         precision="fp32",
+        attention="sdpa",
         report_to="tensorboard",
         save_every_steps=2,
     ),
@@ -106,6 +109,8 @@ def run_dir(vocabulary: Vocabulary, tmp_path: Path) -> Path:
 
 class Walkers:
     """Stands in for the Engine: writes search paths, of which every second one answers wrongly."""
+
+    dtype = torch.float32
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.codec = Codec(vocabulary)
@@ -360,6 +365,37 @@ def test_rollouts_come_from_the_weights_as_trained(
     trainer.train()
     fresh = Engine(trainer.model, vocabulary, max_length=1024)
     assert before != used.generate([request]) == fresh.generate([request])
+
+
+def test_rollouts_of_a_bf16_copy(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large model; the loss is relative to what the rollouts were drawn with."""
+    monkeypatch.setattr(rl, "is_large", lambda model: True)
+    settings = replace(RECIPE.rl, steps=2, precision="bf16")
+    rl.train(replace(RECIPE, rl=settings), run_dir, run_dir / "rl")
+    history = json.loads((run_dir / "rl" / "logs" / "trainer_state.json").read_text())
+    for entry in history["log_history"][:2]:
+        assert math.isfinite(entry["loss"])
+        assert 0 < entry[MEAN] < 0.02
+        assert entry[MAX] < 0.2  # a ratio within TRL's clipping range
+        assert entry["clip_ratio/region_mean"] == 0
+
+
+@pytest.mark.parametrize(("large", "precision"), [(True, "fp32"), (False, "bf16")])
+def test_rollouts_of_the_weights_themselves(
+    large: bool,
+    precision: Literal["fp32", "bf16"],
+    vocabulary: Vocabulary,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A small model, or training in fp32: TRL gets no log-probabilities, so the ratio is 1."""
+    monkeypatch.setattr(rl, "is_large", lambda model: large)
+    recipe = replace(RECIPE, rl=replace(RECIPE.rl, precision=precision))
+    trainer = trainer_of(recipe, vocabulary, tmp_path)
+    engine = rollouts_of(trainer).source.backend
+    assert isinstance(engine, Engine)
+    assert engine.dtype is torch.float32
+    assert "old_per_token_logps" not in next(first_batches(trainer))
 
 
 def test_muon_and_several_updates_per_generation(run_dir: Path) -> None:

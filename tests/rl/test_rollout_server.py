@@ -36,6 +36,7 @@ RECIPE = Recipe(
         max_steps=2,
         max_tokens=60,
         precision="fp32",
+        attention="sdpa",
         report_to="none",
         rollouts="vllm",
         vllm_url="http://server:8000",

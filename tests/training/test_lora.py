@@ -39,6 +39,7 @@ SCHEDULE = Schedule(
     warmup_fraction=0.1,
     seed=5,
     bf16=False,
+    attention="sdpa",
     report_to="none",
     save_every_steps=15,
     activation_checkpointing=False,

@@ -46,6 +46,7 @@ SCHEDULE = Schedule(
     warmup_fraction=0.2,
     seed=5,
     bf16=False,
+    attention="sdpa",
     report_to="none",
     save_every_steps=3,
     activation_checkpointing=False,
