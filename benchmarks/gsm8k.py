@@ -217,7 +217,8 @@ def _teacher_model(setting: Setting) -> Path:
     tokens = int(setting.tokens * _TEACHER_SHARE)
 
     def work(recipe: Recipe, out_dir: Path) -> None:
-        others = _training_questions(recipe)[recipe.questions.limit :]
+        asked = {question.text for question in read_questions(recipe.questions).questions}
+        others = (q for q in _training_questions(recipe) if q.text not in asked)
         readable = (q for q in others if worked_solution(q.rationale, q.answer).steps)
         train_chats(recipe, out_dir, tokens, map(_teacher_chat, readable))
 

@@ -92,7 +92,7 @@ class QuestionsRecipe:
     hub_config: str = ""
     hub_split: str = "train"
     limit: int = may_be_zero(0)
-    """Only the first so many questions; 0 for all."""
+    """Only the first so many training questions, and all that are held out; 0 for all."""
     paths_per_question: int = 4
     """Search paths through the DAG of each question."""
 

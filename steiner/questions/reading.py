@@ -13,14 +13,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from steiner.files import file_digest, reason_and_hint
 from steiner.questions.written import canonical_question
 from steiner.recipe import RATIONALE, QuestionsRecipe
-from steiner.types import UserError, reason_of
+from steiner.types import Split, UserError, problem_key, reason_of, split_of
 
 Row = Mapping[str, Any]
 
@@ -64,12 +63,13 @@ class QuestionSet:
 
 
 def read_questions(settings: QuestionsRecipe) -> QuestionSet:
-    """The questions of `settings.source`, in their order. Raises UserError if the source cannot be
-    read, lacks a column, or has no usable question."""
+    """The questions of `settings.source`, in their order: all that are held out, and of the others
+    the first `settings.limit`. Raises UserError if the source cannot be read, lacks a column, or
+    has no usable question."""
     found = QuestionSet(settings.source)
     seen: set[str] = set()
-    rows = islice(_rows(settings), settings.limit or None)
-    for number, row in enumerate(rows, start=1):
+    num_train = 0
+    for number, row in enumerate(_rows(settings), start=1):
         if not isinstance(row, Mapping):
             found.drop(NOT_A_RECORD, number)
             continue
@@ -85,7 +85,10 @@ def read_questions(settings: QuestionsRecipe) -> QuestionSet:
             found.drop(DUPLICATE, number)
         else:
             seen.add(same)
-            found.questions.append(question)
+            is_train = split_of(problem_key(settings.name, same)) is Split.TRAIN
+            num_train += is_train
+            if not (is_train and 0 < settings.limit < num_train):
+                found.questions.append(question)
     if not found.questions:
         counts = ", ".join(f"{count} with {reason}" for reason, count in found.dropped.items())
         raise UserError(

@@ -135,7 +135,7 @@ def _task(settings: QuestionsRecipe, digest: str) -> Task:
     train = readable_questions(settings) if settings.source else QuestionSet("")
     test = QuestionSet("")
     if settings.test:
-        test = readable_questions(replace(settings, source=settings.test))
+        test = readable_questions(replace(settings, source=settings.test, limit=0))
     dropped = train.dropped + Counter({f"test, {name}": n for name, n in test.dropped.items()})
     return Task(
         settings.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -20,9 +21,9 @@ from steiner.questions.reading import (
     Question,
     read_questions,
 )
-from steiner.questions.task import UNREADABLE_ANSWER, readable_questions
+from steiner.questions.task import UNREADABLE_ANSWER, _task, problem_of, readable_questions
 from steiner.recipe import QuestionsRecipe
-from steiner.types import UserError
+from steiner.types import Split, UserError
 
 ROWS = [{"question": f"What is {n} plus 1?", "answer": n + 1} for n in range(3)]
 WANTED = [(f"What is {n} plus 1?", str(n + 1)) for n in range(3)]
@@ -93,6 +94,27 @@ def test_a_worked_solution_has_a_column_of_its_own(tmp_path: Path) -> None:
         assert read_questions(settings).questions == [Question("A?", "2", text, 1)]
     with pytest.raises(UserError, match="no column 'how'"):
         read_questions(QuestionsRecipe(source=str(file), rationale="how"))
+
+
+def test_the_limit_is_one_of_training_questions(tmp_path: Path) -> None:
+    """A trial on few questions of a file is still evaluated on all that are held out."""
+    file, test = tmp_path / "many.jsonl", tmp_path / "test.jsonl"
+    for path, offset in ((file, 0), (test, 1000)):
+        rows = [{"question": f"What is {n + offset}?", "answer": str(n)} for n in range(300)]
+        path.write_text("\n".join(map(json.dumps, rows)))
+    whole = readable_questions(QuestionsRecipe(source=str(file))).questions
+    settings = QuestionsRecipe(source=str(file), limit=20)
+    limited = readable_questions(settings).questions
+    by_split = {
+        split: [q.text for q in limited if problem_of(q, "questions").split is split]
+        for split in Split
+    }
+    train = [q.text for q in whole if problem_of(q, "questions").split is Split.TRAIN]
+    assert by_split[Split.TRAIN] == train[:20]
+    held_out = [q.text for q in whole if problem_of(q, "questions").split is not Split.TRAIN]
+    assert held_out and [q.text for q in limited if q.text not in train] == held_out
+    task = _task(replace(settings, test=str(test)), "")
+    assert len(task.generator.held_out(Split.TEST)) == 300
 
 
 def test_answers_that_the_grader_cannot_read_are_dropped(tmp_path: Path) -> None:
