@@ -112,7 +112,8 @@ def test_the_limit_is_one_of_training_questions(tmp_path: Path) -> None:
     train = [q.text for q in whole if problem_of(q, "questions").split is Split.TRAIN]
     assert by_split[Split.TRAIN] == train[:20]
     held_out = [q.text for q in whole if problem_of(q, "questions").split is not Split.TRAIN]
-    assert held_out and [q.text for q in limited if q.text not in train] == held_out
+    assert held_out
+    assert [q.text for q in limited if q.text not in train] == held_out
     task = _task(replace(settings, test=str(test)), "")
     assert len(task.generator.held_out(Split.TEST)) == 300
 
