@@ -23,7 +23,7 @@ from pathlib import Path
 from steiner.dags.path_sampling import sample_paths
 from steiner.dags.store import dag_table, path_table
 from steiner.dags.synthesis import TOO_LONG, Made, dag_counts, num_tokens, path_counts, walk_of
-from steiner.progress import progress, say
+from steiner.progress import plural, progress, say
 from steiner.questions.reading import Question
 from steiner.questions.task import OwnQuestions, problem_of
 from steiner.randomness import random_stream
@@ -122,7 +122,8 @@ def teacher_blocks(recipe: Recipe, run_dir: Path) -> Iterator[Made]:
     yield Made(dag_table([]), path_table([]), ledger.counts(), ledger.price)
     say(f"teacher    {ledger.line()}")
     if ledger.failed:
-        say(f"teacher    {ledger.failed:,} requests failed; --force asks only these again")
+        failed = plural(ledger.failed, "request")
+        say(f"teacher    {failed} failed; --force asks only these again")
 
 
 def _explore_block(
