@@ -15,7 +15,7 @@ from steiner.inference.step_events import StepEvent
 from steiner.inference.voting import Vote, mean_logprob, tally
 from steiner.tasks import Grade, grade, read_problem
 from steiner.tasks.no_answer import has_search, is_reading
-from steiner.types import Message, Problem, Rollout, Step, StopReason
+from steiner.types import Decision, Message, Problem, Rollout, Step, StopReason
 
 STOP_NOTES = {
     StopReason.LENGTH: "cut short by max_tokens",
@@ -119,7 +119,8 @@ def _ended_by_limit(rollout: Rollout, max_steps: int | None) -> bool:
     """True if the last step was the last that was allowed, so that the model had to end."""
     if len(rollout.spans) != max_steps or not rollout.forced:
         return False
-    return rollout.forced[rollout.spans[-1].stop - 1]
+    last = rollout.spans[-1]
+    return last.decision is Decision.END and rollout.forced[last.stop - 1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from steiner.models.saving import STAGE_MARK
 from steiner.progress import say
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
+from steiner.types import UserError, reason_of
 
 RECIPE = "recipe.toml"
 _LICENCE_KEYS = ("license", "license_name", "license_link")
 """Of a model card. A licence without a name of its own is called `other` and has the other two."""
 
-_RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?![a-z]+:|#)[^)]*\)")
+_RELATIVE_LINK = re.compile(r"!?\[([^\]]+)\]\((?![a-z]+:|#)[^)]*\)")
 _NO_LICENCE = "export     the base's licence is not known: the card has none; --license names one"
 
 _CARD = """\
@@ -77,7 +78,7 @@ def model_card(model: PreTrainedModel, source: Path, name: str, license: str) ->
     """The card of the model in `source`: its own if it has one that no stage wrote, else one with
     the results of its run."""
     if own := _own_card(source):
-        return _kept_card(own, name, license)
+        return _kept_card(own, source, name, license)
     recipe = _recipe_of(source)
     what = _WHAT.format(
         version=__version__,
@@ -96,12 +97,16 @@ def _own_card(source: Path) -> str:
     return "" if STAGE_MARK in text else text
 
 
-def _kept_card(text: str, name: str, license: str) -> str:
-    """A card that the model had, with what the Hub needs. Links to files that do not go along
-    become plain text."""
+def _kept_card(text: str, source: Path, name: str, license: str) -> str:
+    """The card that the model in `source` had, with what the Hub needs. Links to files that do not
+    go along become plain text. Raises UserError if its front matter cannot be read."""
     from huggingface_hub import ModelCard
 
-    card = ModelCard(text, ignore_metadata_errors=True)
+    try:
+        card = ModelCard(text, ignore_metadata_errors=True)
+    except Exception as error:  # of YAML, and of the client
+        message = f"cannot read the front matter of {source / 'README.md'}: {reason_of(error)}"
+        raise UserError(message, "correct it, or remove the file for a new card") from error
     card.text = _RELATIVE_LINK.sub(r"\1", card.text)
     card.data["library_name"] = card.data.get("library_name") or "transformers"
     if license:

@@ -89,6 +89,26 @@ def test_a_folder_s_own_card_is_kept(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert huggingface_hub.ModelCard((out / "README.md").read_text()).data.license == "mit"
 
 
+@pytest.mark.parametrize(
+    ("card", "refused"),
+    [("---\n: [\n---\n", True), ("A [link](other.md), a [page](https://x.org).\n", False)],
+)
+def test_a_card_is_kept_if_it_can_be_read(
+    card: str, refused: bool, stage: Path, tmp_path: Path
+) -> None:
+    (stage / "README.md").write_text(card)
+    if refused:
+        with pytest.raises(UserError, match="cannot read the front matter") as caught:
+            export(stage, tmp_path / "mine")
+        assert "remove the file" in caught.value.hint
+        assert not (tmp_path / "mine").exists()
+        return
+    export(stage, tmp_path / "mine")
+    kept = (tmp_path / "mine" / "README.md").read_text()
+    assert "A link, a [page](https://x.org).\n" in kept
+    assert huggingface_hub.ModelCard(kept).data.library_name == "transformers"
+
+
 def _based_on(stage: Path, base: Path) -> None:
     recipe = load_recipe("tiny", [f"base.model={json.dumps(str(base))}"])
     (stage / "recipe.toml").write_text(recipe_toml(recipe))
