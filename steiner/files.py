@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from steiner.types import RunError, SteinerError, UserError, reason_of
 LOGS = "logs"
 """Folder for what a stage leaves besides its output: `<run>/logs/<stage>`."""
 
+_LOCK = ".lock"
 _NO_ROOM_BYTES = 1_000_000
 _AGAIN = "run the same command again: it continues where it stopped"
 _ANY_CAUSE = "check the path and the disk, then run the same command again"
@@ -33,7 +34,7 @@ _CAUSES: Mapping[int, tuple[str, str]] = {
     errno.EACCES: ("permission denied", "change its permissions, or use another path"),
     errno.EPERM: ("operation not permitted", "change its permissions, or use another path"),
     errno.EROFS: ("the file system is read-only", "use a path on another disk"),
-    errno.ENOENT: ("no such file or folder", "check the path; its folder may not allow new files"),
+    errno.ENOENT: ("no such file or folder", "check the path"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "check the path"),
     errno.EISDIR: ("this is a folder, not a file", "name a file"),
     errno.EEXIST: ("this exists and is not a folder", "remove it, or use another path"),
@@ -150,17 +151,37 @@ def model_digest(model: str) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock `folder` (made if absent) against other processes. Raises UserError if it is locked."""
-    with clear_disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    with lock:
+    """Lock `folder` (made if absent) against other processes. Raises UserError if it is locked.
+
+    A folder that was made for this and got no other file is removed at the end.
+    """
+    with ExitStack() as opened:
+        with clear_disk_errors(folder):
+            opened.enter_context(made_folder(folder, _LOCK))
+            lock = opened.enter_context((folder / _LOCK).open("w"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             hint = "wait for it, or name another folder with --out"
             raise UserError(f"another steiner is at work in {folder}", hint) from error
         yield
+
+
+@contextmanager
+def made_folder(folder: Path, *leftovers: str) -> Iterator[None]:
+    """Makes `folder` and its parents if absent. Those that it made are removed at the end if they
+    are empty but for files with the names `leftovers`."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # another program may use it by now
+            if made and {path.name for path in folder.iterdir()} <= set(leftovers):
+                for name in leftovers:
+                    (folder / name).unlink(missing_ok=True)
+                for path in made:
+                    path.rmdir()
 
 
 @contextmanager
@@ -193,21 +214,27 @@ def disk_error(error: Exception, path: Path) -> RunError | None:
             return None
         number = errno.ENOSPC
         error = OSError(number, os.strerror(number))
-    cause, hint = reason_and_hint(error)
+    cause, hint = reason_and_hint(error, writing=True)
     named = getattr(error, "filename", None)
     place = named or (path if number in _CAUSES else "")  # other errors may not be about files
     return RunError(f"{cause}: {place}" if place else cause, hint)
 
 
-def reason_and_hint(error: Exception, damaged: str = _ANY_CAUSE) -> tuple[str, str]:
+def reason_and_hint(
+    error: Exception, damaged: str = _ANY_CAUSE, *, writing: bool = False
+) -> tuple[str, str]:
     """Why a file cannot be used, in a few words, and how to fix it.
 
     The hint is `damaged` unless the error is the operating system's: the content is at fault then.
+    `writing` says that the file was to be written, not read.
     """
     number = error.errno if isinstance(error, OSError) else None
     if number is None:
         return reason_of(error), damaged
-    return _CAUSES.get(number) or (os.strerror(number), _ANY_CAUSE)
+    cause, hint = _CAUSES.get(number) or (os.strerror(number), _ANY_CAUSE)
+    if writing and number == errno.ENOENT:
+        hint = f"{hint}; its folder may not exist, or not allow new files"
+    return cause, hint
 
 
 def make_readable(folder: Path) -> None:

@@ -13,7 +13,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import Field, asdict, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -51,7 +51,10 @@ def _read_table(path: Path, above: Sequence[Path] = ()) -> dict[str, Any]:
     if like is None:
         return table
     if not isinstance(like, str):
-        raise UserError(f"'like' in recipe {path.name} must be text, not {_shown(like)}")
+        raise UserError(
+            f"'like' in recipe {path.name} must be text, not {_shown(like)}",
+            'for example: like = "tiny"',
+        )
     base = _find(like)
     chain = (*above, path)
     if base.resolve() in [file.resolve() for file in chain]:
@@ -116,7 +119,8 @@ def _override(table: dict[str, Any], override: str) -> None:
     for section in sections:
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
-            raise UserError(f"'{section}' in --set '{override}' is no table")
+            message = f"'{section}' in --set '{override}' is a value, not a table"
+            raise UserError(message, "a key has the form section.key, such as rl.steps")
     table[last] = _toml_value(text.strip())
 
 
@@ -130,7 +134,9 @@ def _toml_value(text: str) -> Any:
 def _record(kind: Any, table: Any, prefix: str, source: str) -> Any:
     """The dataclass `kind` from a TOML table; `prefix` is the table's key and a dot."""
     if not isinstance(table, dict):
-        raise UserError(f"'{prefix[:-1]}' in recipe {source} must be a table")
+        section = prefix[:-1]
+        hint = f"set one of its keys, such as {prefix}{fields(kind)[0].name}"
+        raise UserError(f"'{section}' in recipe {source} must be a table", hint)
     hints = get_type_hints(kind)
     specs = {spec.name: spec for spec in fields(kind)}
     for name in table:
@@ -150,13 +156,14 @@ def _value(spec: Field[Any], hint: Any, value: Any, key: str, source: str) -> An
     converted = _converted(hint, value)
     if converted is None:
         expected = f"'{key}' in recipe {source} must be {_description(hint)}"
-        raise UserError(f"{expected}, not {_shown(value)}")
+        raise UserError(f"{expected}, not {_shown(value)}", _example(spec, hint, key))
     at_most = spec.metadata.get("at_most", math.inf)
     at_least = 1 if hint is int and not spec.metadata.get("may_be_zero") else 0
     is_free = Any in get_args(hint)
     if not is_free and not all(at_least <= n <= at_most for n in _numbers(converted)):
         bounds = f"{at_least} or more" if math.isinf(at_most) else f"from 0 to {at_most}"
-        raise UserError(f"'{key}' in recipe {source} must be {bounds}, not {_shown(value)}")
+        message = f"'{key}' in recipe {source} must be {bounds}, not {_shown(value)}"
+        raise UserError(message, _example(spec, hint, key))
     return converted
 
 
@@ -199,6 +206,22 @@ def _description(hint: Any) -> str:
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     names[Any] = "a value of JSON"
     return names[hint]
+
+
+_EXAMPLES = {int: "1", float: "0.5", str: '"text"', Any: "1"}
+"""Type -> a value of it, as TOML."""
+
+
+def _example(spec: Field[Any], hint: Any, key: str) -> str:
+    """A hint with a value that the key can have: its default, where that shows the form."""
+    arguments = get_args(hint)
+    if get_origin(hint) is Mapping:
+        value = f"{{ NAME = {_EXAMPLES[arguments[1]]} }}"
+    elif get_origin(hint) is tuple:
+        value = f"[{_EXAMPLES[arguments[0]]}]"
+    else:
+        value = _shown(spec.default) if spec.default not in ("", MISSING) else _EXAMPLES[hint]
+    return f"for example: {key} = {value}"
 
 
 def _numbers(value: Any) -> list[float]:

@@ -37,6 +37,8 @@ class SteinerError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # a traceback shows it under the message
 
 
 class UserError(SteinerError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from hypothesis import HealthCheck, settings
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
@@ -37,6 +39,15 @@ def same_tasks() -> Iterator[None]:
     yield
     for name in tasks().keys() - before:
         unregister(name)
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub at a local port without a server."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
 
 
 @pytest.fixture

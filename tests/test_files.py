@@ -23,6 +23,7 @@ from steiner.files import (
     locked,
     make_readable,
     read_json,
+    reason_and_hint,
     remove_folder,
     replace_folder,
     replacing,
@@ -164,7 +165,8 @@ def test_each_system_error_has_its_own_message(
         with pytest.raises(RunError) as caught, clear_disk_errors(tmp_path):
             raise OSError(number, os.strerror(number), named)
         assert str(caught.value) == f"{cause}: {named or tmp_path}"
-        assert caught.value.hint == hint != ""
+        assert caught.value.hint.startswith(hint)
+        assert hint
 
 
 @pytest.mark.parametrize("number", [errno.EMLINK, errno.EDEADLK, errno.ECONNREFUSED, 12345])
@@ -289,6 +291,27 @@ def test_locked_folder_refuses_a_second_lock(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no"), locked(folder):
         raise ValueError("no")
     _try(folder)
+
+
+def test_a_folder_made_for_a_lock_stays_only_with_other_files(tmp_path: Path) -> None:
+    _try(tmp_path / "runs" / "new")
+    assert not list(tmp_path.iterdir())
+    with locked(tmp_path / "runs" / "new"):
+        write_text(tmp_path / "runs" / "kept", "x")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["kept"]
+    with locked(tmp_path / "used"):
+        write_text(tmp_path / "used" / "file", "x")
+    _try(tmp_path / "used")
+    assert (tmp_path / "used" / "file").exists()
+
+
+def test_a_hint_about_the_folder_is_for_writing_only(tmp_path: Path) -> None:
+    missing = FileNotFoundError(errno.ENOENT, "gone", "x")
+    assert reason_and_hint(missing)[1] == "check the path"
+    assert "not allow new files" in reason_and_hint(missing, writing=True)[1]
+    with pytest.raises(RunError, match="no such file") as caught, clear_disk_errors(tmp_path):
+        raise missing
+    assert "not allow new files" in caught.value.hint
 
 
 def test_lock_of_a_killed_process_is_released(tmp_path: Path) -> None:

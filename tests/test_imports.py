@@ -18,7 +18,7 @@ PACKAGE = Path(steiner.__file__).parent
 LAYERS = (
     {"__init__", "types"},
     {"processes"},
-    {"files", "allocator", "randomness", "progress", "recipe"},
+    {"files", "allocator", "randomness", "progress", "recipe", "hub_access"},
     {"recipe_file"},
     {"tasks"},
     {"questions"},

@@ -135,17 +135,23 @@ def test_override_adds_to_a_table_or_replaces_it() -> None:
         ("sft.token=3", "unknown key 'sft.token' in recipe tiny.toml", "'sft.tokens'"),
         ("sed=3", "unknown key 'sed'", "'seed'"),
         ("rl.zzzzzzzzz=3", "unknown key 'rl.zzzzzzzzz'", "keys there: rl.steps, "),
-        ("rl.steps=ten", "'rl.steps' in recipe tiny.toml must be a whole number", ""),
+        ("rl.steps=ten", "'rl.steps' in recipe tiny.toml must be a whole number", "rl.steps = 60"),
         ("rl.steps=true", "must be a whole number, not true", ""),
         ("rl.steps=1.5", "must be a whole number, not 1.5", ""),
-        ("rl.steps=-1", "must be 1 or more, not -1", ""),
-        ("rl.lr=nan", "must be a number", ""),
-        ("rl={}=3", "must be a table", ""),
+        ("rl.steps=-1", "must be 1 or more, not -1", "for example: rl.steps = 60"),
+        ("rl.lr=nan", "must be a number", "rl.lr = 0.0003"),
+        ("rl={}=3", "must be a table", "such as rl.steps"),
         ("synth.explore=1.5", "must be from 0 to 1", ""),
-        ("eval.budgets=[1, 'two']", "must be a list, each a whole number", ""),
-        ("problems.levels.jugs='hard'", "must be a table, each value a whole number", ""),
-        ("cpt.precision=fp16", 'must be one of "auto", "bf16", "fp32"', ""),
-        ("rl.attention=flash", 'must be one of "auto", "sdpa", "eager"', ""),
+        ("eval.budgets=[1, 'two']", "must be a list, each a whole number", "eval.budgets = [1]"),
+        (
+            "problems.levels.jugs='hard'",
+            "must be a table, each value a whole number",
+            "{ NAME = 1 }",
+        ),
+        ("cpt.precision=fp16", 'must be one of "auto", "bf16", "fp32"', 'precision = "auto"'),
+        ("rl.vllm_weights=3", "must be text, not 3", 'rl.vllm_weights = "text"'),
+        ("name.x=3", "must be text", 'name = "text"'),
+        ("rl.attention=flash", 'must be one of "auto", "sdpa", "eager"', 'attention = "auto"'),
         ("seed.rl=1", "'seed' in recipe tiny.toml must be a whole number", ""),
         ("rl.steps", "cannot read --set 'rl.steps'", "--set rl.steps=10"),
     ],
@@ -169,8 +175,9 @@ def test_missing_recipes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown recipe 'tniy'") as caught:
         load_recipe("tniy")
     assert caught.value.hint == "did you mean 'tiny'?"
-    with pytest.raises(UserError, match="cannot read recipe"):
+    with pytest.raises(UserError, match="cannot read recipe") as caught:
         load_recipe(str(tmp_path / "none.toml"))
+    assert caught.value.hint == "check the path"
 
 
 def test_digest_follows_the_named_sections_only() -> None:

@@ -26,6 +26,9 @@ def summary_lines(answer: Answer, style: Style) -> Iterator[str]:
         yield heading("answer", style) + style.dim("(nothing)")
     if note := STOP_NOTES.get(answer.stop_reason):
         yield from _headed("stopped", note, lambda text: style.paint(text, "yellow"), style)
+    if answer.step_limit is not None and not answer.accepted:
+        note = f"by the limit of {plural(answer.step_limit, 'step')}"
+        yield from _headed("stopped", note, lambda text: style.paint(text, "yellow"), style)
     if answer.reading:
         yield from _headed("read as", answer.reading, str, style)
     yield from _verification(answer, style)
@@ -56,11 +59,11 @@ def _verification(answer: Answer, style: Style) -> Iterator[str]:
     """Says whether a grader accepted the answer to the question as it was read."""
     marks = style.glyphs.marks
     if answer.problem is None:
-        answered = "answered, not verified" if answer.text else "nothing to verify"
-        reason = "no puzzle of a known kind was read"
+        verdict = "answered, not verified" if answer.text else "nothing to verify"
+        verdict += " (no puzzle of a known kind was read)"
         if answer.is_misread:
-            reason = "misread: this is not what the question says"
-        text = f"{marks[Mark.UNVERIFIED]} {answered} ({reason})"
+            verdict = "misread: this is not what the question says; nothing is verified"
+        text = f"{marks[Mark.UNVERIFIED]} {verdict}"
         yield from _headed("checked", text, lambda part: style.paint(part, "yellow"), style)
         return
     mark, word = (Mark.GOAL, "right") if answer.accepted else (Mark.REJECTED, "wrong")
@@ -79,12 +82,14 @@ def _legend(answer: Answer, style: Style) -> Iterator[str]:
 
 
 def _counts(answer: Answer, style: Style) -> Iterator[str]:
-    usage = answer.usage
+    """The size of the search that is shown, and the tokens of all samples."""
+    usage, samples = answer.usage, len(answer.rollouts)
+    of_all = f" of all {samples} samples" if samples > 1 else ""
     reading = f"{usage.prompt_tokens:,} question, {usage.reasoning_tokens:,} reasoning"
     entries = [
         plural(len(answer.steps), "step"),
         plural(answer.tree.num_backtracks, "backtrack"),
-        f"tokens: {reading}, {usage.answer_tokens:,} answer",
+        f"tokens{of_all}: {reading}, {usage.answer_tokens:,} answer",
     ]
     for line in fill(entries, style.dot, style.wrap_width):
         yield style.dim(style.dot.join(entries[index] for index in line))

@@ -58,6 +58,17 @@ def _export(options: argparse.Namespace) -> None:
         export.export_adapter(options.model, options.out, base=options.base, **common)
     else:
         export.export(options.model, options.out, gguf=options.gguf, **common)
-    print(options.out)
+    print(_listing(options.out))
     if options.push:
         print(export.push(options.out, options.push))
+
+
+def _listing(folder: Path) -> str:
+    """The folder, and the size of each of its files."""
+    from steiner.files import file_sizes
+    from steiner.inference.kv_memory import shown_size
+
+    sizes = file_sizes(folder)
+    width = max(map(len, sizes))
+    lines = [f"  {name:<{width}}  {shown_size(size):>9}" for name, size in sizes.items()]
+    return "\n".join([str(folder), *lines])

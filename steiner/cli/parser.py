@@ -16,6 +16,8 @@ from steiner.types import UserError
 Run = Callable[[argparse.Namespace], None]
 """The function of a command."""
 
+_REQUIRED = "the following arguments are required: "
+"""How argparse begins its message about missing arguments."""
 _UNITS = " KMGT"
 _SIZE = re.compile(rf"(\d+(?:\.\d+)?)\s*([{_UNITS.strip()}])(i?)B", re.IGNORECASE)
 
@@ -31,7 +33,11 @@ class Parser(argparse.ArgumentParser):
         return example + super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        """Raises UserError with argparse's message."""
+        """Raises UserError with argparse's message, and an example where arguments are missing."""
+        missing = message.removeprefix(_REQUIRED)
+        if missing != message:
+            example = self.example.partition("  #")[0].strip()
+            raise UserError(f"missing after '{self.prog}': {missing}", f"for example: {example}")
         raise UserError(message, f"see '{self.prog} --help'")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from steiner.cli.parser import Commands, Parser, Run, add_command, whole_number
@@ -80,7 +81,13 @@ def _add_plan(commands: Commands[Parser]) -> None:
     )
     planned.add_argument("planned", nargs="?", metavar="RECIPE", help="the same as --recipe RECIPE")
     planned.add_argument("--gpus", type=whole_number, default=1, metavar="N", help="devices (1)")
-    planned.add_argument("--memory", type=float, default=0.0, metavar="GB", help="of each device")
+    planned.add_argument(
+        "--memory",
+        type=float,
+        default=0.0,
+        metavar="GB",
+        help="of each device; default: what is free on this machine, for one device",
+    )
     planned.add_argument(
         "--tflops",
         type=float,
@@ -305,6 +312,13 @@ def _plan(options: argparse.Namespace) -> None:
     )
     shape = plan.shape_of(recipe.base.source)
     print(plan.plan_table(shape, devices, plan.plan(recipe, shape, devices)))
+    if not options.tflops:
+        print("that rate was measured just now; it moves with the load of this machine")
+    if not options.memory and options.gpus == 1:
+        free = plan.device_memory()
+        here = plan.plan(recipe, shape, replace(devices, memory=free))
+        print(*plan.fit_lines(f"fits in {free / 1e9:.3g} GB", free, here), sep="\n")
+        print(f"{free / 1e9:.3g} GB is the memory that is free on this machine now")
 
 
 def _run_stage(options: argparse.Namespace, name: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from steiner.cli.parser import Commands, Parser, add_command
+from steiner.cli.parser import Commands, Parser, add_command, suggestion
 from steiner.types import UserError
 
 
@@ -22,7 +22,7 @@ def add_commands(commands: Commands[Parser]) -> None:
         summary="check a file of your own questions",
         example="steiner questions check mine.jsonl --grader number",
     )
-    check.add_argument("action", choices=["check"], metavar="check")
+    check.add_argument("action", type=_action, metavar="check")
     check.add_argument("source", metavar="FILE", help="the file, or owner/name on the Hub")
     check.add_argument(
         "--grader",
@@ -36,7 +36,8 @@ def add_commands(commands: Commands[Parser]) -> None:
         default=[],
         dest="overrides",
         metavar="KEY=VALUE",
-        help="another key of [questions], such as questions.answer=solution; repeatable",
+        help="another key of [questions], such as questions.answer=solution for the column, or "
+        "questions.answer_after='####' if the answer ends a longer text; repeatable",
     )
     inspect = add_command(
         commands,
@@ -49,6 +50,14 @@ def add_commands(commands: Commands[Parser]) -> None:
     inspect.add_argument(
         "--problems", type=int, default=20, metavar="N", help="number of problems (20)"
     )
+
+
+def _action(word: str) -> str:
+    """The type of the word after `questions`."""
+    if word != "check":
+        hint = suggestion(word, ["check"]) or "write `steiner questions check FILE`"
+        raise UserError(f"unknown action '{word}' of steiner questions", hint)
+    return word
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -66,5 +75,6 @@ def _inspect(options: argparse.Namespace) -> None:
     from steiner.evaluation.inspect_page import write_inspect_page
 
     if not (options.folder / "synth").is_dir():
-        raise UserError(f"no synth/ in {options.folder}", "name a run folder, such as runs/tiny")
+        hint = f"make it with `steiner synth --out {options.folder}`, or name the folder of a run"
+        raise UserError(f"no synth/ in {options.folder}", hint)
     print(write_inspect_page(options.folder, options.problems))

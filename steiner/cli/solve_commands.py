@@ -131,7 +131,7 @@ def _open_output(path: Path | None) -> Iterator[TextIO]:
     try:
         file = path.open("w", encoding="utf-8")
     except OSError as error:
-        reason, hint = reason_and_hint(error)
+        reason, hint = reason_and_hint(error, writing=True)
         raise UserError(f"cannot write {path}: {reason}", hint) from error
     with file:
         yield file

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from steiner.cli.interrupts import noticed_interrupts
 from steiner.cli.json_output import answer_json
 from steiner.cli.question_input import BadLine, FileQuestion
+from steiner.progress import plural
 from steiner.types import SteinerError, UserError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _print_summary(records: Sequence[AnswerRecord]) -> None:
         "refused" if "error" in record else grades[record["accepted"]] for record in records
     )
     shown = ", ".join(f"{counts[name]:,} {name}" for name in (*grades.values(), "refused"))
-    print(f"{len(records):,} questions: {shown}", file=sys.stderr)
+    print(f"{plural(len(records), 'question')}: {shown}", file=sys.stderr)
     if counts["refused"]:
-        message = f"{counts['refused']:,} of {len(records):,} lines have no answer"
+        message = f"no answer for {counts['refused']:,} of {plural(len(records), 'line')}"
         raise UserError(message, "the messages above name each line and its fault")

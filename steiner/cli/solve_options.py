@@ -11,17 +11,19 @@ import argparse
 from typing import TYPE_CHECKING
 
 from steiner.cli.parser import Parser, number, whole_number
-from steiner.inference.efforts import EFFORT_STEPS
+from steiner.inference.efforts import DEFAULT_MAX_TOKENS, EFFORT_STEPS
 
 if TYPE_CHECKING:
     from steiner.inference.questions import SolveOptions
 
 _COUNTS = {
     "min_steps": "fewest reasoning steps",
-    "max_steps": "most reasoning steps; wins over --effort, except none",
-    "max_tokens": "tokens of reasoning and answer; default: all that the model has room for",
+    "max_steps": "most reasoning steps; wins over --effort, except none; default: no limit but "
+    "--max-tokens (Ctrl-C stops)",
+    "max_tokens": "tokens of reasoning and answer; default: all that the model has room for, at "
+    f"most {DEFAULT_MAX_TOKENS:,}",
     "samples": "answer several times; the majority decides",
-    "seed": "decides everything random",
+    "seed": "decides everything random; default: 0",
 }
 """Option that takes a whole number -> help."""
 

@@ -33,7 +33,7 @@ from steiner.dags.path_sampling import Walk, path_without_search, reading_alone,
 from steiner.dags.source import DagSource, SolverDagSource
 from steiner.dags.store import DAG_SCHEMA, PATH_SCHEMA, dag_table, path_table
 from steiner.files import replacing, write_json
-from steiner.progress import progress
+from steiner.progress import plural, progress
 from steiner.questions.task import OwnQuestions, register_questions
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SynthRecipe
@@ -97,7 +97,7 @@ def synthesise(recipe: Recipe, folder: Path, more: Iterable[Made] = ()) -> Path:
             paths.write_table(made.paths)
             counts.update(made.counts)
             cost += made.cost
-    _require_paths(recipe, counts)
+        _require_paths(recipe, counts)
     write_json(folder / "manifest.json", _manifest(recipe, counts, cost))
     print(_summary(counts), file=sys.stderr)
     return folder
@@ -146,13 +146,13 @@ def _solved(recipe: Recipe, blocks: Sequence[_Block]) -> Iterator[Made]:
 
 def _summary(counts: Counter[str]) -> str:
     """`synth: 4,000 distinct problems of 4,312 drawn, 20,000 paths`."""
-    text = f"{counts['paths']:,} paths"
+    text = plural(counts["paths"], "path")
     if counts["problems drawn"]:
         distinct, drawn = counts["distinct problems"], counts["problems drawn"]
-        text = f"{distinct:,} distinct problems of {drawn:,} drawn, {text}"
+        text = f"{plural(distinct, 'distinct problem')} of {drawn:,} drawn, {text}"
     if counts["questions"]:
         with_dag = counts["questions"] - counts["dropped: questions without a solution"]
-        text += f"; DAGs for {with_dag:,} of {counts['questions']:,} own questions"
+        text += f"; DAGs for {with_dag:,} of {plural(counts['questions'], 'own question')}"
     notes = {
         name.removeprefix("teacher: "): count
         for name, count in counts.items()

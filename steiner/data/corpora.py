@@ -17,6 +17,7 @@ from typing import Any
 
 from steiner.data.ordinary_text import Document
 from steiner.files import reason_and_hint
+from steiner.hub_access import check_data_set
 from steiner.randomness import random_stream
 from steiner.types import UserError, reason_of
 
@@ -129,6 +130,8 @@ def _text_of(row: Any, source: str) -> str:
 
 
 def _hub_rows(source: str) -> Iterator[Any]:
+    if not Path(source).is_dir():
+        check_data_set(source)
     from datasets import load_dataset
 
     try:

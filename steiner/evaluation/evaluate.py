@@ -62,6 +62,7 @@ from steiner.evaluation.suites import (
 from steiner.evaluation.transcripts import select_transcripts
 from steiner.files import write_json
 from steiner.models.precision import compute_settings
+from steiner.progress import plural
 from steiner.recipe import Recipe
 from steiner.tasks import task
 from steiner.tasks.protocols import HeldOutGenerator
@@ -145,7 +146,7 @@ class _Evaluation:
         for suite, count in self.leaked.items():
             if count:
                 print(
-                    f"warning: {count} problems of suite '{suite}' are in the training data",
+                    f"warning: in the training data: {plural(count, 'problem')} of suite '{suite}'",
                     file=sys.stderr,
                 )
 

@@ -15,7 +15,7 @@ from steiner.inference.step_events import StepEvent
 from steiner.inference.voting import Vote, mean_logprob, tally
 from steiner.tasks import Grade, grade, read_problem
 from steiner.tasks.no_answer import has_search, is_reading
-from steiner.types import Message, Problem, Rollout, Step, StopReason
+from steiner.types import Decision, Message, Problem, Rollout, Step, StopReason
 
 STOP_NOTES = {
     StopReason.LENGTH: "cut short by max_tokens",
@@ -60,6 +60,8 @@ class Answer:
     """All samples, the chosen one included."""
     votes: tuple[Vote, ...] = ()
     """Votes, most first; empty for one sample."""
+    step_limit: int | None = None
+    """The most steps that were allowed, if that ended the search; None if anything else did."""
 
     @property
     def reading(self) -> str:
@@ -92,9 +94,10 @@ def build_answer(
     problem: Problem | None,
     vocabulary: Vocabulary,
     messages: Sequence[Message] = (),
+    max_steps: int | None = None,
 ) -> Answer:
     """Builds the Answer from the rollouts of one question; `problem` is the problem it states, if
-    the caller knows it, and `messages` is the dialogue."""
+    the caller knows it, `messages` is the dialogue, and `max_steps` the limit of its budget."""
     votes = tally(rollouts) if len(rollouts) > 1 else ()
     chosen = rollouts[votes[0].sample] if votes else max(rollouts, key=mean_logprob)
     search = read_search(chosen, problem, messages)
@@ -108,7 +111,16 @@ def build_answer(
         accepted=search.accepted,
         rollouts=tuple(rollouts),
         votes=votes,
+        step_limit=max_steps if _ended_by_limit(chosen, max_steps) else None,
     )
+
+
+def _ended_by_limit(rollout: Rollout, max_steps: int | None) -> bool:
+    """True if the last step was the last that was allowed, so that the model had to end."""
+    if len(rollout.spans) != max_steps or not rollout.forced:
+        return False
+    last = rollout.spans[-1]
+    return last.decision is Decision.END and rollout.forced[last.stop - 1]
 
 
 @dataclass(frozen=True, slots=True)

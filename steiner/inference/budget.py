@@ -64,11 +64,11 @@ class Budget:
     def __post_init__(self) -> None:
         if self.min_steps < 0:
             raise UserError(f"min_steps is {self.min_steps}", "give 0 or more")
-        if self.max_steps is not None and self.max_steps < max(1, self.min_steps):
-            raise UserError(
-                f"max_steps is {self.max_steps}, min_steps {self.min_steps}",
-                "reasoning has at least one step, and max_steps is not below min_steps",
-            )
+        if self.max_steps is not None and self.max_steps < 1:
+            raise UserError(f"max_steps is {self.max_steps}", "reasoning has at least one step")
+        if self.max_steps is not None and self.max_steps < self.min_steps:
+            message = f"max_steps is {self.max_steps}, below min_steps, which is {self.min_steps}"
+            raise UserError(message, "raise max_steps, or lower min_steps")
         if self.max_tokens < shortest_completion():
             raise UserError(
                 f"max_tokens is {self.max_tokens}",

@@ -20,6 +20,8 @@ EFFORT_STEPS: Mapping[str, int | None] = {
     "max": None,
 }
 """Effort -> max_steps; None for no limit."""
+DEFAULT_MAX_TOKENS = 8192
+"""Most tokens of a completion if the request names no limit, with any effort."""
 SHORTEST_EFFORT = "none"
 """The effort that asks for the shortest reasoning that the format allows: one empty step."""
 

@@ -73,5 +73,8 @@ def _value(file: Path, name: str) -> str:
 
 
 def shown_size(num_bytes: int) -> str:
-    """`2.5 GB`, `640 MB` or `0.1 MB`."""
-    return f"{num_bytes / 1e9:.3g} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.3g} MB"
+    """`2.5 GB`, `640 MB`, `95.4 KB` or `196 bytes`."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.3g} {unit}"
+    return f"{num_bytes} bytes"

@@ -26,7 +26,7 @@ from steiner.inference.answer import (
     build_answer,
 )
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
-from steiner.inference.efforts import SHORTEST_EFFORT, step_limit
+from steiner.inference.efforts import DEFAULT_MAX_TOKENS, SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import MAX_BATCH, Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.questions import (
@@ -43,8 +43,6 @@ from steiner.types import Message, Problem, Rollout, UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_MAX_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +200,10 @@ class Reasoner:
     def _answer(self, rollouts: Mapping[int, Rollout], question: PreparedQuestion) -> Answer:
         """The answer of one question; `rollouts` by ticket, which is the order of the samples."""
         ordered = [rollouts[ticket] for ticket in sorted(rollouts)]
-        return build_answer(ordered, question.problem, self.vocabulary, question.messages)
+        limit = question.requests[0].budget.max_steps
+        return build_answer(
+            ordered, question.problem, self.vocabulary, question.messages, max_steps=limit
+        )
 
     def _engine_for(self, num_requests: int) -> Engine:
         """The engine, with a row per request up to MAX_BATCH; further requests wait."""
@@ -231,4 +232,4 @@ class Reasoner:
                 f"max_tokens is {max_tokens}, and the model has room for {room} after the question",
                 "lower max_tokens, or leave it out to use all the room",
             )
-        return min(room, _MAX_TOKENS) if max_tokens is None else max_tokens
+        return min(room, DEFAULT_MAX_TOKENS) if max_tokens is None else max_tokens

@@ -57,7 +57,7 @@ ASCII = Glyphs(
 MEANINGS = {
     Mark.PROCEED: "continued",
     Mark.BACKTRACKED: "continued, came back later",
-    Mark.DEAD_END: "dead end, went back",
+    Mark.DEAD_END: "judged a dead end, went back",
     Mark.GOAL: "goal",
     Mark.UNVERIFIED: "answer, not checked",
     Mark.REJECTED: "answer, wrong",

@@ -24,11 +24,14 @@ tags: [steiner, reasoning]
 
 # {name}
 
-{parameters:,} parameters, {architecture}. Made by the `{name}` stage of Steiner {version};
+{parameters:,} parameters, {architecture}. Made by the `{name}` {mark} {version};
 `recipe.toml` has every setting, `stage.json` the versions.
 
 {usage}
 """
+
+STAGE_MARK = "stage of Steiner"
+"""Words that every card of a stage has."""
 
 _REASONS = """\
 The model reasons by searching in one line of text: it names a step, works it out, verifies it, and
@@ -104,6 +107,7 @@ def model_card(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
         name=name,
         parameters=model.num_parameters(),
         architecture=type(model).__name__,
+        mark=STAGE_MARK,
         version=__version__,
         usage=usage,
     )

@@ -2,29 +2,24 @@
 
 source -> ModelSource, or an error at once
 
-transformers asks an unreachable Hub five times for half a minute, and takes any word for a name on
-the Hub. Here a name without an owner is a folder, and the Hub is asked once, with a short timeout.
+transformers takes any word for a name on the Hub. Here a name without an owner is a folder.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from steiner.files import read_json
+from steiner.hub_access import HUB_NAME, MODEL, check_hub
 from steiner.types import UserError
 
 ADAPTER = "adapter"
 """Folder of the unmerged LoRA adapter within the model folder of a stage."""
 
 ADAPTER_CONFIG = "adapter_config.json"
-_TIMEOUT_S = 5.0
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
-_NO_MODEL = (401, 404)
-"""The Hub answers 401, not 404, to a name that does not exist, unless a token is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ def find_model(source: str | Path) -> ModelSource:
         return ModelSource(str(path.parent), is_local=True, gguf_file=path.name)
     if path.exists():
         raise UserError(f"{source} is a file, not a model folder", "give the folder that holds it")
-    if isinstance(source, Path) or not _HUB_NAME.fullmatch(source):
+    if isinstance(source, Path) or not HUB_NAME.fullmatch(source):
         hint = "give the path of a model folder, or owner/name of a model on the Hugging Face Hub"
         raise UserError(f"no model folder {source}", hint)
     return _find_on_hub(source)
@@ -105,36 +100,9 @@ def base_name_of(folder: Path) -> str | None:
 
 
 def _find_on_hub(name: str) -> ModelSource:
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache
 
-    if constants.HF_HUB_OFFLINE:
-        reason = "HF_HUB_OFFLINE is set"
-    else:
-        status = _ask_hub(name)
-        if status is not None and status < 400:
-            return ModelSource(name, is_local=False)
-        if status in _NO_MODEL:
-            hint = "check the name; for a private or gated model set HF_TOKEN, or give a folder"
-            raise UserError(f"no folder {name}, and no such model on the Hugging Face Hub", hint)
-        if status == 403:
-            hint = f"accept its terms at {constants.ENDPOINT}/{name}, then set HF_TOKEN"
-            raise UserError(f"the Hugging Face Hub gives no access to {name}", hint)
-        reason = "no connection" if status is None else f"status {status}"
-    if isinstance(try_to_load_from_cache(name, "config.json"), str):
-        return ModelSource(name, is_local=True)
-    hint = "give the path of a model folder, or check the connection"
-    raise UserError(f"no folder {name}, and the Hugging Face Hub is out of reach: {reason}", hint)
+    def is_cached() -> bool:
+        return isinstance(try_to_load_from_cache(name, "config.json"), str)
 
-
-def _ask_hub(name: str) -> int | None:
-    """The HTTP status of the model's configuration on the Hub; None without a connection."""
-    from huggingface_hub import constants, get_session, get_token
-
-    url = f"{constants.ENDPOINT}/{name}/resolve/main/config.json"
-    token = get_token()
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    try:
-        response = get_session().head(url, headers=headers, timeout=_TIMEOUT_S)
-    except Exception:  # the exceptions of the client depend on the version of huggingface_hub
-        return None
-    return int(response.status_code)
+    return ModelSource(name, is_local=not check_hub(name, MODEL, is_cached))

@@ -5,6 +5,7 @@ model folder within its run -> text with licence, settings and results
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,18 @@ from transformers import PreTrainedModel
 
 from steiner import __version__
 from steiner.evaluation.results import ALL, Record, Results, read_results
+from steiner.models.saving import STAGE_MARK
 from steiner.progress import say
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
+from steiner.types import UserError, reason_of
 
 RECIPE = "recipe.toml"
 _LICENCE_KEYS = ("license", "license_name", "license_link")
 """Of a model card. A licence without a name of its own is called `other` and has the other two."""
+
+_RELATIVE_LINK = re.compile(r"!?\[([^\]]+)\]\((?![a-z]+:|#)[^)]*\)")
+_NO_LICENCE = "export     the base's licence is not known: the card has none; --license names one"
 
 _CARD = """\
 ---
@@ -69,7 +75,10 @@ model = AutoPeftModelForCausalLM.from_pretrained("{name}")
 
 
 def model_card(model: PreTrainedModel, source: Path, name: str, license: str) -> str:
-    """The card of the model in `source`, with the results of its run."""
+    """The card of the model in `source`: its own if it has one that no stage wrote, else one with
+    the results of its run."""
+    if own := _own_card(source):
+        return _kept_card(own, source, name, license)
     recipe = _recipe_of(source)
     what = _WHAT.format(
         version=__version__,
@@ -79,6 +88,33 @@ def model_card(model: PreTrainedModel, source: Path, name: str, license: str) ->
     base = recipe.base.model if recipe else ""
     front = ["library_name: transformers", *_front_matter(recipe, base, license)]
     return _card(front, name, what, _LOADING, source)
+
+
+def _own_card(source: Path) -> str:
+    """The card in a model's folder; empty if there is none, or one that a stage wrote."""
+    file = source / "README.md"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return "" if STAGE_MARK in text else text
+
+
+def _kept_card(text: str, source: Path, name: str, license: str) -> str:
+    """The card that the model in `source` had, with what the Hub needs. Links to files that do not
+    go along become plain text. Raises UserError if its front matter cannot be read."""
+    from huggingface_hub import ModelCard
+
+    try:
+        card = ModelCard(text, ignore_metadata_errors=True)
+    except Exception as error:  # of YAML, and of the client
+        message = f"cannot read the front matter of {source / 'README.md'}: {reason_of(error)}"
+        raise UserError(message, "correct it, or remove the file for a new card") from error
+    card.text = _RELATIVE_LINK.sub(r"\1", card.text)
+    card.data["library_name"] = card.data.get("library_name") or "transformers"
+    if license:
+        card.data["license"] = license
+    if not card.data.get("license"):
+        say(_NO_LICENCE)
+    say(f"export     {name} keeps the card of its folder: README.md")
+    return str(card)
 
 
 def adapter_card(base: str, parameters: int, source: Path, name: str, license: str) -> str:
@@ -113,7 +149,7 @@ def _front_matter(recipe: Recipe | None, base: str, license: str) -> list[str]:
     lines = ["pipeline_tag: text-generation", "tags: [steiner, reasoning, search]"]
     terms = {"license": license} if license else licence_of(recipe.base.model if recipe else "")
     if not terms:
-        say("export     the base's licence is not known: the card has none; --license names one")
+        say(_NO_LICENCE)
     lines += [f"{key}: {value}" for key, value in terms.items()]
     if base != "embedded" and "/" in base and not Path(base).exists():
         lines.append(f"base_model: {base}")

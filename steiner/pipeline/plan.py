@@ -302,15 +302,7 @@ def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) 
         _row("together", [_gb(each.needed) for each in plans]),
     ]
     if devices.memory:
-        fits = [each.needed <= devices.memory for each in plans]
-        lines.append(
-            _row(f"fits in {devices.memory / 1e9:g} GB", ["yes" if ok else "no" for ok in fits])
-        )
-        lines += [
-            f"{each.name} does not fit: try {each.hint}"
-            for each, ok in zip(plans, fits, strict=True)
-            if not ok
-        ]
+        lines += fit_lines(f"fits in {devices.memory / 1e9:g} GB", devices.memory, plans)
     times = [each.seconds(devices) for each in plans]
     lines.append(_row("FLOPs", [f"{each.flops:.1e}" for each in plans]))
     lines.append(_row("time, about", [_duration(seconds) for seconds in times]))
@@ -319,6 +311,17 @@ def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) 
         lines.append(_row("cost, about", [f"{devices.price * each:.2f}" for each in hours]))
     lines.append(_rates(devices))
     return "\n".join(lines)
+
+
+def fit_lines(name: str, memory: float, plans: Sequence[StagePlan]) -> list[str]:
+    """A row that says which stages fit into `memory` bytes, and how the others could."""
+    fits = [each.needed <= memory for each in plans]
+    hints = [
+        f"{each.name} does not fit: try {each.hint}"
+        for each, ok in zip(plans, fits, strict=True)
+        if not ok
+    ]
+    return [_row(name, ["yes" if ok else "no" for ok in fits]), *hints]
 
 
 def _rates(devices: Devices) -> str:
@@ -333,7 +336,8 @@ def _row(name: str, cells: Sequence[Any]) -> str:
 
 
 def _gb(count: float) -> str:
-    return f"{count / 1e9:.2f}"
+    """`13.20`, or `0.0046` for what is small."""
+    return f"{count / 1e9:.{2 if count >= 1e8 else 4}f}" if count else "0"
 
 
 def _duration(seconds: float) -> str:

@@ -19,6 +19,7 @@ from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.loading import load_model
+from steiner.progress import plural
 from steiner.recipe import Recipe
 from steiner.rl.rollout_file import scored_rollouts, write_rollouts
 from steiner.rl.rollout_groups import RolloutGroupSource
@@ -41,7 +42,8 @@ def write_model_rollouts(recipe: Recipe, model: Path, out: Path, num_problems: i
     rollouts = list(scored_rollouts(groups, recipe.rl.step_reward_weight))
     write_rollouts(out, rollouts)
     right = sum(rollout.right for rollout in rollouts)
-    return f"{out}: {len(rollouts)} rollouts of {num_problems} problems, {right} right"
+    made = f"{plural(len(rollouts), 'rollout')} of {plural(num_problems, 'problem')}"
+    return f"{out}: {made}, {right:,} right"
 
 
 @contextmanager

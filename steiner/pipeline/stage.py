@@ -38,13 +38,19 @@ from steiner.files import (
     write_text,
 )
 from steiner.processes import from_first
-from steiner.progress import duration, say
+from steiner.progress import duration, plural, say
 from steiner.questions.graders import failures
 from steiner.recipe import Recipe
 from steiner.recipe_file import recipe_toml
-from steiner.types import RunError, UserError
+from steiner.types import RunError, SteinerError, UserError
 
 STAMP = "stage.json"
+_COMMANDS = {
+    "synth": "synth",
+    **{name: f"train {name}" for name in ("cpt", "sft", "rl")},
+    "evaluate": "eval",
+}
+"""Stage -> the command that makes it alone."""
 _LIBRARIES = ("torch", "transformers", "trl", "datasets", "pyarrow", "numpy")
 
 Work = Callable[[Recipe, Path, Path], None]
@@ -119,8 +125,7 @@ def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = Fals
     resumed = f", resumed, session {stamp.sessions}" if stamp.sessions > 1 else ""
     say(f"{stage.name:<10} {duration(stamp.seconds)}{resumed}" + (f"  {result}" if result else ""))
     for reason, count in (stamp.ungraded or {}).items():
-        answers = "answer" if count == 1 else "answers"
-        say(f"{'':<10} {count:,} {answers} not graded, so wrong: {reason}")
+        say(f"{'':<10} {plural(count, 'answer')} not graded, so wrong: {reason}")
     return stamp
 
 
@@ -173,7 +178,12 @@ def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: st
     reset_peak_memory()
     start = time.perf_counter()
     failed_before = failures()
-    stage.work(recipe, run_dir, partial)
+    try:
+        stage.work(recipe, run_dir, partial)
+    except SteinerError:
+        if [path.name for path in partial.iterdir()] == [STAMP]:
+            remove_folder(partial)  # nothing was made that a next session could use
+        raise
     write_text(partial / "recipe.toml", recipe_toml(recipe))
     make_readable(partial)
     sizes = {
@@ -204,8 +214,10 @@ def _open_partial(partial: Path, digest: str) -> int:
 def _input_digest(stage: Stage, name: str, run_dir: Path) -> str:
     stamp = read_stamp(run_dir / name)
     if stamp is None:
-        message = f"stage '{stage.name}' needs '{name}', which is not whole in {run_dir}"
-        raise UserError(message, "make it first, or 'steiner run', which makes all that is missing")
+        hint = f"`steiner run --out {run_dir}` with the same recipe makes all that is missing"
+        if name in _COMMANDS:
+            hint = f"make it with `steiner {_COMMANDS[name]} --out {run_dir}`; or {hint}"
+        raise UserError(f"{run_dir} has no finished '{name}', which '{stage.name}' needs", hint)
     return stamp.digest
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from steiner.files import LOGS, file_digest, model_digest, read_json
 from steiner.pipeline.stage import Stage
+from steiner.progress import plural
 from steiner.recipe import Recipe
 
 
@@ -39,7 +40,7 @@ def _synth(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
 
 def _counts(out_dir: Path) -> str:
     counts = read_json(out_dir / "manifest.json")["counts"]
-    return f"{counts.get('dags', 0):,} DAGs, {counts.get('paths', 0):,} paths"
+    return f"{plural(counts.get('dags', 0), 'DAG')}, {plural(counts.get('paths', 0), 'path')}"
 
 
 def _cpt(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:

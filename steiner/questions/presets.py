@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from steiner.types import UserError
+
 _CHOICE = (
     "date_understanding",
     "disambiguation_qa",
@@ -28,7 +30,7 @@ _CHOICE = (
 
 def suite_settings(suite: str) -> list[str]:
     """The suite as "key=value" settings of a recipe. `gsm8k:FILE` and `bbh:FILE` read a local file,
-    `gsm8k` and `bbh:NAME` the Hub."""
+    `gsm8k` and `bbh:NAME` the Hub. Raises UserError for a word that names neither."""
     kind, _, place = suite.partition(":")
     if kind == "gsm8k":
         settings = {"name": "gsm8k", "grader": "number", "answer_after": "####"}
@@ -43,6 +45,9 @@ def suite_settings(suite: str) -> list[str]:
         if not is_file:
             settings |= {"hub_config": name, "hub_split": "test"}
         settings["test"] = place if is_file else "lukaemon/bbh"
-    else:
+    elif "/" in suite or Path(suite).suffix or Path(suite).exists():
         settings = {"name": Path(suite).stem, "test": suite}
+    else:
+        known = "gsm8k, bbh:NAME (such as bbh:snarks), gsm8k:FILE, bbh:FILE, or a file of questions"
+        raise UserError(f"unknown suite '{suite}'", f"one of: {known}")
     return [f"questions.{key}={json.dumps(value)}" for key, value in settings.items()]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from steiner.files import file_digest, reason_and_hint
+from steiner.hub_access import HUB_NAME, check_data_set
 from steiner.questions.written import canonical_question
 from steiner.recipe import RATIONALE, QuestionsRecipe
 from steiner.types import Split, UserError, problem_key, reason_of, split_of
@@ -196,9 +197,13 @@ _READERS: Mapping[str, Callable[[Path], Iterator[Any]]] = {
 
 def _hub_rows(settings: QuestionsRecipe) -> Iterator[Any]:
     source = settings.source
-    if "/" not in source or (source.startswith((".", "/")) and not Path(source).is_dir()):
+    is_folder = Path(source).is_dir()
+    is_name = HUB_NAME.fullmatch(source) and Path(source).suffix.lower() not in _READERS
+    if not (is_folder or is_name):
         hint = "give a file, or owner/name of a data set on the Hugging Face Hub"
         raise UserError(f"no file of questions {source}", hint)
+    if not is_folder:
+        check_data_set(source)
     from datasets import load_dataset
 
     try:
@@ -206,7 +211,7 @@ def _hub_rows(settings: QuestionsRecipe) -> Iterator[Any]:
     except Exception as error:  # the library raises many kinds, some of its dependencies
         reason = reason_of(error)
         raise UserError(
-            f"no file {source}, and no such data set can be loaded from the Hub: {reason}",
-            "check the name, questions.hub_config and questions.hub_split",
+            f"cannot load the data set {source}: {reason}",
+            "check questions.hub_config and questions.hub_split",
         ) from error
     yield from rows

@@ -25,6 +25,8 @@ from steiner.tasks.graders import UnreadableAnswer
 from steiner.tasks.protocols import Grade, Grader
 from steiner.types import Message, Problem, Spec, Split, State, StepTexts, UserError, problem_key
 
+NO_TEST = "give more questions, or a file for evaluation alone: --set questions.test=FILE"
+"""The hint where no question is held out for evaluation."""
 UNREADABLE_ANSWER = "an answer that the grader cannot read"
 
 

@@ -23,7 +23,8 @@ def register_task_file(file: str) -> Task:
     except SteinerError:
         raise
     except Exception as error:
-        raise UserError(f"the task file {file} fails: {type(error).__name__}: {error}") from error
+        message = f"the task file {file} fails: {type(error).__name__}: {error}"
+        raise UserError(message, f"correct it until `python {file}` runs") from error
     if not isinstance(found, Task):
         raise UserError(f"the task file {file} defines no TASK", _HINT)
     register(found)

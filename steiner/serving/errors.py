@@ -158,7 +158,22 @@ def register_error_handlers(app: FastAPI) -> None:
     """Makes the app answer every error in this format."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
-        return api_error(error).response()
+        return api_error(_clearer(error, request, app)).response()
 
     for kind in (HTTPException, RequestValidationError, SteinerError, Exception):
         app.add_exception_handler(kind, answer)
+
+
+def _clearer(error: Exception, request: Request, app: FastAPI) -> Exception:
+    """The error, with the path or method named if the server has no such one."""
+    if not isinstance(error, HTTPException) or isinstance(error, ApiError):
+        return error
+    path = request.url.path
+    if error.status_code == 404:
+        known = ", ".join(sorted(app.openapi()["paths"]))
+        return ApiError(f"no path {path}; the API has {known}", status=404)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        message = f"{path} does not take {request.method}; it takes {allowed}"
+        return ApiError(message, status=405, headers=error.headers)
+    return error

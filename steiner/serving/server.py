@@ -27,6 +27,7 @@ from steiner.types import UserError
 
 _SLOW_READERS_S = 10
 """How long clients may take, after the last completion, to read the rest of their answers."""
+_LAST_PORT = 65_535
 _SWITCH_S = 0.0005
 """How long the event loop waits for the engine's thread to give way; with Python's own 5 ms, every
 answer would be late by several steps."""
@@ -86,11 +87,13 @@ class StoppableServer(uvicorn.Server):
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 is any free one."""
+    if not 0 <= port <= _LAST_PORT:
+        raise UserError(f"--port is {port}", f"give 0 to {_LAST_PORT}; 0 is any that is free")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while ")[0]  # what follows repeats the address
         hint = "choose another with --host and --port"
         raise UserError(f"cannot listen on {host} port {port}: {reason}", hint) from error
     # Connections inherit it. Else what follows the headers waits, often 40 ms, until the client has

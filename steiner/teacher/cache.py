@@ -15,11 +15,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from steiner.files import made_folder
 from steiner.recipe import TeacherRecipe
 from steiner.teacher.requests import Reply, Teacher, TeacherRequest
 from steiner.types import RunError
@@ -76,7 +77,9 @@ class CachedTeacher:
     def __init__(self, teacher: Teacher, settings: TeacherRecipe, file: Path) -> None:
         self.ledger = Ledger()
         self._teacher, self._settings, self._file = teacher, settings, file
-        file.parent.mkdir(parents=True, exist_ok=True)
+        self._is_new = not file.exists()
+        self._opened = ExitStack()
+        self._opened.enter_context(made_folder(file.parent))
         with self._clear_errors():
             self._database = sqlite3.connect(file, isolation_level=None, timeout=60)
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -88,7 +91,12 @@ class CachedTeacher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        """Closes the file. A new one without a reply is removed, with the folders made for it."""
+        with self._opened:
+            is_unused = self._is_new and self._row("SELECT 1 FROM replies LIMIT 1") is None
+            self._database.close()
+            if is_unused:
+                self._file.unlink()
 
     def ask(
         self, requests: Sequence[TeacherRequest], advance: Callable[[int], None]

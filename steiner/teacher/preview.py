@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from steiner.progress import progress
+from steiner.progress import plural, progress
 from steiner.questions.task import register_questions
 from steiner.recipe import Recipe
 from steiner.teacher.cache import CachedTeacher, Ledger
@@ -54,7 +54,7 @@ def _lines(one: Explored) -> list[str]:
         return [f"- {question}", "    no solution"]
     dead = sum(node.status is Status.DEAD for node in dag.nodes)
     shared = sum(node.in_degree > 1 for node in dag.nodes)
-    lines = [f"+ {question}", f"    {len(dag.nodes)} nodes, {dead} dead, {shared} shared"]
+    lines = [f"+ {question}", f"    {plural(len(dag.nodes), 'node')}, {dead} dead, {shared} shared"]
     lines += [f"    {step.summary[:_LONGEST]}" for step in one.solutions[0].steps]
     return lines
 
@@ -63,7 +63,7 @@ def _forecast(ledger: Ledger, some: int, everything: int) -> str:
     """Estimates the tokens and price of all questions from a few."""
     scale = everything / max(1, some)
     prompt, completion = ledger.prompt_tokens * scale, ledger.completion_tokens * scale
-    text = f"all {everything:,} questions: about {prompt:,.0f} + {completion:,.0f} tokens"
+    text = f"all {plural(everything, 'question')}: about {prompt:,.0f} + {completion:,.0f} tokens"
     if ledger.price:
         return f"{text}, cost {ledger.price * scale:.2f}"
     return f"{text}; set teacher.price_in and teacher.price_out for the cost"

@@ -125,7 +125,8 @@ def teacher_blocks(recipe: Recipe, run_dir: Path) -> Iterator[Made]:
     yield Made(dag_table([]), path_table([]), ledger.counts(), ledger.price)
     say(f"teacher    {ledger.line()}")
     if ledger.failed:
-        say(f"teacher    {ledger.failed:,} requests failed; --force asks only these again")
+        failed = plural(ledger.failed, "request")
+        say(f"teacher    {failed} failed; --force asks only these again")
 
 
 def _explore_block(

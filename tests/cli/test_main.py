@@ -9,17 +9,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from traceback import format_exception
 from typing import NoReturn
 
 import pytest
 
+from steiner import Reasoner
 from steiner.cli import main as cli
 from steiner.cli.parser import command_parsers
 from steiner.files import locked
 from steiner.inference.efforts import EFFORT_STEPS
 from steiner.pipeline import runs
 from steiner.pipeline.stages import model_stages
-from steiner.types import RunError
+from steiner.types import RunError, UserError
 
 STEINER = Path(sys.executable).with_name("steiner")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "serving.md"
@@ -109,7 +111,22 @@ def test_help_imports_no_slow_library(command: str, tmp_path: Path) -> None:
         (("run", "--set", "problems.levels={}"), "names no task", "--questions FILE"),
         (("train", "sftt"), "unknown stage 'sftt'", "did you mean 'sft'?"),
         (("train", "synth"), "unknown stage 'synth'", "one of: cpt, sft, rl"),
-        (("train", "sft"), "stage 'sft' needs 'synth'", "steiner run"),
+        (("train", "sft"), "runs/tiny has no finished 'synth'", "steiner synth --out runs/tiny"),
+        (
+            ("report", "--out", "x/y"),
+            "no finished 'synth', which 'report'",
+            "steiner run --out x/y",
+        ),
+        (("questions", "chek", "f"), "unknown action 'chek'", "did you mean 'check'?"),
+        (("questions", "mine.jsonl", "f"), "unknown action 'mine.jsonl'", "questions check FILE"),
+        (("questions",), "missing after 'steiner questions': check, FILE", "check mine.jsonl"),
+        (("train",), "missing after 'steiner train': STAGE", "for example: steiner train rl"),
+        (("inspect", "x"), "no synth/ in x", "steiner synth --out x"),
+        (("eval", "--suite", "nope"), "unknown suite 'nope'", "gsm8k, bbh:NAME"),
+        (("plan", "--set", "sft.tokens=abc"), 'not "abc"', "for example: sft.tokens = "),
+        (("solve", "x", "--max-steps", "2", "--min-steps", "5"), "max_steps is 2, below", "raise"),
+        (("solve", "x", "--max-steps", "0"), "max_steps is 0", "at least one step"),
+        (("serve", "--port", "99999"), "--port is 99999", "0 to 65535"),
         (("sytnh",), "unknown command 'sytnh'", "did you mean 'synth'?"),
         (("xyz",), "unknown command 'xyz'", "steiner --help"),
         ((), "no command", "steiner --help"),
@@ -140,6 +157,7 @@ def test_bad_input_is_one_line_and_a_hint(
     assert line in first
     assert second.startswith("hint: ")
     assert hint in second
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", ["solve", "chat", "serve"])
@@ -258,3 +276,15 @@ def test_bugs_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(runs, "run", _raising(error))
     with pytest.raises(type(error)):
         cli.main(["run"])
+
+
+def test_a_hint_is_shown_once_by_python_and_by_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(UserError) as caught:
+        Reasoner.load("a/b/c")
+    *_, message, hint = "".join(format_exception(caught.value)).splitlines()
+    assert message.endswith("UserError: no model folder a/b/c")
+    assert hint == f"hint: {caught.value.hint}"
+    assert cli.main(["solve", "x", "--model", "a/b/c"]) == 2
+    assert capsys.readouterr().err == f"error: no model folder a/b/c\n{hint}\n"

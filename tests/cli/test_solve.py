@@ -74,7 +74,7 @@ def test_an_adapter_is_asked_as_a_model(
 def test_question_of_no_known_kind_is_not_shown_as_solved(solve: Solve) -> None:
     shown = solve("Who are you?", "--max-steps", "1", "--max-tokens", "200").stdout
     (line,) = [line for line in shown.splitlines() if line.startswith("checked")]
-    assert "not verified (misread: this is not what the question says)" in line
+    assert line == "checked  ◆ misread: this is not what the question says; nothing is verified"
     assert "★" not in shown
 
 
@@ -89,10 +89,24 @@ def test_stop_before_an_answer_is_explained(
     assert f"stopped  {note}" in lines
 
 
+@pytest.mark.parametrize(("options", "said"), [((), False), (("--max-steps", "2"), True)])
+def test_a_search_that_the_step_limit_ended_says_so(
+    solve: Solve, question: str, options: tuple[str, ...], said: bool
+) -> None:
+    assert ("stopped  by the limit of 2 steps\n" in solve(question, *options).stdout) is said
+
+
+def test_the_last_step_that_is_allowed_may_end_by_itself(solve: Solve, question: str) -> None:
+    shown = solve(question, "--max-steps", "4").stdout
+    assert "4 steps" in shown
+    assert "stopped" not in shown
+
+
 def test_samples_are_counted_and_vote(solve: Solve, question: str, known_path: SearchPath) -> None:
     shown = solve(question, "--samples", "3", "--temperature", "0.1").stdout
     assert "  3 of 3  " in shown
     assert f"votes     3 of 3  {known_path.answer}\nanswer   {known_path.answer}\n" in shown
+    assert "2 backtracks · tokens of all 3 samples: " in shown
 
 
 def test_json_is_one_object(solve: Solve, question: str, known_path: SearchPath) -> None:

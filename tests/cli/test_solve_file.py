@@ -104,7 +104,7 @@ def test_bad_lines_are_reported_with_their_numbers_and_the_others_run(
     total = len(BAD_LINES) + 1
     counts = f"1 right, 0 wrong, 0 not verified, {total - 1} refused"
     assert f"{total} questions: {counts}\n" in done.stderr
-    assert f"error: {total - 1} of {total} lines have no answer\nhint: " in done.stderr
+    assert f"error: no answer for {total - 1} of {total} lines\nhint: " in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,15 @@ def test_contradictory_budgets_are_refused_with_a_hint(wrong):
     assert caught.value.hint
 
 
+def test_a_limit_below_one_and_one_below_the_fewest_are_two_faults():
+    with pytest.raises(UserError, match="max_steps is 0") as caught:
+        Budget(max_steps=0)
+    assert "min_steps" not in f"{caught.value} {caught.value.hint}"
+    with pytest.raises(UserError, match="max_steps is 2, below min_steps, which is 5") as caught:
+        Budget(min_steps=5, max_steps=2)
+    assert "at least one step" not in caught.value.hint
+
+
 @st.composite
 def budgets(draw):
     min_steps = draw(st.integers(0, 6))

@@ -73,7 +73,13 @@ def test_the_default_is_half_of_what_is_free_here() -> None:
 
 @pytest.mark.parametrize(
     ("num_bytes", "shown"),
-    [(2_500_000_000, "2.5 GB"), (10_660_000_000, "10.7 GB"), (640_000_000, "640 MB")],
+    [
+        (2_500_000_000, "2.5 GB"),
+        (10_660_000_000, "10.7 GB"),
+        (640_000_000, "640 MB"),
+        (95_354, "95.4 KB"),
+        (196, "196 bytes"),
+    ],
 )
 def test_sizes_are_shown_in_words(num_bytes: int, shown: str) -> None:
     assert shown_size(num_bytes) == shown

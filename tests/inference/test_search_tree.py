@@ -136,7 +136,7 @@ def test_drawing() -> None:
         "    ├─ ✗ 4  or d",
         "    └─ ★ 5  or e",
     ]
-    assert legend(tree) == "● continued   ✗ dead end, went back   ★ goal"
+    assert legend(tree) == "● continued   ✗ judged a dead end, went back   ★ goal"
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])

@@ -28,6 +28,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from steiner.hub_access import check_data_set
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
@@ -55,15 +56,6 @@ def _refusal(loader: object, source: str | Path) -> UserError:
     assert len(str(refusal.value).splitlines()) == 1
     assert refusal.value.hint
     return refusal.value
-
-
-@pytest.fixture
-def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Hub at a local port without a server."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
 
 
 @pytest.fixture
@@ -115,6 +107,7 @@ def test_offline_mode_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_each_refusal_of_the_hub_has_its_message(hub_status: int, message: str) -> None:
     assert message in str(_refusal(find_model, "owner/model"))
+    assert message.replace("model", "data set") in str(_refusal(check_data_set, "owner/data"))
 
 
 @pytest.mark.parametrize("hub_status", [200, 307], indirect=True)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from steiner.cli import main as cli
 from steiner.evaluation.results import ALL, Record, Results, write_results
 from steiner.models.loading import load_model
+from steiner.models.saving import model_card as stage_card
 from steiner.pipeline.export import export, export_adapter, push
 from steiner.recipe import EMBEDDED_BASE, SHIPPED_REASONER
 from steiner.recipe_file import load_recipe, recipe_toml
@@ -30,6 +31,8 @@ def stage(tmp_path: Path) -> Path:
     folder = tmp_path / "run" / "rl"
     shutil.copytree(SHIPPED_REASONER, folder)
     (folder / "recipe.toml").write_text(recipe_toml(load_recipe("tiny")))
+    card = stage_card(*load_model(folder), folder)
+    (folder / "README.md").write_text(card)
     (folder / "optimizer.pt").write_bytes(b"left over")
     for path in folder.iterdir():
         path.chmod(0o600)
@@ -68,6 +71,42 @@ def test_card_has_licence_settings_and_results(stage: Path, tmp_path: Path) -> N
     assert "| the same, at most 4 steps | 50.0 % [40.0, 62.5] | 60 |" in card
     assert "Stage `rl` of the recipe `tiny`" in card
     assert str(tmp_path) not in card
+
+
+def test_a_folder_s_own_card_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "mine"
+    assert cli.main(["export", str(SHIPPED_REASONER), "--out", str(out)]) == 0
+    captured = capsys.readouterr()
+    assert "licence is not known" not in captured.err
+    shown = dict(line.split()[:2] for line in captured.out.splitlines()[1:])
+    assert shown.keys() == {path.name for path in out.iterdir()}
+    assert shown["model.safetensors"] == f"{(out / 'model.safetensors').stat().st_size / 1e6:.3g}"
+    card = (out / "README.md").read_text()
+    assert "The trained model in the package of Steiner" in card
+    assert "docs/results.md has its accuracy" in card  # the link would lead nowhere
+    assert huggingface_hub.ModelCard(card).data.license == "apache-2.0"
+    export(SHIPPED_REASONER, out, license="mit", force=True)
+    assert huggingface_hub.ModelCard((out / "README.md").read_text()).data.license == "mit"
+
+
+@pytest.mark.parametrize(
+    ("card", "refused"),
+    [("---\n: [\n---\n", True), ("A [link](other.md), a [page](https://x.org).\n", False)],
+)
+def test_a_card_is_kept_if_it_can_be_read(
+    card: str, refused: bool, stage: Path, tmp_path: Path
+) -> None:
+    (stage / "README.md").write_text(card)
+    if refused:
+        with pytest.raises(UserError, match="cannot read the front matter") as caught:
+            export(stage, tmp_path / "mine")
+        assert "remove the file" in caught.value.hint
+        assert not (tmp_path / "mine").exists()
+        return
+    export(stage, tmp_path / "mine")
+    kept = (tmp_path / "mine" / "README.md").read_text()
+    assert "A link, a [page](https://x.org).\n" in kept
+    assert huggingface_hub.ModelCard(kept).data.library_name == "transformers"
 
 
 def _based_on(stage: Path, base: Path) -> None:
@@ -132,7 +171,7 @@ def test_an_adapter_is_exported_alone(
     out = tmp_path / "mine"
     assert cli.main(["export", str(adapted), "--out", str(out), "--adapter"]) == 0
     captured, base = capsys.readouterr(), adapted.with_name("cpt")
-    assert captured.out == f"{out}\n"
+    assert captured.out.startswith(f"{out}\n  README.md ")
     assert f"its base is {base}: publish that too" in captured.err
     assert {path.name for path in out.iterdir()} == {
         *("adapter_config.json", "adapter_model.safetensors", "generation_config.json"),
@@ -253,7 +292,8 @@ def test_a_pushed_folder_is_on_the_hub(
     with serving(Hub) as url:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", url)
         assert cli.main(["export", str(stage), "--out", str(out), "--push", "me/mine"]) == 0
-    assert capsys.readouterr().out.splitlines() == [str(out), f"{url}/me/mine"]
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], lines[-1]) == (str(out), f"{url}/me/mine")
     files = {path.name: path.read_bytes() for path in out.iterdir()}
     assert files.items() <= Hub.taken.items()
 

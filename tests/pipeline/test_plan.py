@@ -204,3 +204,19 @@ def test_the_command_prints_each_stage(name: str, capsys: pytest.CaptureFixture[
     assert "Qwen2ForCausalLM, 1,147,776 parameters" in out
     assert out.splitlines()[1].split() == ["GB", "per", "device", "cpt", "sft", "rl"]
     assert "at 0.1 TFLOP/s on each of 1" in out
+    weights = next(line for line in out.splitlines() if line.startswith("weights"))
+    assert all(0 < float(cell) < 0.01 for cell in weights.split()[1:])
+    assert "free on this machine" not in out
+    assert "measured just now" not in out
+
+
+def test_without_a_device_the_plan_is_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("steiner.pipeline.plan.device_memory", lambda: 0.75e9)
+    assert main(["plan", "--base", str(EMBEDDED_BASE)]) == 0
+    out = capsys.readouterr().out
+    assert "that rate was measured just now" in out
+    assert next(line for line in out.splitlines() if line.startswith("fits in 0.75 GB"))
+    assert "rl does not fit: try rl." in out
+    assert "0.75 GB is the memory that is free on this machine now" in out

@@ -171,7 +171,7 @@ def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_one_stage_alone(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="stage 'sft' needs 'synth'"):
+    with pytest.raises(UserError, match="no finished 'synth', which 'sft' needs"):
         _run(tmp_path, only="sft")
     assert _stages_in(_run(tmp_path, only="synth")) == ["synth"]
     assert _stages_in(_run(tmp_path, only="sft")) == ["sft"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from steiner.data.corpora import corpus_documents
 from steiner.questions.check import check_report
 from steiner.questions.reading import (
     DUPLICATE,
@@ -131,11 +134,26 @@ def test_check_reports_counts_and_refused_answers(tmp_path: Path) -> None:
     file = tmp_path / "q.jsonl"
     rows = [{"question": "A?", "answer": "about 3"}, {"question": "B?", "answer": "3"}]
     file.write_text("\n".join(map(json.dumps, [*rows, rows[1]])), encoding="utf-8")
-    report = check_report(QuestionsRecipe(source=str(file), grader="number"))
+    settings = QuestionsRecipe(source=str(file), grader="number")
+    report = check_report(settings)
     assert "3 rows, 2 questions" in report
     assert "1 dropped: the same question as an earlier row (first: row 3)" in report
     assert "grader 'number': accepts 1 of 2 known answers" in report
     assert "row 1: about 3" in report
+    assert "'number' needs one number and nothing else" in report
+    assert "--set questions.answer_after='####'" in report
+    assert "+ the grader accepts the known answer, - it does not" in report
+    assert "no question is held out for its test" in report
+    assert "held out" not in check_report(replace(settings, test=str(file)))
+
+
+def test_check_counts_one_of_each_in_the_singular(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"question": "A?", "answer": "1"}', encoding="utf-8")
+    report = check_report(QuestionsRecipe(source=str(tmp_path / "q.jsonl")))
+    assert "q.jsonl: 1 row, 1 question\n" in report
+    assert "1 word a question" in report
+    assert "accepts 1 of 1 known answer\n" in report
+    assert "hint: 'text'" not in report
 
 
 @pytest.mark.parametrize(
@@ -155,6 +173,25 @@ def test_a_bad_file_is_one_clear_error(tmp_path: Path, name: str, content: str, 
         read_questions(QuestionsRecipe(source=str(tmp_path / name)))
 
 
-def test_a_missing_file_is_one_clear_error() -> None:
-    with pytest.raises(UserError, match=r"no file of questions nowhere\.jsonl"):
-        read_questions(QuestionsRecipe(source="nowhere.jsonl"))
+@pytest.mark.parametrize("name", ["nowhere.jsonl", "data/nowhere.jsonl", "a/b/c", "nowhere"])
+def test_a_missing_file_is_one_clear_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("asked the network"))
+    with pytest.raises(UserError, match=f"no file of questions {re.escape(name)}"):
+        read_questions(QuestionsRecipe(source=name))
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_an_unreachable_hub_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda name, *_, **__: loaded.append(name) or ROWS
+    )
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    settings = QuestionsRecipe(source="owner/data")
+    for read in (lambda: read_questions(settings), lambda: next(corpus_documents({"a/b": 1.0}))):
+        with pytest.raises(UserError, match="Hub is out of reach: no connection"):
+            read()
+    assert not loaded
+    (tmp_path / "owner___data").mkdir()
+    assert len(read_questions(settings).questions) == len(ROWS)
+    assert loaded == ["owner/data"]

@@ -119,11 +119,16 @@ def test_other_models_are_not_found(client, served):
 
 
 def test_other_paths_and_methods(served):
-    assert _error(httpx.get(f"{served.url}/v1/embeddings"))
+    message = _error(httpx.get(f"{served.url}/v1/embeddings"))["message"]
+    assert message.startswith("no path /v1/embeddings; the API has ")
+    assert CHAT in message
+    assert RESPONSES in message
+    assert "/page/" not in message
     assert httpx.get(f"{served.url}/nowhere").status_code == 404
     refused = httpx.get(f"{served.url}{CHAT}")
     assert refused.status_code == 405
     assert refused.headers["allow"] == "POST"
+    assert _error(refused)["message"] == f"{CHAT} does not take GET; it takes POST"
     assert httpx.get(f"{served.url}/page/..%2f..%2fcli.py").status_code == 404
 
 

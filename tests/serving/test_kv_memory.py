@@ -76,7 +76,7 @@ def test_the_limit_of_a_dialogue_is_what_the_cache_holds(small):
 
 def test_the_limit_is_said_in_words(small, served):
     assert small.service.cache_limit == (
-        "KV cache: at most 0.128 MB, which holds a dialogue of 400 tokens"
+        "KV cache: at most 128 KB, which holds a dialogue of 400 tokens"
     )
     assert re.fullmatch(r"KV cache: at most [\d.]+ [MG]B", served.service.cache_limit)
 

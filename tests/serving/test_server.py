@@ -95,10 +95,10 @@ def test_a_port_in_use_and_a_folder_without_model(model_folder, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for folder, options, said in (
-            (model_folder, ("--port", port), f"cannot listen on 127.0.0.1 port {port}"),
+            (model_folder, ("--port", port), f"on 127.0.0.1 port {port}: Address already in use\n"),
             (tmp_path, (), "cannot load a model from"),
             (model_folder, ("--max-batch", "0"), "max_batch is 0"),
-            (model_folder, ("--kv-memory", "2KB"), "a KV cache of 0.002 MB holds 6 tokens"),
+            (model_folder, ("--kv-memory", "2KB"), "a KV cache of 2 KB holds 6 tokens"),
         ):
             with _start(folder, *options) as process:
                 stated = process.stderr.read()

@@ -85,6 +85,16 @@ def test_what_was_cut_is_kept(tmp_path: Path) -> None:
             assert all(reply.cut for reply in cached.ask(_requests(3), lambda count: None))
 
 
+def test_a_file_without_a_reply_is_not_left_behind(tmp_path: Path) -> None:
+    file = tmp_path / "run" / "teacher" / "replies.sqlite"
+    _ask(_Teacher(), file, 0)
+    assert not list(tmp_path.iterdir())
+    _ask(_Teacher(fails=True), file, 1, start=1)  # its tokens cost money
+    _ask(_Teacher(), file, 0)
+    assert file.exists()
+    assert _ask(_Teacher(), file, 0).spent == pytest.approx(1)
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "a.sqlite"
     _ask(_Teacher("x" * 1000), file, 20)

@@ -159,6 +159,7 @@ def test_a_cluster_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("nobody\nthere"))
     )
     settings = TeacherRecipe(url="http://127.0.0.1:9/v1", model="x", ray="127.0.0.1:9")
-    with pytest.raises(RunError, match=r"no Ray cluster at 127\.0\.0\.1:9: nobody$") as caught:
+    with pytest.raises(RunError, match="no Ray cluster") as caught:
         _ask(RayTeacher(settings, EndpointTeacher), _requests(1))
+    assert str(caught.value) == "no Ray cluster at 127.0.0.1:9: nobody"
     assert "ray start --head" in caught.value.hint

@@ -17,6 +17,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
+from steiner.questions.task import NO_TEST
 from steiner.recipe import Recipe
 from steiner.tasks import Grade, generate_problems, grade, task
 from steiner.tasks.protocols import HeldOutGenerator
@@ -90,7 +91,7 @@ def require_test_problems(recipe: Recipe) -> None:
             continue
         hint = "a test problem is one in twenty: the task needs more problems"
         if name == recipe.questions.name:
-            hint = "give more questions, or a file for evaluation alone: --set questions.test=FILE"
+            hint = NO_TEST
         raise UserError(f"task '{name}' has no test problem", hint)
 
 
