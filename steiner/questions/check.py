@@ -19,7 +19,7 @@ _WANTED = {
     "number": "one number and nothing else",
     "choice": "one letter, such as B or (B)",
     "math": "one expression and nothing else",
-    "regex": "a regular expression that matches its own text",
+    "regex": "a regular expression that can be compiled",
 }
 """Grader -> the answers that it accepts."""
 _SHOWN = 10

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import compress
 from operator import not_
 
-from steiner.questions.graders import grader_named
+from steiner.questions.graders import RegularExpression, grader_named
 from steiner.questions.gym import GYM, gym_task
 from steiner.questions.reading import Question, QuestionSet, read_questions, source_digest
 from steiner.questions.task_file import register_task_file
@@ -104,16 +104,17 @@ def readable_questions(settings: QuestionsRecipe) -> QuestionSet:
 
 
 def accepted(questions: Iterable[Question], grader: Grader, name: str) -> list[bool]:
-    """For each question, whether the grader accepts its own known answer. Raises UserError if the
-    grader cannot be used at all."""
+    """For each question, whether the grader accepts its own known answer; any regular expression
+    is one. Raises UserError if the grader cannot be used at all."""
     return [_accepts(grader, problem_of(question, name)) for question in questions]
 
 
 def _accepts(grader: Grader, problem: Problem) -> bool:
     try:
-        return grader.grade(problem, str(problem.spec["answer"])) is Grade.RIGHT
+        right = grader.grade(problem, str(problem.spec["answer"])) is Grade.RIGHT
     except UnreadableAnswer:
         return False
+    return right or isinstance(grader, RegularExpression)
 
 
 def register_questions(recipe: Recipe) -> None:

@@ -54,6 +54,7 @@ BLOCK = 64
 """Questions whose requests go out together."""
 
 NOT_IN_FORM = "replies not in the form"
+PATTERNS = "questions whose answer is a pattern, which no path can end with"
 
 Ask = Callable[[Sequence[TeacherRequest]], list[Reply]]
 
@@ -105,6 +106,8 @@ def teacher_blocks(recipe: Recipe, run_dir: Path) -> Iterator[Made]:
     if not recipe.questions.source:
         return
     chosen = training_questions(recipe)
+    if num_patterns := len(_in_training(recipe)) - len(chosen):
+        yield Made(dag_table([]), path_table([]), Counter({PATTERNS: num_patterns}))
     settings = recipe.teacher
     if not _has_teacher(settings):
         say("synth      no teacher is named: paths without wrong turns, from worked solutions")
@@ -148,6 +151,16 @@ def _explore_block(
 
 
 def training_questions(recipe: Recipe) -> list[tuple[Problem, Question]]:
+    """The questions of the training split whose answers are texts to learn, and no patterns."""
+    pairs = _in_training(recipe)
+    if recipe.questions.grader != "regex":
+        return pairs
+    return [
+        (problem, question) for problem, question in pairs if _is_right(problem, question.answer)
+    ]
+
+
+def _in_training(recipe: Recipe) -> list[tuple[Problem, Question]]:
     """The questions of the training split as problems; they are registered as a task already."""
     name = recipe.questions.name
     generator = task(name).generator

@@ -10,9 +10,10 @@ import pytest
 from steiner.dags.store import read_dags, read_paths
 from steiner.dags.synthesis import num_tokens, synthesise
 from steiner.pipeline import runs
+from steiner.questions.task import problem_of
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
-from steiner.tasks import Grade, grade
+from steiner.tasks import Grade, grade, task
 from steiner.teacher import endpoint
 from steiner.teacher.preview import preview
 from steiner.teacher.synthesis import teacher_blocks, training_questions
@@ -207,6 +208,31 @@ def test_worked_solutions_take_the_place_of_the_teachers(tmp_path: Path) -> None
         _synthesise(recipe, tmp_path)
     solving = [body for body in script.requests if "Derive it step by step" in body]
     assert len(solving) == 2 * len(training_questions(recipe))
+
+
+def test_a_pattern_is_no_answer_to_learn(tmp_path: Path) -> None:
+    """Questions with a regular expression that is not its own text are kept for RL, not for SFT."""
+    rows = [
+        {
+            "question": f"What is {n} plus 1?",
+            "answer": str(n + 1) if n % 2 else rf"0*{n + 1}(\.0)?",
+            "rationale": f"{n} + 1 = {n + 1}",
+        }
+        for n in range(100)
+    ]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    recipe = load_recipe("questions", [f"questions.source={file}", "questions.grader=regex"])
+    runs.run(recipe, tmp_path, only="synth")
+    questions = task("questions").generator.questions
+    trained = [one for one in questions if problem_of(one, "questions").split is Split.TRAIN]
+    patterns = [one for one in trained if "*" in one.answer]
+    dags = list(read_dags(tmp_path / "synth" / "dags.parquet"))
+    assert len(dags) == len(trained) - len(patterns)
+    assert not any("*" in dag.problem.spec["answer"] for dag in dags)
+    assert _counts(tmp_path)[
+        "questions whose answer is a pattern, which no path can end with"
+    ] == len(patterns)
 
 
 def test_continuations_that_break_off_are_no_evidence(tmp_path: Path) -> None:
