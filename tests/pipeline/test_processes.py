@@ -120,4 +120,4 @@ def test_an_error_is_said_once_and_ends_all(tmp_path: Path) -> None:
     command = [sys.executable, *launcher, "-m", "steiner", "train", "sft", "--out", "none"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
-    assert done.stderr.count("error: stage 'sft' needs 'synth'") == 1
+    assert done.stderr.count("error: none has no finished 'synth', which 'sft' needs") == 1

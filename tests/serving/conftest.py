@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import string
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -147,6 +149,9 @@ def running(service: Service) -> Iterator[Served]:
     finally:
         server.should_exit = True
         thread.join(15)
+        if thread.is_alive():  # seen twice in whole runs, and never explained
+            tasks = asyncio.all_tasks(server.servers[0].get_loop())
+            print(f"a server did not stop; its tasks: {tasks}", file=sys.__stderr__)
         server.force_exit = True  # if a shutdown hangs, so must not the tests
         thread.join(15)
 
