@@ -29,6 +29,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from benchmarks import serving, vllm_rival
 from benchmarks.machine import matmul_rates, rates_note
 from benchmarks.results import Measured
 from benchmarks.serving_load import ask_all, served
@@ -51,7 +52,7 @@ from steiner.types import TokenSequence
 _ROWS, _TOKENS = 16, 128
 _PROMPTS, _ROLLOUTS, _LONG_PROMPT, _SHORT_ANSWER = 8, 8, 512, 32
 _BATCH_ROWS, _ROW_TOKENS, _BATCHES = 4, 1024, 4
-_CLIENTS = 8
+_CLIENTS, _MANY_CLIENTS = 8, 32
 _TRAINED_TOKENS = 8_192
 _RECIPE = "smollm2-135m"
 _SFT_NOTE = "4,096 tokens a batch, activation checkpointing"
@@ -92,6 +93,32 @@ def _shared_prompts(setting: Setting, engine: Engine, vocabulary: Vocabulary) ->
         "at least 1.5",
         note,
     )
+
+
+def against_vllm(setting: Setting) -> Iterator[Measured]:
+    """The engine over vLLM on the CPU, in rounds that alternate."""
+    model, vocabulary = _loaded(setting.base, fastest_dtype())
+    engine = Engine(model, vocabulary, max_batch=_ROWS, max_length=1024)
+    prompts = _prompts(vocabulary, _ROWS, 60)
+    with vllm_rival.contestant(model, prompts, _TOKENS) as rival:
+        ratios = [
+            _rate(lambda: _decode(engine, prompts, _TOKENS)) / _rate(rival)
+            for _ in range(setting.repeats)
+        ]
+    note = f"{_ROWS} rows of {_TOKENS} tokens, both in {fastest_dtype()}, vLLM eager"
+    yield Measured.repeated("over vllm", ratios, "times", "at least 1.2", note)
+
+
+def server(setting: Setting) -> Iterator[Measured]:
+    """The server with 32 clients over the engine, and the wait for the first token with 16."""
+    with TemporaryDirectory() as name:
+        model, vocabulary = _loaded(setting.base, torch.bfloat16)
+        save_model(model, vocabulary.tokenizer, Path(name))
+        del model
+        yield from serving.load(
+            Path(name), setting.repeats, clients=_MANY_CLIENTS, num_requests=2 * _MANY_CLIENTS
+        )
+        yield from serving.first_token(Path(name), setting.repeats, requests_each=3)
 
 
 def training(setting: Setting) -> Iterator[Measured]:
@@ -287,6 +314,8 @@ class _StepTimes(TrainerCallback):
 
 FIGURES: Mapping[str, Figure] = {
     "base-decoding": decoding,
+    "base-vllm": against_vllm,
+    "base-server": server,
     "base-training": training,
     "base-memory": memory,
     "base-lora": lora_memory,

@@ -42,18 +42,20 @@ _STEPS = 500
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 
 
-def load(model: Path, repeats: int = 3) -> Iterator[Measured]:
-    """Tokens a second with 64 clients at once, over the engine's own."""
-    bodies = _bodies(NUM_REQUESTS)
+def load(
+    model: Path, repeats: int = 3, *, clients: int = NUM_CLIENTS, num_requests: int = NUM_REQUESTS
+) -> Iterator[Measured]:
+    """Tokens a second with so many clients at once, over the engine's own."""
+    bodies = _bodies(num_requests)
     streams = [body | _STREAMED for body in bodies]
-    engine, requests = _engine(model, bodies)
+    engine, requests = _engine(model, bodies, clients)
     with served(model, "--max-length", str(_MAX_LENGTH)) as server:
-        ask_all(server, bodies[:NUM_CLIENTS], NUM_CLIENTS)
+        ask_all(server, bodies[:clients], clients)
         rounds = [
             (
                 _speed(lambda: sum(len(r.token_ids) for r in engine.generate(requests))),
-                _speed(lambda: _num_tokens(server, bodies)),
-                _speed(lambda: _num_tokens(server, streams)),
+                _speed(lambda: _num_tokens(server, bodies, clients)),
+                _speed(lambda: _num_tokens(server, streams, clients)),
             )
             for _ in range(repeats)
         ]
@@ -103,10 +105,10 @@ def _for_vllm(body: RequestBody) -> RequestBody:
     return kept | {"ignore_eos": True}
 
 
-def first_token(model: Path, repeats: int = 3) -> Iterator[Measured]:
+def first_token(model: Path, repeats: int = 3, *, requests_each: int = 12) -> Iterator[Measured]:
     """Decode steps from the end of a prompt's prefill to the first text at the client: what the
     client waits, less a prefill, over a step of the engine by itself with as many rows."""
-    bodies = [body | _STREAMED for body in _bodies(12 * NUM_FIRST)]
+    bodies = [body | _STREAMED for body in _bodies(requests_each * NUM_FIRST)]
     engine, requests = _engine(model, bodies)
     steps, waits = [], []
     with served(model, "--max-length", str(_MAX_LENGTH)) as server:
@@ -138,8 +140,10 @@ def _bodies(count: int) -> list[RequestBody]:
     ]
 
 
-def _engine(model: Path, bodies: Sequence[RequestBody]) -> tuple[Engine, list[Request]]:
-    """An engine like the server's, and what the bodies ask of it."""
+def _engine(
+    model: Path, bodies: Sequence[RequestBody], clients: int = NUM_CLIENTS
+) -> tuple[Engine, list[Request]]:
+    """An engine with a row for each client, and what the bodies ask of it."""
     weights, vocabulary = load_reasoning_model(model)
     requests = [
         Request(
@@ -149,13 +153,13 @@ def _engine(model: Path, bodies: Sequence[RequestBody]) -> tuple[Engine, list[Re
         )
         for body in bodies
     ]
-    engine = Engine(weights, vocabulary, max_batch=NUM_CLIENTS, max_length=_MAX_LENGTH)
+    engine = Engine(weights, vocabulary, max_batch=clients, max_length=_MAX_LENGTH)
     engine.generate(requests[:4])
     return engine, requests
 
 
-def _num_tokens(server: Served, bodies: Sequence[RequestBody]) -> int:
-    return sum(answer.num_tokens for answer in ask_all(server, bodies, NUM_CLIENTS))
+def _num_tokens(server: Served, bodies: Sequence[RequestBody], clients: int = NUM_CLIENTS) -> int:
+    return sum(answer.num_tokens for answer in ask_all(server, bodies, clients))
 
 
 def _speed(work: Callable[[], int]) -> float:
