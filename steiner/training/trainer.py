@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate.utils import AutocastKwargs
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 from transformers import (
@@ -171,8 +170,6 @@ class SequenceTrainer(AdapterCheckpoints):
         )
         steps = _num_steps(sum(lengths), len(self.batches), schedule.tokens)
         super().__init__(model=model, args=_arguments(schedule, steps, folder))
-        if schedule.activation_checkpointing:  # else bf16 copies of all weights stay in memory
-            self.accelerator.autocast_handler = AutocastKwargs(cache_enabled=False)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches bounded in tokens; one epoch's order follows from the seed alone."""
