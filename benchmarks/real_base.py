@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,14 +112,11 @@ def against_vllm(setting: Setting) -> Iterator[Measured]:
 
 def server(setting: Setting) -> Iterator[Measured]:
     """The server with 32 clients over the engine, and the wait for the first token with 16."""
-    with TemporaryDirectory() as name:
-        model, vocabulary = _loaded(setting.base, torch.bfloat16)
-        save_model(model, vocabulary.tokenizer, Path(name))
-        del model
+    with _saved(setting.base) as folder:
         yield from serving.load(
-            Path(name), setting.repeats, clients=_MANY_CLIENTS, num_requests=2 * _MANY_CLIENTS
+            folder, setting.repeats, clients=_MANY_CLIENTS, num_requests=2 * _MANY_CLIENTS
         )
-        yield from serving.first_token(Path(name), setting.repeats, requests_each=3)
+        yield from serving.first_token(folder, setting.repeats, requests_each=3)
 
 
 def training(setting: Setting) -> Iterator[Measured]:
@@ -136,11 +134,8 @@ def training(setting: Setting) -> Iterator[Measured]:
 
 def memory(setting: Setting) -> Iterator[Measured]:
     """Peak memory of the server and of SFT."""
-    with TemporaryDirectory() as folder:
-        model, vocabulary = _loaded(setting.base, torch.bfloat16)
-        save_model(model, vocabulary.tokenizer, Path(folder))
-        del model
-        peak = _server_peak(Path(folder))
+    with _saved(setting.base) as folder:
+        peak = _server_peak(folder)
     note = f"{_CLIENTS} clients, 400 tokens each"
     yield Measured.repeated("server", [peak], "GB", "at most 1.5", note)
     yield Measured.repeated("SFT", [_training_peak(setting.base)], "GB", "at most 4", _SFT_NOTE)
@@ -166,6 +161,17 @@ def _planned(base: str, *settings: str) -> Measured:
 def _loaded(base: str, dtype: torch.dtype) -> tuple[PreTrainedModel, Vocabulary]:
     model, tokenizer = load_model(base, dtype)
     return model.eval(), add_reasoning_vocabulary(model, tokenizer)
+
+
+@contextmanager
+def _saved(base: str) -> Iterator[Path]:
+    """A folder with the base in bf16 and the reasoning tokens, as a server takes it."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        model, vocabulary = _loaded(base, torch.bfloat16)
+        save_model(model, vocabulary.tokenizer, folder)
+        del model  # the server loads a copy of its own
+        yield folder
 
 
 def _parameters(model: torch.nn.Module) -> int:

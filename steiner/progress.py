@@ -54,6 +54,14 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+def shown_size(num_bytes: int) -> str:
+    """`2.5 GB`, `640 MB`, `95.4 KB` or `196 bytes`."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.3g} {unit}"
+    return f"{num_bytes} bytes"
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person reads them: "0.4 s", "3 min 12 s"."""
     if seconds < 10:

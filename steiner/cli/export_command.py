@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from steiner.cli.parser import Commands, Parser, add_command
+from steiner.progress import shown_size
 from steiner.types import UserError
 
 
@@ -66,7 +67,6 @@ def _export(options: argparse.Namespace) -> None:
 def _listing(folder: Path) -> str:
     """The folder, and the size of each of its files."""
     from steiner.files import file_sizes
-    from steiner.inference.kv_memory import shown_size
 
     sizes = file_sizes(folder)
     width = max(map(len, sizes))

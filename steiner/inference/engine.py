@@ -28,10 +28,11 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import BudgetMask, opening_ids
 from steiner.inference.decoder import decoder_for
 from steiner.inference.kv_cache import PromptBatch, with_headroom
-from steiner.inference.kv_memory import default_kv_memory, shown_size
+from steiner.inference.kv_memory import default_kv_memory
 from steiner.inference.request import PartialRollout, Request
 from steiner.inference.sampling import Sampler, top_logprobs
 from steiner.models.evaluation_mode import evaluating
+from steiner.progress import shown_size
 from steiner.types import Rollout, StopReason, UserError
 
 if TYPE_CHECKING:

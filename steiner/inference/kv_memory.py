@@ -70,11 +70,3 @@ def _value(file: Path, name: str) -> str:
     """The word behind a name in a file of such lines; 0 if it is not there."""
     lines = (line.split() for line in file.read_text().splitlines())
     return next((words[1] for words in lines if words[0] == name), "0")
-
-
-def shown_size(num_bytes: int) -> str:
-    """`2.5 GB`, `640 MB`, `95.4 KB` or `196 bytes`."""
-    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
-        if num_bytes >= size:
-            return f"{num_bytes / size:.3g} {unit}"
-    return f"{num_bytes} bytes"

@@ -16,7 +16,7 @@ import torch
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.packed_decoder import PackedDecoder
 from steiner.models import small_qwen2
-from steiner.models.precision import fastest_dtype
+from steiner.models.precision import default_device, fastest_dtype
 from steiner.models.sources import base_name_of, find_model
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def load_reasoning_model(
     Vocabulary.require(load_tokenizer(found))
     base = Path(base_name_of(folder) or folder)
     if dtype is None and _is_surely_large(base):  # once in fp32 would take twice the memory
-        dtype = fastest_dtype("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = fastest_dtype(default_device())
     model, tokenizer = load_model(source, dtype or torch.float32)
     if dtype is None:
         torch.nn.Module.to(model, _dtype_for(model))  # in place; transformers' own has no type

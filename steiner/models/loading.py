@@ -28,6 +28,7 @@ from transformers import (
 from transformers.utils import GENERATION_CONFIG_NAME, logging
 
 from steiner.models.gguf_files import restore_added_tokens
+from steiner.models.precision import default_device
 from steiner.models.sources import ModelSource, base_of_adapter, find_model
 from steiner.types import UserError, reason_of
 
@@ -53,7 +54,7 @@ def load_model(
     The model is on an accelerator if there is one. Raises UserError if it cannot be read.
     """
     model, tokenizer = read_model(source, dtype=dtype)
-    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
+    device: Any = default_device()
     return model.to(device), tokenizer
 
 

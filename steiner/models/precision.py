@@ -36,14 +36,18 @@ def fastest_dtype(device_type: str = "cpu") -> torch.dtype:
     return min(seconds, key=lambda dtype: seconds[dtype])
 
 
+def default_device() -> str:
+    """The type of the device that models are loaded onto and trained on: cuda or cpu."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def wants_bf16(precision: str) -> bool:
     """True if training computes in bf16: bf16, fp32, or auto for the faster of the two.
 
     Raises UserError for another word.
     """
     if precision == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return fastest_dtype(device) is torch.bfloat16
+        return fastest_dtype(default_device()) is torch.bfloat16
     if precision not in ("bf16", "fp32"):
         raise UserError(f"unknown precision '{precision}'", "one of: auto, bf16, fp32")
     return precision == "bf16"
@@ -57,7 +61,7 @@ def compute_settings() -> dict[str, str | int]:
     tokens for all of 91 questions, greedy and sampled, in fp32 and in bf16; log-probabilities
     differed by at most 2.1e-5 in fp32, and not at all in bf16.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = default_device()
     return {
         "device": device,
         "dtype": str(fastest_dtype(device)).removeprefix("torch."),

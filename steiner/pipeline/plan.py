@@ -39,7 +39,7 @@ from steiner.inference.kv_cache import doubled
 from steiner.inference.kv_memory import SHARE, free_memory
 from steiner.models.four_bit import BYTES_PER_WEIGHT
 from steiner.models.loading import READ_ERRORS, check_causal, load_error
-from steiner.models.precision import fastest_dtype
+from steiner.models.precision import default_device, fastest_dtype
 from steiner.models.sources import base_of_adapter, find_model
 from steiner.processes import local_world_size
 from steiner.recipe import CptRecipe, Recipe, SftRecipe
@@ -281,7 +281,7 @@ def device_memory() -> float:
 
 def training_rate() -> float:
     """FLOPs per second that training reaches here: a share of a large matrix product's rate."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = default_device()
     one = torch.ones(_PROBE_SIZE, _PROBE_SIZE, dtype=fastest_dtype(device), device=device)
     seconds = []
     for _ in range(_PROBES):

@@ -106,7 +106,7 @@ def build_trainer(
     vocabulary = Vocabulary.require(tokenizer)
     bf16 = wants_bf16(recipe.rl.precision)
     choose_attention(model, recipe.rl.attention, _batch_shape(recipe), out_dir, bf16=bf16)
-    backend, weight_sync, states_logprobs = _backend(recipe, model, vocabulary, out_dir)
+    backend, weight_sync, has_own_logprobs = _backend(recipe, model, vocabulary, out_dir)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
     processes = process_state()
     source = RolloutGroupSource(
@@ -117,7 +117,7 @@ def build_trainer(
         rank=processes.process_index,
         num_processes=processes.num_processes,
     )
-    rollouts = Rollouts(policy, source, weight_sync, states_logprobs)
+    rollouts = Rollouts(policy, source, weight_sync, has_own_logprobs)
     with warnings.catch_warnings():
         # TRL calls `rollout_func` experimental whenever it is used; no setting turns that off.
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
@@ -310,7 +310,7 @@ class Rollouts:
     source: RolloutGroupSource
     weight_sync: WeightSync | None = None
     """Set where another program writes the rollouts."""
-    states_logprobs: bool = False
+    has_own_logprobs: bool = False
     """True where the rollouts' own log-probabilities are not the trainer's. If they are, they are
     left out, and the ratio is exactly 1 in the first update."""
     measured: Mapping[str, float] = field(default_factory=dict)
@@ -324,7 +324,7 @@ class Rollouts:
         self.measured = group_metrics(groups)
         rows = [row for group in most_varied(groups, count) for row in self._rows(group)]
         columns = {name: [row[name] for row in rows] for name in rows[0]}
-        return columns if self.states_logprobs else columns | {"logprobs": None}
+        return columns if self.has_own_logprobs else columns | {"logprobs": None}
 
     def close(self) -> None:
         """Deletes what only the training needs."""

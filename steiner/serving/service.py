@@ -22,11 +22,11 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.efforts import SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import Engine
-from steiner.inference.kv_memory import shown_size
 from steiner.inference.model_loading import load_reasoning_model
 from steiner.inference.questions import as_messages, samplings
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
+from steiner.progress import shown_size
 from steiner.serving.completion import Completion
 from steiner.serving.completion_options import CompletionOptions
 from steiner.serving.engine_thread import EngineThread

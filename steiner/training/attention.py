@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from steiner.data.batching import TokenBatches, padded_length
 from steiner.files import LOGS, read_json, write_json
+from steiner.models.precision import default_device
 from steiner.processes import from_first, is_first
 from steiner.progress import say
 from steiner.recipe import Attention
@@ -87,8 +88,7 @@ def _automatic(model: PreTrainedModel, shape: BatchShape, folder: Path, *, bf16:
 
 def _can_be_measured(model: PreTrainedModel) -> bool:
     """False for weights that are not on the device that trains: FSDP and DeepSpeed move them."""
-    trains_on = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.device.type == trains_on and _first_layer(model) is not None
+    return model.device.type == default_device() and _first_layer(model) is not None
 
 
 def _record(folder: Path, chosen: str) -> None:

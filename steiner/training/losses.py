@@ -87,10 +87,10 @@ def forward_replaced(model: PreTrainedModel, forward: Callable[..., Any]) -> Ite
 def chunked_cross_entropy(
     head: Head, hidden_ND: torch.Tensor, targets_N: torch.Tensor, weight_N: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The weighted sum of cross-entropies, and the cross-entropies (N,), which have no gradient.
+    """The cross-entropies of `targets_N` under the logits `head(hidden_ND)`: their weighted sum,
+    and each of them (N,), without gradient.
 
-    They are those of `targets_N` under the logits `head(hidden_ND)`. The last chunk is padded to
-    the size of the others, so that all have one shape.
+    The last chunk is padded to the size of the others, so that all have one shape.
     """
     num_tokens = len(targets_N)
     padding = -num_tokens % CHUNK_TOKENS if num_tokens else CHUNK_TOKENS
@@ -103,7 +103,7 @@ def chunked_cross_entropy(
         apply: Any = _CrossEntropy.apply
         total, loss_N = apply(head, hidden_ND, targets_N, weight_N, *parameters)
     else:
-        total, loss_N = _in_backward(head, hidden_ND, targets_N, weight_N)
+        total, loss_N = _with_logits_twice(head, hidden_ND, targets_N, weight_N)
     return total, loss_N[:num_tokens].clone()  # FSDP2 warns of a view
 
 
@@ -160,7 +160,7 @@ class _CrossEntropy(torch.autograd.Function):
         return None, of_hidden, None, None, *of_parameters
 
 
-def _in_backward(
+def _with_logits_twice(
     head: Head, hidden_ND: torch.Tensor, targets_N: torch.Tensor, weight_N: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The same, with logits computed again in the backward pass, if there is one.

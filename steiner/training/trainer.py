@@ -36,7 +36,7 @@ from steiner.data.packed_rows import lengths_of
 from steiner.files import LOGS, read_json, remove_folder, replace_folder
 from steiner.format.chat_format import ChatFormat
 from steiner.models.four_bit import is_4bit
-from steiner.models.precision import wants_bf16
+from steiner.models.precision import default_device, wants_bf16
 from steiner.models.saving import save_adapter, save_model
 from steiner.models.sources import ADAPTER
 from steiner.processes import process_state, wants_sharding
@@ -242,7 +242,7 @@ def train_sequences(
 def _compiling_pays(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> bool:
     """True if compiled layers save time: in bf16, a small model spends much time between matrix
     products. On a CPU they do so with plain attention only (docs/log.md)."""
-    device = _device_type()
+    device = default_device()
     if not schedule.bf16 or schedule.tokens < _WORTH_COMPILING[device]:
         return False
     if is_4bit(model) or not shutil.which("g++"):
@@ -256,7 +256,7 @@ def _wanted_attention(schedule: Schedule, *, compiles: bool) -> Attention:
     """The recipe's, but plain attention for compiled layers on a CPU: a step of the embedded model
     takes 84 ms with it, and 120 ms with the fused one. Timing compiled layers would take longer
     than it saves."""
-    if schedule.attention == "auto" and compiles and _device_type() == "cpu":
+    if schedule.attention == "auto" and compiles and default_device() == "cpu":
         say("attention  eager, the faster with compiled layers")
         return "eager"
     return schedule.attention
@@ -270,11 +270,6 @@ def _compile(model: PreTrainedModel, batches: TokenBatches) -> None:
 def _is_dynamic(batches: TokenBatches) -> bool:
     """True if rows differ in length."""
     return len(set(batches.lengths)) > 1
-
-
-def _device_type() -> str:
-    """The device of Trainer; the model may still be elsewhere (`load_for_training`)."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def last_checkpoint(folder: Path) -> str | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from steiner.inference.kv_memory import default_kv_memory, free_memory, shown_size
+from steiner.inference.kv_memory import default_kv_memory, free_memory
+from steiner.progress import shown_size
 
 CPU = torch.device("cpu")
 

@@ -1,4 +1,4 @@
-"""The adapter that LoRA leaves beside the merged model: on its base it is the same model."""
+"""The unmerged adapter of a LoRA stage: on its base it gives the same model as the merged one."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_only_linear_layers_and_new_rows_change(
 def test_gradients_reach_the_new_rows_of_the_head(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Those of the losses, which are computed in chunks, are those of all logits at once."""
+    """Losses in chunks give the same gradients as all logits at once."""
     ids_BT = torch.tensor([row.token_ids for row in _rows(tokenizer)])
     with lora(model, tokenizer, 4, seed=1):
         gradients = []
