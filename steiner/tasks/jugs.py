@@ -25,6 +25,7 @@ from steiner.tasks.jugs_rules import (
     moves_to_contents,
     useful_actions,
 )
+from steiner.tasks.jugs_wording import question_fields
 from steiner.tasks.no_answer import (
     NoAnswer,
     grade_no_answer,
@@ -35,8 +36,7 @@ from steiner.tasks.no_answer import (
 )
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
-from steiner.tasks.question_grammar import Field, QuestionGrammar, load_grammar
-from steiner.tasks.typing_habits import number_in_words
+from steiner.tasks.question_grammar import Field, load_grammar
 from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
 
 MAX_CAPACITY = 99
@@ -124,7 +124,7 @@ class Jugs:
         self, spec: Spec, language: str, rng: random.Random, split: Split
     ) -> WordedQuestion:
         grammar = load_grammar(self.name, language)
-        fields, missing = _question_fields(spec, grammar, rng), spec.get("missing", "")
+        fields, missing = question_fields(spec, grammar, rng), spec.get("missing", "")
         if missing:
             return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
         voice, text = grammar.question(rng, split, fields)
@@ -275,35 +275,6 @@ def _moves(capacities: tuple[int, ...], limit: int, state: State) -> tuple[Move,
         for action, after in useful_actions(capacities, tuple(contents))
         if fewest.get(after) == limit - left + 1
     )
-
-
-def _question_fields(spec: Spec, grammar: QuestionGrammar, rng: random.Random) -> dict[str, Field]:
-    """The fields of steiner/tasks/questions/<language>/jugs.toml.
-
-    What a jug and its unit are called is drawn once for the whole question.
-    """
-    unit, units = rng.choice(grammar.words["units"])
-    vessel, vessels = rng.choice(grammar.words["vessels"])
-    capacities = spec.get("capacities", [0, 0])
-    count = len(capacities)
-    fields: dict[str, Field] = {
-        **dict(zip("abc", map(str, capacities), strict=False)),
-        "unit": unit,
-        "units": units,
-        "vessel": vessel,
-        "vessels": vessels,
-        **{f"v{n}": rng.choice(grammar.words["vessels"])[0] for n in (1, 2, 3)},
-        "count": str(count),
-        "count_word": number_in_words(count),
-        "target": str(spec.get("target", "")),
-        "moves": str(spec.get("max_moves")),
-    }
-    for field, rule in (("jugs", f"jugs{count}"), ("jug_lines", f"jug_lines{count}")):
-        fields[field] = grammar.expand(rng, f"<{rule}>", fields)
-    for rule in ("limit", "limit_sentence"):
-        is_limited = spec.get("max_moves") is not None
-        fields[rule] = grammar.expand(rng, f"<{rule}>", fields) if is_limited else ""
-    return fields
 
 
 def numbered_moves(phrases: Phrases, actions: Iterable[str]) -> str:
