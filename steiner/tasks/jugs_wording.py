@@ -83,6 +83,7 @@ def question_fields(spec: Spec, grammar: QuestionGrammar, rng: random.Random) ->
         **{f"v{n}": rng.choice(grammar.words["vessels"])[0] for n in (1, 2, 3)},
         "count": str(count),
         "count_word": number_in_words(count),
+        "group": grammar.words["group"][count - 2],
         "both": grammar.words["both"][count - 2],
         "either": grammar.words["either"][count - 2],
         "target": _number(rng, spec["target"]) if "target" in spec else "",
@@ -95,7 +96,7 @@ def question_fields(spec: Spec, grammar: QuestionGrammar, rng: random.Random) ->
 
 
 def _jug_texts(composer: _Composer) -> dict[str, Field]:
-    """All jugs as a noun phrase, as sentences without the last mark, and as lines."""
+    """All jugs as a noun phrase, as sentences without the last mark, as lines, and sizes alone."""
     grammar, rng, count = composer.grammar, composer.rng, len(composer.jugs)
     sizes = composer.sizes("{n}")
     quantities = composer.sizes("{n}{short}")
@@ -108,6 +109,7 @@ def _jug_texts(composer: _Composer) -> dict[str, Field]:
         **alone,
         "jugs": grammar.expand(rng, rule, fields) or composer.phrases("jug_items", "item_joins"),
         "jug_sentences": composer.phrases("jug_clauses", "clause_joins"),
+        "jug_clauses": composer.phrases("jug_clauses", "inner_joins"),
         "jug_lines": grammar.expand(rng, lines, fields) or composer.table(),
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,6 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steiner.tasks.givens import has_numbers
+from steiner.tasks.jugs_wording import question_fields
+from steiner.tasks.question_grammar import load_grammar
 from steiner.types import StepTexts, Verdict
 from tests.jug_rules import poured
 from tests.puzzles import is_right, problem_of, puzzle
@@ -205,3 +210,31 @@ def test_a_jug_that_does_not_exist_makes_no_action(action: str) -> None:
     changed = replace(POURED, next_step=f"Step 2, A 0, B 5: 2) {action}")
     reading = JUGS.read_step(PROBLEM, changed)
     assert (reading.depth, reading.before, reading.action) == (2, (5, 0, 5), None)
+
+
+JUG_FIELDS = ("sizes", "quantities", "csv", "jugs", "jug_sentences", "jug_clauses", "jug_lines")
+
+
+def test_words_of_size_fit_the_jugs() -> None:
+    """`the largest jug holds 24` is never said of a smaller one."""
+    grammar = load_grammar("jugs")
+    lists = grammar.words["comparisons3"]
+    ranks = {word: rank for words in lists for rank, word in enumerate(words)}
+    said = 0
+    for seed in range(300):
+        spec = {"capacities": [9, 24, 5], "target": 4, "max_moves": None}
+        sentences = str(question_fields(spec, grammar, random.Random(seed))["jug_sentences"])
+        words = re.findall(rf"\b({'|'.join(ranks)})\b", sentences)
+        if len(words) == 3:
+            said += 1
+            assert [ranks[word] for word in words] == [1, 2, 0], sentences
+    assert said > 20
+
+
+@pytest.mark.parametrize("capacities", [[9, 24], [9, 24, 5]])
+def test_each_way_of_writing_the_jugs_has_all_sizes(capacities: list[int]) -> None:
+    spec = {"capacities": capacities, "target": 4, "max_moves": 6}
+    for seed in range(500):
+        fields = question_fields(spec, load_grammar("jugs"), random.Random(seed))
+        for name in JUG_FIELDS:
+            assert has_numbers(str(fields[name]), capacities), fields[name]
