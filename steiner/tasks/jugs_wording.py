@@ -110,6 +110,9 @@ def _jug_texts(composer: _Composer) -> dict[str, Field]:
         "jugs": grammar.expand(rng, rule, fields) or composer.phrases("jug_items", "item_joins"),
         "jug_sentences": composer.phrases("jug_clauses", "clause_joins"),
         "jug_clauses": composer.phrases("jug_clauses", "inner_joins"),
+        "things": composer.phrases("thing_items", "item_joins"),
+        "thing_sentences": composer.phrases("thing_clauses", "clause_joins"),
+        "numbered_sentences": composer.phrases("numbered_clauses", "inner_joins"),
         "jug_lines": grammar.expand(rng, lines, fields) or composer.table(),
     }
 
@@ -120,13 +123,15 @@ def _jug_fields(
     capacities: Sequence[int],
     fields: dict[str, Field],
 ) -> list[dict[str, Field]]:
-    """For each jug: size {n} with its article {an}, {letter}, {adj}, {name}, {other} vessel.
+    """For each jug: size {n} with its article {an}, {letter}, {index}, {adj}, {name}, {thing}.
 
-    {adj} goes after "a", {name} after "the". {short} is the unit right after a size.
+    {adj} goes after "a", {name} after "the". {thing} is another one for each jug, {other} is any
+    vessel. {short} is the unit right after a size.
     """
     words, in_words = grammar.words, rng.random() < _WORDS
     short = "" if in_words else words["short_units"].get(fields["unit"], "")
     letters, adjectives = rng.choice(words["letters"]), _adjectives(grammar, rng, capacities)
+    things = rng.sample(words["things"], len(capacities))
     names = rng.choice((adjectives, _names(grammar, rng, capacities)))
     return [
         {
@@ -134,12 +139,14 @@ def _jug_fields(
             "an": "an" if number_in_words(size)[:2] in ("ei", "el") else "a",
             "short": short or f" {fields['units']}",
             "letter": letter,
+            "index": str(index),
+            "thing": thing,
             "adj": adjective,
             "name": name,
             "other": rng.choice(words["vessels"])[0],
         }
-        for size, letter, adjective, name in zip(
-            capacities, letters, adjectives, names, strict=False
+        for index, (size, letter, adjective, name, thing) in enumerate(
+            zip(capacities, letters, adjectives, names, things, strict=False), 1
         )
     ]
 

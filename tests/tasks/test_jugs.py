@@ -212,7 +212,10 @@ def test_a_jug_that_does_not_exist_makes_no_action(action: str) -> None:
     assert (reading.depth, reading.before, reading.action) == (2, (5, 0, 5), None)
 
 
-JUG_FIELDS = ("sizes", "quantities", "csv", "jugs", "jug_sentences", "jug_clauses", "jug_lines")
+JUG_FIELDS = (
+    *("sizes", "quantities", "csv", "jugs", "jug_sentences", "jug_clauses", "jug_lines"),
+    *("things", "thing_sentences", "numbered_sentences"),
+)
 
 
 def test_words_of_size_fit_the_jugs() -> None:
