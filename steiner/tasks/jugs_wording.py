@@ -128,7 +128,7 @@ def _jug_fields(
     {adj} goes after "a", {name} after "the". {thing} is another one for each jug, {other} is any
     vessel. {short} is the unit right after a size.
     """
-    words, in_words = grammar.words, rng.random() < _WORDS
+    words, in_words = grammar.words, max(capacities) < 100 and rng.random() < _WORDS
     short = "" if in_words else words["short_units"].get(fields["unit"], "")
     letters, adjectives = rng.choice(words["letters"]), _adjectives(grammar, rng, capacities)
     things = rng.sample(words["things"], len(capacities))
@@ -136,7 +136,7 @@ def _jug_fields(
     return [
         {
             "n": number_in_words(size) if in_words else str(size),
-            "an": "an" if number_in_words(size)[:2] in ("ei", "el") else "a",
+            "an": "an" if size in (11, 18) or str(size)[0] == "8" else "a",
             "short": short or f" {fields['units']}",
             "letter": letter,
             "index": str(index),
@@ -192,4 +192,4 @@ def _limits(spec: Spec, grammar: QuestionGrammar, rng: random.Random) -> dict[st
 
 
 def _number(rng: random.Random, number: int) -> str:
-    return number_in_words(number) if rng.random() < _WORDS else str(number)
+    return number_in_words(number) if number < 100 and rng.random() < _WORDS else str(number)
