@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -17,6 +18,7 @@ from steiner.tasks.knights_knaves_logic import (
     solutions,
 )
 from steiner.tasks.knights_knaves_statements import quote
+from steiner.tasks.question_grammar import load_grammar
 from steiner.types import Split, StepTexts, Verdict
 from tests.puzzles import is_right, problem_of, puzzle
 
@@ -330,3 +332,37 @@ def test_a_puzzle_where_nothing_follows_from_the_first_person_needs_more() -> No
     about_the_last = ("knave", 3)
     alike = (("same", 1, 2), about_the_last, about_the_last, ("differ", 1, 2))
     assert not needs_one_supposition(alike)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_wordings_of_a_claim_name_the_others_only(kind: str) -> None:
+    """A claim about its speaker, such as `Bob and I are the same`, would mean something else."""
+    grammar, rng = load_grammar("knights_knaves"), random.Random(0)
+    others = {"{first}"} if kind in ("knight", "knave") else {"{first}", "{second}"}
+    for rule, persons in (("claim", others), ("quip", others), ("tells", {"{speaker}", *others})):
+        drawn = {grammar.template(rng, f"{rule}_{kind}") for _ in range(400)}
+        assert len(drawn) > 10
+        for text in drawn:
+            assert {*re.findall(r"{(?:speaker|first|second)}", text)} == persons
+            assert not re.search(r"\b(?:and|like|as|than) I\b|\bI and\b", text)
+
+
+def test_a_question_with_words_of_its_own_says_which_of_them_means_a_liar() -> None:
+    spec = {**SPEC, "names": ["Ann", "Bob", "Cid"], "terms": ["a zorb", "a glimp"]}
+    lies = re.compile(r"true|tru(?:ly|th)|fact|false|l(?:ie|ying|iar)|honest|wrong")
+    for seed in range(200):
+        problem = make_problem("knights_knaves", spec, seed=seed, voices=Split.TRAIN)
+        asked = " ".join(problem.question.split()).lower()
+        for statement in problem.spec.get("statements", []):
+            asked = asked.replace(statement.lower(), "")
+        assert lies.search(asked)
+        assert re.search(r"zorb|glimp", asked)
+
+
+def test_statements_may_be_clauses_of_one_sentence() -> None:
+    spec = {**SPEC, "names": ["Ann", "Bob", "Cid"], **KNIGHTS}
+    ends = []
+    for seed in range(200):
+        problem = make_problem("knights_knaves", spec, seed=seed, voices=Split.TRAIN)
+        ends += [each[-1] for each in problem.spec["statements"][:1]]
+    assert sum(end.isalpha() for end in ends) > 20
