@@ -23,7 +23,7 @@ _WORDS = ("__", "blank", "empty", "[ ]", "( )", "none", "nil", "??", "..", "--",
 _ROW_LABELS = (
     *("row {n}: ", "row {n}: ", "row {n} ", "Row {n} = ", "{n}) ", "{n}. ", "R{n} ", "r{n}: "),
     *("{n}: ", "{letter} ", "{letter}: ", "{letter}) ", "line {n}: ", "row {letter}: ", "[{n}] "),
-    *("{ordinal} row: ", "{ordinal} line: ", "{ordinal}: ", "row {word}: ", "r{n} = ", "#{n} "),
+    *("{ordinal} row: ", "{ordinal} line: ", "{ordinal}: ", "row {word}: ", "r{n} = ", "#{n}: "),
     *("{place} row: ", "{place}: ", "{n} | ", "{letter} | ", "r{n} -> ", "row{n}=", "({n}) "),
 )
 _ORDINALS = ("first", "second", "third", "fourth")
@@ -112,21 +112,19 @@ def _boxed(grid: Sequence[int], rng: random.Random) -> str:
 
 
 def _drawn(grid: Sequence[int], rng: random.Random) -> str:
-    """A box of line characters, by boxes or by cells."""
-    rows = _with_blank(grid, " ") if rng.random() < 0.4 else _cells(grid, rng, words=0)
+    """A box of line characters around the four boxes, or double bars between them."""
     if rng.random() < 0.5:
-        drawn = [f"│ {row[0]} {row[1]} │ {row[2]} {row[3]} │" for row in rows]
-        line = "─" * 5
-        top, middle, low = (f"{a}{line}{b}{line}{c}" for a, b, c in ("┌┬┐", "├┼┤", "└┴┘"))
-        return "\n".join([top, *drawn[:2], middle, *drawn[2:], low])
-    drawn = [f"║ {' │ '.join(row[:2])} ║ {' │ '.join(row[2:])} ║" for row in rows]
-    return "\n".join(drawn)
+        rows = _with_blank(grid, " ") if rng.random() < 0.4 else _cells(grid, rng, words=0)
+        return "\n".join(f"║ {' │ '.join(row[:2])} ║ {' │ '.join(row[2:])} ║" for row in rows)
+    rows, line = _cells(grid, rng, words=0), "─" * 5
+    drawn = [f"│ {row[0]} {row[1]} │ {row[2]} {row[3]} │" for row in rows]
+    top, middle, low = (f"{a}{line}{b}{line}{c}" for a, b, c in ("┌┬┐", "├┼┤", "└┴┘"))
+    return "\n".join([top, *drawn[:2], middle, *drawn[2:], low])
 
 
 def _labelled(grid: Sequence[int], rng: random.Random) -> str:
-    between = rng.choice((" ", " ", " ", ", ", "", " | "))
-    rows = _cells(grid, rng, words=0.2 if between else 0)
-    heads = _row_labels(rng)
+    between, heads = rng.choice((" ", " ", " ", ", ", "", " | ")), _row_labels(rng)
+    rows = _cells(grid, rng, avoid=heads[0], words=0.2 if between else 0)
     return "\n".join(head + between.join(row) for head, row in zip(heads, rows, strict=True))
 
 
@@ -178,8 +176,8 @@ def _program(grid: Sequence[int], rng: random.Random) -> str:
 
 
 def _list_cells(grid: Sequence[int], rng: random.Random) -> list[list[str]]:
-    blank = rng.choice(("0", "0", "0", "None", "null", '""', '"_"', "'.'", "' '", "-1", '"x"'))
-    return _with_blank(grid, "0" if blank == "-1" else blank)
+    blank = rng.choice(("0", "0", "0", "None", "null", '""', '"_"', "'.'", "' '", '"x"'))
+    return _with_blank(grid, blank)
 
 
 def _listed(grid: Sequence[int], rng: random.Random) -> str:
@@ -240,7 +238,6 @@ def _packed_rows(grid: Sequence[int], rng: random.Random) -> str:
         ":",
         "\\n",
         "\\",
-        ".",
         "+",
     )
     between = rng.choice(betweens)
@@ -255,7 +252,7 @@ def _comma_rows(grid: Sequence[int], rng: random.Random) -> str:
 
 
 def _group_rows(grid: Sequence[int], rng: random.Random) -> str:
-    left, right = rng.choice(("[]", "[]", "()", "()", "{}", "<>", "||"))
+    left, right = rng.choice(("[]", "[]", "()", "()", "{}", "<>"))
     inside, between = (
         rng.choice((" ", " ", ",", ", ", "")),
         rng.choice((" ", " ", "", ", ", " and ")),
@@ -295,8 +292,8 @@ def _matrix(grid: Sequence[int], rng: random.Random) -> str:
 
 def _labelled_rows(grid: Sequence[int], rng: random.Random) -> str:
     between, inside = rng.choice((" / ", "; ", " | ", ", ", ". ", " ")), rng.choice((" ", " ", ""))
-    rows = _cells(grid, rng, words=0.15 if inside else 0)
     heads = _row_labels(rng)
+    rows = _cells(grid, rng, avoid=heads[0] + between, words=0.15 if inside else 0)
     return between.join(head + inside.join(row) for head, row in zip(heads, rows, strict=True))
 
 
