@@ -28,26 +28,27 @@ _HEADS = (
 _EMPTY_ROWS = ("all {blank}", "{blank}, {blank}, {blank}, {blank}", "{blank} four times")
 _CORNERS = {0: "top left", 3: "top right", 12: "bottom left", 15: "bottom right"}
 
-_PLACES = (
+_SHORT_PLACES = (
     *("{letter}{column}={digit}", "r{row}c{column}={digit}", "({row},{column})={digit}"),
-    *(
-        "row {row} column {column} is {digit}",
-        "R{row}C{column}: {digit}",
-        "[{row}][{column}]={digit}",
-    ),
+    *("R{row}C{column}: {digit}", "[{row}][{column}]={digit}", "({row}, {column}) -> {digit}"),
+    *("{letter}{column}: {digit}", "x{row}{column} = {digit}", "{digit} in r{row}c{column}"),
+)
+"""Places that fit where a grid fits."""
+_CLAUSES = (
+    *("row {row} column {column} is {digit}", "row {row}, col {column} is {digit}"),
+    *("{row}/{column} is {digit}", "{letter}{column} is {digit}", "cell {row},{column} = {digit}"),
+    *("{digit} is at row {row} column {column}", "r{row}c{column} is {digit}"),
+    "the {row_name} row has {digit} in the {column_name} place",
+    "there is a {digit} in the {column_name} cell of the {row_name} row",
+)
+"""Places as sentences without a mark."""
+_LIST_PLACES = (
     *("row {row}, col {column}: {digit}", "{digit} at row {row} column {column}"),
-    *("{digit} in r{row}c{column}", "{row}/{column} is {digit}", "({row}, {column}) -> {digit}"),
-    *("cell {row},{column} = {digit}", "{letter}{column} is {digit}", "{letter}{column}: {digit}"),
     *("{row_name} row {column_name} column {digit}", "{row_name} row, {column_name} cell: {digit}"),
-    *("a {digit} in the {column_name} cell of the {row_name} row", "x{row}{column} = {digit}"),
     *(
-        "the {row_name} row has {digit} in the {column_name} place",
+        "a {digit} in the {column_name} cell of the {row_name} row",
         "row {letter}, {column}: {digit}",
     ),
-)
-_CELL_ENDS = (
-    *("", "", "", ", the rest is empty", ", nothing else", ", other cells blank"),
-    *(", all others empty", " (the rest is blank)", " and the others are open"),
 )
 
 
@@ -73,23 +74,24 @@ def spoken_rows(grid: Sequence[int], rng: random.Random) -> list[str]:
 
 def cells_by_place(grid: Sequence[int], rng: random.Random) -> str:
     """The given digits by their places on one line; the other cells are empty."""
-    head = rng.choice(("", "", "given cells: ", "only these are known: ", "givens: ", "clues: "))
-    between = rng.choice((", ", ", ", "; ", " and ", ", and ")) if not head else ", "
-    return head + between.join(_placed(grid, rng)) + rng.choice(_CELL_ENDS)
+    end = rng.choice(("", "", "", " (the rest is blank)", " (others empty)", ", nothing else"))
+    return rng.choice((", ", ", ", "; ", " ")).join(_placed(grid, rng, _SHORT_PLACES)) + end
 
 
 def cell_list(grid: Sequence[int], rng: random.Random) -> str:
     """The given digits by their places, one on each line."""
     mark = rng.choice(("", "", "- ", "* "))
-    return "\n".join(mark + text for text in _placed(grid, rng))
+    places = (*_SHORT_PLACES, *_CLAUSES, *_LIST_PLACES)
+    return "\n".join(mark + text for text in _placed(grid, rng, places))
 
 
 def cells_in_words(grid: Sequence[int], rng: random.Random) -> str:
-    """The given digits as somebody tells them; the corners have names of their own."""
-    verb, rows = (
-        rng.choice(("is", "is", "has", "holds", "shows")),
-        rng.choice((_ORDINALS, ("top", "second", "third", "bottom"))),
-    )
+    """The given digits as somebody tells them; the corners may have names of their own."""
+    between = rng.choice((", ", ", ", "; ", " and "))
+    if rng.random() < 0.4:
+        return between.join(_placed(grid, rng, _CLAUSES))
+    verb = rng.choice(("is", "is", "has", "holds", "shows"))
+    rows = rng.choice((_ORDINALS, ("top", "second", "third", "bottom")))
     digits = number_in_words if rng.random() < 0.4 else str
     place = rng.choice(
         ("the {row} row's {column} cell", "row {n} column {m}", "{row} row {column}")
@@ -99,7 +101,7 @@ def cells_in_words(grid: Sequence[int], rng: random.Random) -> str:
         f" {verb} {digits(digit)}"
         for name, row, column, digit in _named(grid)
     ]
-    return rng.choice((", ", ", ", "; ", " and ")).join(texts)
+    return between.join(texts)
 
 
 def _named(grid: Sequence[int]) -> Iterator[tuple[str, int, int, int]]:
@@ -109,9 +111,9 @@ def _named(grid: Sequence[int]) -> Iterator[tuple[str, int, int, int]]:
             yield _CORNERS.get(cell, ""), *divmod(cell, 4), digit
 
 
-def _placed(grid: Sequence[int], rng: random.Random) -> list[str]:
+def _placed(grid: Sequence[int], rng: random.Random, places: Sequence[str]) -> list[str]:
     """The given digits by their places in one style, sometimes in another order."""
-    place = rng.choice(_PLACES)
+    place = rng.choice(places)
     texts = [
         place.format(
             letter="abcd"[row],

@@ -38,10 +38,10 @@ BLANKS = (
 )
 PLACES = (
     r"(?P<letter>[a-d])(?P<column>[1-4])(?:=|: | is )(?P<digit>[1-4])",
-    r"r(?P<row>[1-4])c(?P<column>[1-4])(?:=|: )(?P<digit>[1-4])",
+    r"r(?P<row>[1-4])c(?P<column>[1-4])(?:=|: | is )(?P<digit>[1-4])",
     r"[(\[](?P<row>[1-4])(?:, ?|\]\[)(?P<column>[1-4])[)\]](?:=| -> )(?P<digit>[1-4])",
     rf"row (?P<row>[1-4])(?: |, )col(?:umn)? (?P<column>[1-4])(?: {VERB} |: )(?P<digit>{NUMBER})\b",
-    r"(?P<digit>[1-4]) at row (?P<row>[1-4]) column (?P<column>[1-4])",
+    r"(?P<digit>[1-4])(?: is)? at row (?P<row>[1-4]) column (?P<column>[1-4])",
     r"(?P<digit>[1-4]) in r(?P<row>[1-4])c(?P<column>[1-4])",
     r"(?P<row>[1-4])/(?P<column>[1-4]) is (?P<digit>[1-4])",
     r"cell (?P<row>[1-4]),(?P<column>[1-4]) = (?P<digit>[1-4])",
