@@ -15,6 +15,7 @@ _BLANKS = (
     *("empty", "blank", "empty", "gap", "nothing", "blank", "space", "missing", "empty", "hole"),
     *("question mark", "dash", "dot", "underscore", "x", "zero", "free", "unknown", "no number"),
 )
+_COUNTED = ("blank", "gap", "space", "hole", "dot", "zero", "underscore")
 _ORDINALS = ("first", "second", "third", "fourth")
 _NAMES = (
     *(_ORDINALS, _ORDINALS, _ORDINALS, ("top", "next", "third", "bottom")),
@@ -54,21 +55,41 @@ _LIST_PLACES = (
 
 def grid_spoken(grid: Sequence[int], rng: random.Random) -> str:
     """The rows one after the other, as somebody reads them out."""
+    if rng.random() < 0.2:
+        between = rng.choice((", next row ", ", next row: ", ". ", ". next: ", " new line ", "; "))
+        return between.join(_spoken_cells(grid, rng))
     between = rng.choice((". ", ", then ", "; ", ". ", ", ", " and ", " "))
     return between.join(spoken_rows(grid, rng))
 
 
 def spoken_rows(grid: Sequence[int], rng: random.Random) -> list[str]:
     """Each row with its name: `first row one, blank, blank, four`."""
-    blank, in_words = rng.choice(_BLANKS), rng.random() < 0.6
-    head, names, between = rng.choice(_HEADS), rng.choice(_NAMES), rng.choice((", ", ", ", " "))
+    head, names = rng.choice(_HEADS), rng.choice(_NAMES)
+    rows = enumerate(_spoken_cells(grid, rng))
+    return [
+        head.format(name=names[n], n=n + 1, word=number_in_words(n + 1), letter="ABCD"[n]) + cells
+        for n, cells in rows
+    ]
+
+
+def _spoken_cells(grid: Sequence[int], rng: random.Random) -> list[str]:
+    """Each row's cells: `one, blank, blank, four`, or `one, two blanks, four`."""
+    blank, in_words, between = (
+        rng.choice(_BLANKS),
+        rng.random() < 0.6,
+        rng.choice((", ", ", ", " ")),
+    )
     empty_row = rng.choice(_EMPTY_ROWS) if between == ", " else " ".join([blank] * 4)
+    counts_blanks = between == ", " and blank in _COUNTED and rng.random() < 0.25
     rows = []
-    for n, row in enumerate(rows_of(grid)):
-        words = ((number_in_words(c) if in_words else str(c)) if c else blank for c in row)
+    for row in rows_of(grid):
+        words = [(number_in_words(c) if in_words else str(c)) if c else blank for c in row]
         cells = between.join(words) if any(row) else empty_row.format(blank=blank)
-        word = number_in_words(n + 1)
-        rows.append(head.format(name=names[n], n=n + 1, word=word, letter="ABCD"[n]) + cells)
+        if counts_blanks and any(row):
+            for number in (3, 2):
+                run = between.join([blank] * number)
+                cells = cells.replace(run, f"{number_in_words(number)} {blank}s")
+        rows.append(cells)
     return rows
 
 

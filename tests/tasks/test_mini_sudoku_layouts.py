@@ -61,7 +61,7 @@ EMPTY = re.compile(
 )
 RECORD = re.compile(r"^[1-4]?([,;|])[1-4]?\1[1-4]?\1[1-4]?$", re.MULTILINE)
 LABELS = re.compile(
-    r"int g\[4\]\[4\]|np\.array|grid|board|puzzle|</?t[rd]>|\\n|\b(?:and|then)\b"
+    r"int g\[4\]\[4\]|np\.array|grid|board|puzzle|</?t[rd]>|\\n|\b(?:and|then|new line)\b"
     r"|(?:\bin )?(?:\bthe )?\b(?:first|second|third|fourth|top|bottom|next|last)\b"
     r"(?: row\b| line\b)?(?: (?:is|goes|reads)\b)?"
     r"|\b(?:row|line|r|R|Row)(?: ?(?:[1-4A-D]|one|two|three|four)\b)(?: is\b| has\b| ->)?"
@@ -77,6 +77,11 @@ def read_rows(text: str) -> set[tuple[int, ...]]:
         text = re.sub(r"^..", "", text, flags=re.MULTILINE)
     text = HEAD.sub("", text)
     text = RECORD.sub(lambda found: re.sub(r"(?:^|(?<=[,;|]))(?=[,;|]|$)", "_", found[0]), text)
+    text = re.sub(
+        r"\b(two|three) (blank|gap|space|hole|dot|zero|underscore)s\b",
+        lambda w: f"{w[2]} " * DIGITS[w[1]],
+        text,
+    )
     text = LABELS.sub("", EMPTY.sub("_", text))
     text = re.sub(r"\b(?:one|two|three|four)\b(?! times)", lambda w: str(DIGITS[w[0]]), text)
     texts = (text, re.sub(r"(?<=[^. ])\. ", " ", text))
