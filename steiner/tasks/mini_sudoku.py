@@ -25,7 +25,8 @@ from steiner.tasks.mini_sudoku_grids import (
     remove_digits,
     rows_of,
 )
-from steiner.tasks.mini_sudoku_layouts import grid_block, grid_line
+from steiner.tasks.mini_sudoku_layouts import grid_block
+from steiner.tasks.mini_sudoku_lines import grid_line
 from steiner.tasks.mini_sudoku_spoken import cells_in_words, grid_spoken
 from steiner.tasks.no_answer import (
     NoAnswer,

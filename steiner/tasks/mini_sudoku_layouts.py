@@ -1,16 +1,15 @@
-"""Layouts of a 4 by 4 grid as people type them: lines, drawn boxes, tables, program text, one line.
+"""Layouts of a 4 by 4 grid on several lines as people type them: rows, drawn boxes, tables, lists.
 
 grid, random stream -> text
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Sequence
 
 from steiner.tasks.mini_sudoku_grids import rows_of
-from steiner.tasks.mini_sudoku_spoken import cell_list, cells_by_place, spoken_rows
+from steiner.tasks.mini_sudoku_spoken import cell_list, spoken_rows
 
 Layout = Callable[[Sequence[int], random.Random], str]
 
@@ -35,36 +34,32 @@ def grid_block(grid: Sequence[int], rng: random.Random) -> str:
     return rng.choice(BLOCKS)(grid, rng)
 
 
-def grid_line(grid: Sequence[int], rng: random.Random) -> str:
-    """The grid on one line."""
-    return rng.choice(LINES)(grid, rng)
-
-
-def _cells(
+def marked_cells(
     grid: Sequence[int], rng: random.Random, avoid: str = "", words: float = 0.12
 ) -> list[list[str]]:
     """The rows with a random blank, which is none of `avoid`; a word with the chance `words`."""
     usable = [mark for mark in _MARKS if mark not in avoid]
     blank = rng.choice(_WORDS if rng.random() < words else usable)
-    return _with_blank(grid, blank)
+    return with_blank(grid, blank)
 
 
-def _with_blank(grid: Sequence[int], blank: str) -> list[list[str]]:
+def with_blank(grid: Sequence[int], blank: str) -> list[list[str]]:
+    """The rows with `blank` in each empty cell."""
     return [[str(cell) if cell else blank for cell in row] for row in rows_of(grid)]
 
 
 def _plain(grid: Sequence[int], rng: random.Random) -> str:
     between = rng.choice((" ", " ", " ", "  ", "   ", " | ", "|", ",", ", ", "\t", ";", " ; "))
-    return _lines(_cells(grid, rng), between)
+    return _lines(marked_cells(grid, rng), between)
 
 
 def _packed(grid: Sequence[int], rng: random.Random) -> str:
-    return _lines(_cells(grid, rng, words=0), "")
+    return _lines(marked_cells(grid, rng, words=0), "")
 
 
 def _open_columns(grid: Sequence[int], rng: random.Random) -> str:
     """A bar between the boxes, with or without a line: `1 _ | 3 4`."""
-    rows, bar = _cells(grid, rng, avoid="-"), rng.choice((" | ", " | ", " || ", "|", "  "))
+    rows, bar = marked_cells(grid, rng, avoid="-"), rng.choice((" | ", " | ", " || ", "|", "  "))
     drawn = [f"{row[0]} {row[1]}{bar}{row[2]} {row[3]}" for row in rows]
     line = rng.choice(("----+----", "---------", "-----", "- - + - -", "====+====", "", "---"))
     return "\n".join([*drawn[:2], line, *drawn[2:]])
@@ -73,14 +68,14 @@ def _open_columns(grid: Sequence[int], rng: random.Random) -> str:
 def _halves(grid: Sequence[int], rng: random.Random) -> str:
     """Boxes apart by an empty line and a wider space."""
     packed, between = rng.random() < 0.4, rng.choice(("  ", "   ", " "))
-    rows, inside = _cells(grid, rng, words=0), "" if packed else " "
+    rows, inside = marked_cells(grid, rng, words=0), "" if packed else " "
     drawn = [f"{inside.join(row[:2])}{between}{inside.join(row[2:])}" for row in rows]
     return "\n".join([*drawn[:2], "", *drawn[2:]])
 
 
 def _barred(grid: Sequence[int], rng: random.Random) -> str:
     """Each cell between bars, some of them with spaces as blanks."""
-    rows = _with_blank(grid, " ") if rng.random() < 0.4 else _cells(grid, rng, avoid="-")
+    rows = with_blank(grid, " ") if rng.random() < 0.4 else marked_cells(grid, rng, avoid="-")
     pad = rng.choice((" ", " ", ""))
     drawn = [f"|{pad}{f'{pad}|{pad}'.join(row)}{pad}|" for row in rows]
     line = rng.choice(("", "", "+---+---+---+---+", "-----------------", "|---|---|---|---|"))
@@ -89,7 +84,7 @@ def _barred(grid: Sequence[int], rng: random.Random) -> str:
 
 def _markdown(grid: Sequence[int], rng: random.Random) -> str:
     """A table with a head of letters or names of columns, some with names of rows."""
-    rows = _with_blank(grid, " ") if rng.random() < 0.3 else _cells(grid, rng, avoid="-b")
+    rows = with_blank(grid, " ") if rng.random() < 0.3 else marked_cells(grid, rng, avoid="-b")
     head = list(
         rng.choice(("ABCD", "abcd", ("c1", "c2", "c3", "c4"), ("col 1", "col 2", "col 3", "col 4")))
     )
@@ -104,7 +99,7 @@ def _markdown(grid: Sequence[int], rng: random.Random) -> str:
 
 
 def _boxed(grid: Sequence[int], rng: random.Random) -> str:
-    rows, wide = _cells(grid, rng, avoid="-", words=0), rng.random() < 0.5
+    rows, wide = marked_cells(grid, rng, avoid="-", words=0), rng.random() < 0.5
     lines = ("+-----+-----+", "-------------", "+---+---+") if wide else ("+----+----+", "+--+--+")
     inside, line = " " if wide else "", rng.choice(lines)
     drawn = [f"| {inside.join(row[:2])} | {inside.join(row[2:])} |" for row in rows]
@@ -114,21 +109,22 @@ def _boxed(grid: Sequence[int], rng: random.Random) -> str:
 def _drawn(grid: Sequence[int], rng: random.Random) -> str:
     """A box of line characters around the four boxes, or double bars between them."""
     if rng.random() < 0.5:
-        rows = _with_blank(grid, " ") if rng.random() < 0.4 else _cells(grid, rng, words=0)
+        rows = with_blank(grid, " ") if rng.random() < 0.4 else marked_cells(grid, rng, words=0)
         return "\n".join(f"║ {' │ '.join(row[:2])} ║ {' │ '.join(row[2:])} ║" for row in rows)
-    rows, line = _cells(grid, rng, words=0), "─" * 5
+    rows, line = marked_cells(grid, rng, words=0), "─" * 5
     drawn = [f"│ {row[0]} {row[1]} │ {row[2]} {row[3]} │" for row in rows]
     top, middle, low = (f"{a}{line}{b}{line}{c}" for a, b, c in ("┌┬┐", "├┼┤", "└┴┘"))
     return "\n".join([top, *drawn[:2], middle, *drawn[2:], low])
 
 
 def _labelled(grid: Sequence[int], rng: random.Random) -> str:
-    between, heads = rng.choice((" ", " ", " ", ", ", "", " | ")), _row_labels(rng)
-    rows = _cells(grid, rng, avoid=heads[0], words=0.2 if between else 0)
+    between, heads = rng.choice((" ", " ", " ", ", ", "", " | ")), row_labels(rng)
+    rows = marked_cells(grid, rng, avoid=heads[0], words=0.2 if between else 0)
     return "\n".join(head + between.join(row) for head, row in zip(heads, rows, strict=True))
 
 
-def _row_labels(rng: random.Random) -> list[str]:
+def row_labels(rng: random.Random) -> list[str]:
+    """The names of the four rows in one style, with the mark after them."""
     label, places = rng.choice(_ROW_LABELS), rng.choice(_PLACES)
     words = ("one", "two", "three", "four")
     return [
@@ -141,7 +137,7 @@ def _row_labels(rng: random.Random) -> list[str]:
 
 def _headed(grid: Sequence[int], rng: random.Random) -> str:
     """Letters over the columns and numbers or letters before the rows."""
-    rows = _cells(grid, rng, avoid="b", words=0)
+    rows = marked_cells(grid, rng, avoid="b", words=0)
     head, names = rng.choice((("a b c d", "1234"), ("A B C D", "1234"), ("1 2 3 4", "ABCD")))
     bar = rng.choice((" ", "  ", " | "))
     lines = [f"{name}{bar}{' '.join(row)}" for name, row in zip(names, rows, strict=True)]
@@ -151,18 +147,18 @@ def _headed(grid: Sequence[int], rng: random.Random) -> str:
 def _bracketed(grid: Sequence[int], rng: random.Random) -> str:
     between = rng.choice((" ", ", ", "", ","))
     left, right = rng.choice(("[]", "[]", "()", "{}", "<>"))
-    rows = _cells(grid, rng, words=0.1 if between else 0)
+    rows = marked_cells(grid, rng, words=0.1 if between else 0)
     return "\n".join(f"{left}{between.join(row)}{right}" for row in rows)
 
 
 def _bulleted(grid: Sequence[int], rng: random.Random) -> str:
     mark, between = rng.choice(("- ", "* ", "\u2022 ", "> ", "+ ")), rng.choice((" ", ", ", " | "))
-    return "\n".join(mark + between.join(row) for row in _cells(grid, rng, avoid="-*\u2022"))
+    return "\n".join(mark + between.join(row) for row in marked_cells(grid, rng, avoid="-*\u2022"))
 
 
 def _quoted(grid: Sequence[int], rng: random.Random) -> str:
     quote, end, between = rng.choice("\"'`"), rng.choice(("", ",")), rng.choice(("", "", " "))
-    rows = _cells(grid, rng, words=0)
+    rows = marked_cells(grid, rng, words=0)
     return "\n".join(f"{quote}{between.join(row)}{quote}{end}" for row in rows)
 
 
@@ -170,19 +166,20 @@ def _program(grid: Sequence[int], rng: random.Random) -> str:
     """A list of lists on several lines."""
     name = rng.choice(("", "", "grid = ", "board = ", "puzzle = ", "grid: ", "int g[4][4] = "))
     left, right = ("{", "}") if name.startswith("int") else ("[", "]")
-    rows = [f"{left}{', '.join(row)}{right}" for row in _list_cells(grid, rng)]
+    rows = [f"{left}{', '.join(row)}{right}" for row in list_cells(grid, rng)]
     inner = ",\n ".join(rows) if rng.random() < 0.5 else "\n  " + ",\n  ".join(rows) + "\n"
     return f"{name}{left}{inner}{right}"
 
 
-def _list_cells(grid: Sequence[int], rng: random.Random) -> list[list[str]]:
+def list_cells(grid: Sequence[int], rng: random.Random) -> list[list[str]]:
+    """The rows as entries of a list in a program."""
     blank = rng.choice(("0", "0", "0", "None", "null", '""', '"_"', "'.'", "' '", '"x"'))
-    return _with_blank(grid, blank)
+    return with_blank(grid, blank)
 
 
 def _listed(grid: Sequence[int], rng: random.Random) -> str:
     """Rows as entries of YAML or the columns of LaTeX."""
-    rows = _cells(grid, rng, avoid="-*", words=0)
+    rows = marked_cells(grid, rng, avoid="-*", words=0)
     if rng.random() < 0.5:
         return "\n".join(f"- [{', '.join(row)}]" for row in rows)
     return " \\\\\n".join(" & ".join(row) for row in rows)
@@ -190,118 +187,16 @@ def _listed(grid: Sequence[int], rng: random.Random) -> str:
 
 def _empty_fields(grid: Sequence[int], rng: random.Random) -> str:
     """Lines of a table file, in which nothing at all stands for a blank."""
-    return _lines(_with_blank(grid, ""), rng.choice((",", ",", ";", "|")))
+    return _lines(with_blank(grid, ""), rng.choice((",", ",", ";", "|")))
 
 
 def _html(grid: Sequence[int], rng: random.Random) -> str:
-    rows = _with_blank(grid, rng.choice(("", "", "?", "_")))
+    rows = with_blank(grid, rng.choice(("", "", "?", "_")))
     return "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
 
 
 def _spoken_block(grid: Sequence[int], rng: random.Random) -> str:
     return "\n".join(spoken_rows(grid, rng))
-
-
-def _one_string(grid: Sequence[int], rng: random.Random) -> str:
-    text = "".join(map("".join, _cells(grid, rng, words=0)))
-    return rng.choice(("{}", "{}", "{}", "'{}'", '"{}"', "`{}`", "[{}]")).format(text)
-
-
-def _one_sequence(grid: Sequence[int], rng: random.Random) -> str:
-    """The 16 cells with the same mark between all of them."""
-    rows, between = _cells(grid, rng), rng.choice((",", ", ", " ", " ", ";", "|", " | ", " , "))
-    text = between.join(between.join(row) for row in rows)
-    return rng.choice(("{}", "{}", "[{}]", "({})")).format(text)
-
-
-def _spaced_rows(grid: Sequence[int], rng: random.Random) -> str:
-    between = rng.choice(
-        (" / ", " / ", " | ", "; ", ", ", "/", " // ", " \\ ", " -> ", " & ", "   ")
-    )
-    rows = _cells(grid, rng, avoid="-" if ">" in between else "")
-    return between.join(" ".join(row) for row in rows)
-
-
-def _packed_rows(grid: Sequence[int], rng: random.Random) -> str:
-    betweens = (
-        "/",
-        "/",
-        "|",
-        " ",
-        " ",
-        ", ",
-        ",",
-        "-",
-        " / ",
-        " - ",
-        "; ",
-        ":",
-        "\\n",
-        "\\",
-        "+",
-    )
-    between = rng.choice(betweens)
-    return between.join("".join(row) for row in _cells(grid, rng, avoid=between.strip(), words=0))
-
-
-def _comma_rows(grid: Sequence[int], rng: random.Random) -> str:
-    between = rng.choice((";", " ; ", " / ", " | ", "/", "|", " - "))
-    rows = _cells(grid, rng, avoid="-")
-    inside = rng.choice((",", ",", ", "))
-    return between.join(inside.join(row) for row in rows)
-
-
-def _group_rows(grid: Sequence[int], rng: random.Random) -> str:
-    left, right = rng.choice(("[]", "[]", "()", "()", "{}", "<>"))
-    inside, between = (
-        rng.choice((" ", " ", ",", ", ", "")),
-        rng.choice((" ", " ", "", ", ", " and ")),
-    )
-    rows = _cells(grid, rng, words=0.12 if inside else 0)
-    return between.join(f"{left}{inside.join(row)}{right}" for row in rows)
-
-
-def _json_rows(grid: Sequence[int], rng: random.Random) -> str:
-    between, ends = rng.choice((",", ", ", ", ")), rng.choice(("[]", "[]", "[]", "()", "{}"))
-    left, right = ends
-    rows = [f"{left}{between.join(row)}{right}" for row in _list_cells(grid, rng)]
-    text = f"{left}{between.join(rows)}{right}"
-    return rng.choice(("{}", "{}", "{}", "np.array({})", "grid={}", "board = {}")).format(text)
-
-
-def _json_strings(grid: Sequence[int], rng: random.Random) -> str:
-    rows = ["".join(row) for row in _cells(grid, rng, words=0)]
-    if rng.random() < 0.4:
-        return rng.choice((", ", " ", " + ")).join(f'"{row}"' for row in rows)
-    return json.dumps(rows, ensure_ascii=False)
-
-
-def _json_named(grid: Sequence[int], rng: random.Random) -> str:
-    """An object with a list for each row."""
-    names = rng.choice((("r1", "r2", "r3", "r4"), ("row1", "row2", "row3", "row4"), "ABCD", "1234"))
-    rows = [f"[{', '.join(row)}]" for row in _list_cells(grid, rng)]
-    pairs = (f'"{name}": {row}' for name, row in zip(names, rows, strict=True))
-    return f"{{{', '.join(pairs)}}}"
-
-
-def _matrix(grid: Sequence[int], rng: random.Random) -> str:
-    inside = rng.choice((" ", " ", ","))
-    rows = [inside.join(row) for row in _cells(grid, rng, words=0)]
-    return f"[{rng.choice(('; ', ';')).join(rows)}]"
-
-
-def _labelled_rows(grid: Sequence[int], rng: random.Random) -> str:
-    between, inside = rng.choice((" / ", "; ", " | ", ", ", ". ", " ")), rng.choice((" ", " ", ""))
-    heads = _row_labels(rng)
-    rows = _cells(grid, rng, avoid=heads[0] + between, words=0.15 if inside else 0)
-    return between.join(head + inside.join(row) for head, row in zip(heads, rows, strict=True))
-
-
-def _box_rows(grid: Sequence[int], rng: random.Random) -> str:
-    """A bar inside each row, between its boxes: `1 _|3 4 / ...`."""
-    rows, inside = _cells(grid, rng, words=0), rng.choice((" ", ""))
-    bar, between = rng.choice((("|", " / "), (" | ", " // "), ("|", "; "), (":", " "), ("|", ", ")))
-    return between.join(f"{inside.join(row[:2])}{bar}{inside.join(row[2:])}" for row in rows)
 
 
 def _lines(rows: Sequence[Sequence[str]], between: str) -> str:
@@ -315,11 +210,3 @@ BLOCKS: tuple[Layout, ...] = (
     *(_html, _spoken_block, cell_list),
 )
 """Layouts on several lines, the usual ones several times."""
-
-LINES: tuple[Layout, ...] = (
-    *(_one_string, _one_string, _one_sequence, _spaced_rows, _spaced_rows, _spaced_rows),
-    *(_packed_rows, _packed_rows, _comma_rows, _group_rows, _group_rows, _json_rows, _json_rows),
-    *(_json_strings, _json_named, _matrix, _labelled_rows, _labelled_rows, _box_rows),
-    *(cells_by_place, cells_by_place),
-)
-"""Layouts on one line, the usual ones several times."""

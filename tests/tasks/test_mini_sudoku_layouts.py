@@ -8,7 +8,8 @@ import pytest
 
 from steiner.randomness import random_stream
 from steiner.tasks.givens import has_digits
-from steiner.tasks.mini_sudoku_layouts import BLOCKS, LINES, Layout
+from steiner.tasks.mini_sudoku_layouts import BLOCKS, Layout
+from steiner.tasks.mini_sudoku_lines import LINES
 from steiner.tasks.mini_sudoku_spoken import (
     cell_list,
     cells_by_place,
