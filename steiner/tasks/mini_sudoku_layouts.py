@@ -37,10 +37,12 @@ def grid_block(grid: Sequence[int], rng: random.Random) -> str:
 def marked_cells(
     grid: Sequence[int], rng: random.Random, avoid: str = "", words: float = 0.12
 ) -> list[list[str]]:
-    """The rows with a random blank, which is none of `avoid`; a word with the chance `words`."""
-    usable = [mark for mark in _MARKS if mark not in avoid]
-    blank = rng.choice(_WORDS if rng.random() < words else usable)
-    return with_blank(grid, blank)
+    """The rows with a random blank, which has other characters than `avoid`.
+
+    It has several characters with the chance `words`.
+    """
+    blanks = _WORDS if rng.random() < words else _MARKS
+    return with_blank(grid, rng.choice([b for b in blanks if not set(b) <= set(avoid)]))
 
 
 def with_blank(grid: Sequence[int], blank: str) -> list[list[str]]:

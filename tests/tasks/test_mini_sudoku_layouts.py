@@ -80,7 +80,7 @@ def read_rows(text: str) -> set[tuple[int, ...]]:
     text = RECORD.sub(lambda found: re.sub(r"(?:^|(?<=[,;|]))(?=[,;|]|$)", "_", found[0]), text)
     text = re.sub(
         r"\b(two|three) (blank|gap|space|hole|dot|zero|underscore)s\b",
-        lambda w: f"{w[2]} " * DIGITS[w[1]],
+        lambda w: " ".join([w[2]] * DIGITS[w[1]]),
         text,
     )
     text = LABELS.sub("", EMPTY.sub("_", text))
