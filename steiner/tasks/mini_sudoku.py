@@ -25,7 +25,9 @@ from steiner.tasks.mini_sudoku_grids import (
     remove_digits,
     rows_of,
 )
-from steiner.tasks.mini_sudoku_layouts import grid_block, grid_line, grid_spoken
+from steiner.tasks.mini_sudoku_layouts import grid_block
+from steiner.tasks.mini_sudoku_lines import grid_line
+from steiner.tasks.mini_sudoku_spoken import cells_in_words, grid_spoken
 from steiner.tasks.no_answer import (
     NoAnswer,
     grade_no_answer,
@@ -108,6 +110,7 @@ class MiniSudoku:
             "grid": lambda rng: Verbatim(grid_block(grid, rng)),
             "grid_inline": lambda rng: Verbatim(grid_line(grid, rng)),
             "spoken": lambda rng: grid_spoken(grid, rng),
+            "cells": lambda rng: cells_in_words(grid, rng),
         }
         voice, text = grammar.question(rng, split, fields)
         return WordedQuestion(text, voice)

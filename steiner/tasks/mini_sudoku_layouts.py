@@ -1,126 +1,214 @@
-"""Layouts of a 4 by 4 grid as people type them: lines, drawn boxes, JSON, one line, spoken rows.
+"""Layouts of a 4 by 4 grid on several lines as people type them: rows, drawn boxes, tables, lists.
 
 grid, random stream -> text
 """
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from steiner.tasks.mini_sudoku_grids import rows_of
-from steiner.tasks.typing_habits import number_in_words
+from steiner.tasks.mini_sudoku_spoken import cell_list, spoken_rows
 
-_BLANKS = ("_", "_", ".", ".", "0", "0", "?", "x", "-", "*", "#", "X", "e", "\u00b7", "\u25a1")
-_SPOKEN_BLANKS = ("empty", "blank", "empty", "gap", "nothing", "blank", "space", "missing")
-_ROW_NAMES = ("first", "second", "third", "fourth")
-_PLACED_ROWS = ("top", "next", "then the third", "bottom")
+Layout = Callable[[Sequence[int], random.Random], str]
+
+_MARKS = (
+    *("_", "_", "_", ".", ".", ".", "0", "0", "0", "?", "?", "x", "x", "-", "*", "#", "X"),
+    *("e", "o", "b", "~", "\u00b7", "\u2022", "\u25a1", "\u2610", "\u2b1c"),
+)
+_WORDS = ("__", "blank", "empty", "[ ]", "( )", "none", "nil", "??", "..", "--", "xx", "gap", "___")
+"""Blanks of several characters: only where something stands between two cells."""
+_ROW_LABELS = (
+    *("row {n}: ", "row {n}: ", "row {n} ", "Row {n} = ", "{n}) ", "{n}. ", "R{n} ", "r{n}: "),
+    *("{n}: ", "{letter} ", "{letter}: ", "{letter}) ", "line {n}: ", "row {letter}: ", "[{n}] "),
+    *("{ordinal} row: ", "{ordinal} line: ", "{ordinal}: ", "row {word}: ", "r{n} = ", "#{n}: "),
+    *("{place} row: ", "{place}: ", "{n} | ", "{letter} | ", "r{n} -> ", "row{n}=", "({n}) "),
+)
+_ORDINALS = ("first", "second", "third", "fourth")
+_PLACES = (("top", "second", "third", "bottom"), ("top", "next", "next", "last"))
 
 
 def grid_block(grid: Sequence[int], rng: random.Random) -> str:
     """The grid on several lines."""
-    rows = _cells(grid, rng.choice(_BLANKS))
-    match rng.randrange(10):
-        case 0 | 1 | 2:
-            return _lines(rows, rng.choice((" ", " ", " ", "", "  ", " | ", ",", ", ", "\t")))
-        case 3:
-            return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        case 4:
-            return _boxed(rows, rng.choice(("+-----+-----+", "-------------", "+---+---+")))
-        case 5:
-            line = "+---+---+---+---+"
-            drawn = [f"| {' | '.join(row)} |" for row in rows]
-            return "\n".join([line, *(f"{row}\n{line}" for row in drawn)])
-        case 6:
-            upper, lower = _lines(rows[:2], " "), _lines(rows[2:], " ")
-            halves = [part.replace("\n", "\n") for part in (upper, lower)]
-            return rng.choice(("\n\n", "\n------\n", "\n")).join(halves)
-        case 7:
-            line = rng.choice(("+----+----+", "+--+--+"))
-            drawn = [f"| {row[0]}{row[1]} | {row[2]}{row[3]} |" for row in rows]
-            return "\n".join([line, *drawn[:2], line, *drawn[2:], line])
-        case 8:
-            between = rng.choice((" ", ", ", ""))
-            return "\n".join(f"[{between.join(row)}]" for row in rows)
-        case _:
-            mark = rng.choice(("row {n}: ", "{n}) ", "R{n} ", "{n}: ", "{letter} ", "{letter}: "))
-            labels = (mark.format(n=n, letter="ABCD"[n - 1]) for n in range(1, 5))
-            return "\n".join(head + " ".join(row) for head, row in zip(labels, rows, strict=True))
+    return rng.choice(BLOCKS)(grid, rng)
 
 
-def grid_line(grid: Sequence[int], rng: random.Random) -> str:
-    """The grid on one line."""
-    blank = rng.choice(_BLANKS)
-    rows = _cells(grid, blank)
-    match rng.randrange(10):
-        case 0:
-            return "".join("".join(row) for row in rows)
-        case 1:
-            between = rng.choice((" / ", " | ", "; ", ", ", "/", " // "))
-            return between.join(" ".join(row) for row in rows)
-        case 2:
-            between = rng.choice(("/", "|", " ", ", ", "-" if blank != "-" else "/", " / "))
-            return between.join("".join(row) for row in rows)
-        case 3:
-            return json.dumps(rows_of(grid), separators=rng.choice(((",", ":"), (", ", ": "))))
-        case 4:
-            return json.dumps(["".join(row) for row in rows])
-        case 5:
-            cells = [str(cell) for cell in grid]
-            return rng.choice(("[{}]", "{}")).format(rng.choice((",", ", ", " ")).join(cells))
-        case 6:
-            return " ".join(f"[{' '.join(row)}]" for row in rows)
-        case 7:
-            return _given_cells(grid, rng)
-        case 8:
-            return rng.choice((";", " ; ", " / ")).join(",".join(row) for row in rows)
-        case _:
-            between = rng.choice((" / ", "; ", " | "))
-            return between.join(f"{'ABCD'[n]} {' '.join(row)}" for n, row in enumerate(rows))
+def marked_cells(
+    grid: Sequence[int], rng: random.Random, avoid: str = "", words: float = 0.12
+) -> list[list[str]]:
+    """The rows with a random blank, which has other characters than `avoid`.
+
+    It has several characters with the chance `words`.
+    """
+    blanks = _WORDS if rng.random() < words else _MARKS
+    return with_blank(grid, rng.choice([b for b in blanks if not set(b) <= set(avoid)]))
 
 
-def _given_cells(grid: Sequence[int], rng: random.Random) -> str:
-    """The given digits by their places; the other cells are empty."""
-    head, place = rng.choice(_PLACES)
-    given = [
-        place.format(letter="abcd"[cell // 4], row=cell // 4 + 1, column=cell % 4 + 1, digit=digit)
-        for cell, digit in enumerate(grid)
-        if digit
-    ]
-    return head + ", ".join(given)
-
-
-_PLACES = (
-    ("given cells: ", "{letter}{column}={digit}"),
-    ("", "r{row}c{column}={digit}"),
-    ("", "({row},{column})={digit}"),
-    ("4x4, only these are known: ", "row {row} column {column} is {digit}"),
-)
-
-
-def grid_spoken(grid: Sequence[int], rng: random.Random) -> str:
-    """The rows one after the other, as somebody reads them out."""
-    blank, in_words = rng.choice(_SPOKEN_BLANKS), rng.random() < 0.6
-    head = rng.choice(("{name} row: ", "{name} row ", "row {n}: ", "row {word}: ", "{name}: "))
-    between, cells = rng.choice((". ", ", then ", "; ", ". ")), rng.choice((", ", ", ", " "))
-    spoken_rows = []
-    names = rng.choice((_ROW_NAMES, _ROW_NAMES, _PLACED_ROWS))
-    for number, row in enumerate(rows_of(grid), 1):
-        name, word = names[number - 1], number_in_words(number)
-        spoken = ((number_in_words(c) if in_words else str(c)) if c else blank for c in row)
-        spoken_rows.append(head.format(name=name, n=number, word=word) + cells.join(spoken))
-    return between.join(spoken_rows)
-
-
-def _cells(grid: Sequence[int], blank: str) -> list[list[str]]:
+def with_blank(grid: Sequence[int], blank: str) -> list[list[str]]:
+    """The rows with `blank` in each empty cell."""
     return [[str(cell) if cell else blank for cell in row] for row in rows_of(grid)]
+
+
+def _plain(grid: Sequence[int], rng: random.Random) -> str:
+    between = rng.choice((" ", " ", " ", "  ", "   ", " | ", "|", ",", ", ", "\t", ";", " ; "))
+    return _lines(marked_cells(grid, rng), between)
+
+
+def _packed(grid: Sequence[int], rng: random.Random) -> str:
+    return _lines(marked_cells(grid, rng, words=0), "")
+
+
+def _open_columns(grid: Sequence[int], rng: random.Random) -> str:
+    """A bar between the boxes, with or without a line: `1 _ | 3 4`."""
+    rows, bar = marked_cells(grid, rng, avoid="-"), rng.choice((" | ", " | ", " || ", "|", "  "))
+    drawn = [f"{row[0]} {row[1]}{bar}{row[2]} {row[3]}" for row in rows]
+    line = rng.choice(("----+----", "---------", "-----", "- - + - -", "====+====", "", "---"))
+    return "\n".join([*drawn[:2], line, *drawn[2:]])
+
+
+def _halves(grid: Sequence[int], rng: random.Random) -> str:
+    """Boxes apart by an empty line and a wider space."""
+    packed, between = rng.random() < 0.4, rng.choice(("  ", "   ", " "))
+    rows, inside = marked_cells(grid, rng, words=0), "" if packed else " "
+    drawn = [f"{inside.join(row[:2])}{between}{inside.join(row[2:])}" for row in rows]
+    return "\n".join([*drawn[:2], "", *drawn[2:]])
+
+
+def _barred(grid: Sequence[int], rng: random.Random) -> str:
+    """Each cell between bars, some of them with spaces as blanks."""
+    rows = with_blank(grid, " ") if rng.random() < 0.4 else marked_cells(grid, rng, avoid="-")
+    pad = rng.choice((" ", " ", ""))
+    drawn = [f"|{pad}{f'{pad}|{pad}'.join(row)}{pad}|" for row in rows]
+    line = rng.choice(("", "", "+---+---+---+---+", "-----------------", "|---|---|---|---|"))
+    return "\n".join([line, *(f"{row}\n{line}" for row in drawn)]) if line else "\n".join(drawn)
+
+
+def _markdown(grid: Sequence[int], rng: random.Random) -> str:
+    """A table with a head of letters or names of columns, some with names of rows."""
+    rows = with_blank(grid, " ") if rng.random() < 0.3 else marked_cells(grid, rng, avoid="-b")
+    head = list(
+        rng.choice(("ABCD", "abcd", ("c1", "c2", "c3", "c4"), ("col 1", "col 2", "col 3", "col 4")))
+    )
+    names = rng.choice(
+        ("", "", "1234", ("r1", "r2", "r3", "r4"), ("row 1", "row 2", "row 3", "row 4"))
+    )
+    if names:
+        head, rows = ["", *head], [[name, *row] for name, row in zip(names, rows, strict=True)]
+    line = "|" + rng.choice(("---|", " --- |", ":-:|")) * len(head)
+    drawn = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    return "\n".join([drawn[0], line, *drawn[1:]])
+
+
+def _boxed(grid: Sequence[int], rng: random.Random) -> str:
+    rows, wide = marked_cells(grid, rng, avoid="-", words=0), rng.random() < 0.5
+    lines = ("+-----+-----+", "-------------", "+---+---+") if wide else ("+----+----+", "+--+--+")
+    inside, line = " " if wide else "", rng.choice(lines)
+    drawn = [f"| {inside.join(row[:2])} | {inside.join(row[2:])} |" for row in rows]
+    return "\n".join([line, *drawn[:2], line, *drawn[2:], line])
+
+
+def _drawn(grid: Sequence[int], rng: random.Random) -> str:
+    """A box of line characters around the four boxes, or double bars between them."""
+    if rng.random() < 0.5:
+        rows = with_blank(grid, " ") if rng.random() < 0.4 else marked_cells(grid, rng, words=0)
+        return "\n".join(f"║ {' │ '.join(row[:2])} ║ {' │ '.join(row[2:])} ║" for row in rows)
+    rows, line = marked_cells(grid, rng, words=0), "─" * 5
+    drawn = [f"│ {row[0]} {row[1]} │ {row[2]} {row[3]} │" for row in rows]
+    top, middle, low = (f"{a}{line}{b}{line}{c}" for a, b, c in ("┌┬┐", "├┼┤", "└┴┘"))
+    return "\n".join([top, *drawn[:2], middle, *drawn[2:], low])
+
+
+def _labelled(grid: Sequence[int], rng: random.Random) -> str:
+    between, heads = rng.choice((" ", " ", " ", ", ", "", " | ")), row_labels(rng)
+    rows = marked_cells(grid, rng, avoid=heads[0], words=0.2 if between else 0)
+    return "\n".join(head + between.join(row) for head, row in zip(heads, rows, strict=True))
+
+
+def row_labels(rng: random.Random) -> list[str]:
+    """The names of the four rows in one style, with the mark after them."""
+    label, places = rng.choice(_ROW_LABELS), rng.choice(_PLACES)
+    words = ("one", "two", "three", "four")
+    return [
+        label.format(
+            n=n + 1, letter="ABCD"[n], ordinal=_ORDINALS[n], word=words[n], place=places[n]
+        )
+        for n in range(4)
+    ]
+
+
+def _headed(grid: Sequence[int], rng: random.Random) -> str:
+    """Letters over the columns and numbers or letters before the rows."""
+    rows = marked_cells(grid, rng, avoid="b", words=0)
+    head, names = rng.choice((("a b c d", "1234"), ("A B C D", "1234"), ("1 2 3 4", "ABCD")))
+    bar = rng.choice((" ", "  ", " | "))
+    lines = [f"{name}{bar}{' '.join(row)}" for name, row in zip(names, rows, strict=True)]
+    return "\n".join([" " * (1 + len(bar)) + head, *lines])
+
+
+def _bracketed(grid: Sequence[int], rng: random.Random) -> str:
+    between = rng.choice((" ", ", ", "", ","))
+    left, right = rng.choice(("[]", "[]", "()", "{}", "<>"))
+    rows = marked_cells(grid, rng, words=0.1 if between else 0)
+    return "\n".join(f"{left}{between.join(row)}{right}" for row in rows)
+
+
+def _bulleted(grid: Sequence[int], rng: random.Random) -> str:
+    mark, between = rng.choice(("- ", "* ", "\u2022 ", "> ", "+ ")), rng.choice((" ", ", ", " | "))
+    return "\n".join(mark + between.join(row) for row in marked_cells(grid, rng, avoid="-*\u2022"))
+
+
+def _quoted(grid: Sequence[int], rng: random.Random) -> str:
+    quote, end, between = rng.choice("\"'`"), rng.choice(("", ",")), rng.choice(("", "", " "))
+    rows = marked_cells(grid, rng, words=0)
+    return "\n".join(f"{quote}{between.join(row)}{quote}{end}" for row in rows)
+
+
+def _program(grid: Sequence[int], rng: random.Random) -> str:
+    """A list of lists on several lines."""
+    name = rng.choice(("", "", "grid = ", "board = ", "puzzle = ", "grid: ", "int g[4][4] = "))
+    left, right = ("{", "}") if name.startswith("int") else ("[", "]")
+    rows = [f"{left}{', '.join(row)}{right}" for row in list_cells(grid, rng)]
+    inner = ",\n ".join(rows) if rng.random() < 0.5 else "\n  " + ",\n  ".join(rows) + "\n"
+    return f"{name}{left}{inner}{right}"
+
+
+def list_cells(grid: Sequence[int], rng: random.Random) -> list[list[str]]:
+    """The rows as entries of a list in a program."""
+    blank = rng.choice(("0", "0", "0", "None", "null", '""', '"_"', "'.'", "' '", '"x"'))
+    return with_blank(grid, blank)
+
+
+def _listed(grid: Sequence[int], rng: random.Random) -> str:
+    """Rows as entries of YAML or the columns of LaTeX."""
+    rows = marked_cells(grid, rng, avoid="-*", words=0)
+    if rng.random() < 0.5:
+        return "\n".join(f"- [{', '.join(row)}]" for row in rows)
+    return " \\\\\n".join(" & ".join(row) for row in rows)
+
+
+def _empty_fields(grid: Sequence[int], rng: random.Random) -> str:
+    """Lines of a table file, in which nothing at all stands for a blank."""
+    return _lines(with_blank(grid, ""), rng.choice((",", ",", ";", "|")))
+
+
+def _html(grid: Sequence[int], rng: random.Random) -> str:
+    rows = with_blank(grid, rng.choice(("", "", "?", "_")))
+    return "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+
+
+def _spoken_block(grid: Sequence[int], rng: random.Random) -> str:
+    return "\n".join(spoken_rows(grid, rng))
 
 
 def _lines(rows: Sequence[Sequence[str]], between: str) -> str:
     return "\n".join(between.join(row) for row in rows)
 
 
-def _boxed(rows: Sequence[Sequence[str]], line: str) -> str:
-    drawn = [f"| {row[0]} {row[1]} | {row[2]} {row[3]} |" for row in rows]
-    return "\n".join([line, *drawn[:2], line, *drawn[2:], line])
+BLOCKS: tuple[Layout, ...] = (
+    *(_plain, _plain, _plain, _plain, _plain, _packed, _packed, _open_columns, _open_columns),
+    *(_halves, _barred, _barred, _markdown, _boxed, _boxed, _drawn, _labelled, _labelled),
+    *(_labelled, _headed, _bracketed, _bulleted, _quoted, _program, _listed, _empty_fields),
+    *(_html, _spoken_block, cell_list),
+)
+"""Layouts on several lines, the usual ones several times."""

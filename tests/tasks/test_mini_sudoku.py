@@ -1,4 +1,4 @@
-"""Mini sudoku: rows to fill, clashes, ways to write a grid, and problems that are refused."""
+"""Mini sudoku: rows to fill, clashes, and problems that are refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from steiner.randomness import random_stream
-from steiner.tasks.mini_sudoku_layouts import grid_block, grid_line, grid_spoken
 from steiner.types import StepTexts, Verdict
 from tests.puzzles import is_right, problem_of, puzzle
 
@@ -114,14 +112,3 @@ def test_a_grid_that_contradicts_itself_is_read_as_such() -> None:
 @pytest.mark.parametrize("rows", ["1 _ 3 _", "A 1 _ 3 _ / B _ 4 _ 2", "A 1 _ 3 5 / B _ 4 _ 2", "9"])
 def test_lines_that_state_no_grid_are_not_read(rows: str) -> None:
     assert SUDOKU.read_question(f"Sudoku {rows}", "en") is None
-
-
-def test_no_layout_loses_a_digit() -> None:
-    rng = random_stream("layouts")
-    for _ in range(300):
-        for layout in (grid_block, grid_line, grid_spoken):
-            text = layout(GRID, rng)
-            if layout is grid_spoken:
-                continue
-            digits = [character for character in text if character in "1234"]
-            assert len(digits) >= sum(digit > 0 for digit in GRID), text
