@@ -16,6 +16,8 @@ from steiner.types import Message
         ("twenty-four from three, five and sixty one", (24, 3, 5, 61)),
         ("Seven + 7 = 14?", (7, 7, 14)),
         ("I have two 5s and a 3, make 8", (5, 5, 3, 8)),
+        ("two fives, a 3 and a couple of sixes: twenty", (5, 5, 3, 6, 6, 20)),
+        ("5 (x2) and 3 make 13", (5, 5, 3, 13)),
         ("3-litre, 5l jug; target=4", (3, 5, 4)),
         ("three cards with a 5 each and one with a 1: make 16", (5, 5, 5, 1, 16)),
     ],
