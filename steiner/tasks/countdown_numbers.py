@@ -196,7 +196,8 @@ def _with_repeats(
         n = number_in_text(number, in_words=says_words)
         is_repeated = place > 0 and grouped[place - 1] == number
         parts.append(rng.choice(_REPEATED).format(n=n) if is_repeated else n)
-    return between.join(parts[:-1]) + rng.choice((" and ", ", ", " and ", between)) + parts[-1]
+    end = rng.choice((" and ", ", ", " and ", between)) if len(parts) > 1 else ""
+    return between.join(parts[:-1]) + end + parts[-1]
 
 
 def _ended(parts: Sequence[str], end: str) -> str:

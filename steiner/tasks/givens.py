@@ -22,8 +22,8 @@ _SEVERAL = re.compile(
     r"\b(?:two|three|four|both|each|pair|couple|twice|double|times|\d+ ?x|x ?\d+)\b|×", re.I
 )
 """Words after which one mention of a number may stand for several: "two 5s"."""
-_HOW_OFTEN = re.compile(r"\(x ?\d\)", re.I)
-"""A mark that says how often a number is given: "5 (x2)"."""
+_HOW_OFTEN = re.compile(r"\(x ?\d\)|\b1 ?x\b", re.I)
+"""A mark that says how often a number is given: "5 (x2)", "each 1x"."""
 
 
 def has_numbers(text: str, numbers: Iterable[int]) -> bool:

@@ -18,6 +18,7 @@ from steiner.types import Message
         ("I have two 5s and a 3, make 8", (5, 5, 3, 8)),
         ("two fives, a 3 and a couple of sixes: twenty", (5, 5, 3, 6, 6, 20)),
         ("5 (x2) and 3 make 13", (5, 5, 3, 13)),
+        ("make 13 from 5 twice and 3, all numbers 1x", (5, 5, 3, 13)),
         ("3-litre, 5l jug; target=4", (3, 5, 4)),
         ("three cards with a 5 each and one with a 1: make 16", (5, 5, 5, 1, 16)),
     ],
