@@ -13,10 +13,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
+from steiner.tasks import countdown_numbers as layouts
 from steiner.tasks.givens import has_numbers
+from steiner.tasks.names import known_names
 from steiner.tasks.no_answer import (
     NoAnswer,
     grade_no_answer,
@@ -118,6 +120,8 @@ class Countdown:
         given, missing = dict(spec), spec.get("missing", "")
         given.setdefault("numbers", [1])
         fields = _question_fields(given["numbers"], given.get("target", 0), rng)
+        if split is Split.TRAIN:
+            fields |= _training_fields(given["numbers"], given.get("target", 0), rng)
         if missing:
             return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
         voice, text = grammar.question(rng, split, fields)
@@ -279,6 +283,31 @@ def _question_fields(numbers: Sequence[int], target: int, rng: random.Random) ->
         "count": str(len(shuffled)),
         "count_word": number_in_words(len(shuffled)),
     }
+
+
+def _training_fields(numbers: Sequence[int], target: int, rng: random.Random) -> dict[str, Field]:
+    """Fields that only voices of training use, and a wider `numbers`; see countdown_numbers.py."""
+    shuffled = rng.sample(list(numbers), len(numbers))
+    cut = rng.randint(1, max(1, len(shuffled) - 1))
+    name, friend = rng.sample(known_names(held_out=False), 2)
+    fields: dict[str, Field] = {
+        "counted": partial(layouts.counted, shuffled),
+        "spoken": partial(layouts.spoken, shuffled),
+        "owned": partial(layouts.owned, shuffled),
+        "labelled": partial(layouts.labelled, shuffled),
+        "lines": partial(layouts.on_lines, shuffled),
+        "data": partial(layouts.as_data, shuffled),
+        "gaps": partial(layouts.with_gaps, shuffled),
+        "some": partial(layouts.listed, shuffled[:cut]),
+        "others": partial(layouts.listed, shuffled[cut:]),
+        "target_said": layouts.number_in_text(target, in_words=rng.random() < 0.2),
+        "a_target": f"{layouts.article(target)} {target}",
+        "name": name,
+        "friend": friend,
+    }
+    if rng.random() < 0.5:
+        fields["numbers"] = partial(layouts.listed, shuffled)
+    return fields
 
 
 def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:

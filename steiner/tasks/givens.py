@@ -11,14 +11,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from steiner.tasks.typing_habits import number_in_words
+from steiner.tasks.typing_habits import number_in_words, plural_in_words
 
-_IN_WORDS = {number_in_words(number): number for number in range(100)}
+_SINGULAR = {number_in_words(number): number for number in range(100)}
+_IN_WORDS = _SINGULAR | {plural_in_words(number): number for number in range(100)}
 _LONGEST_FIRST = sorted(_IN_WORDS, key=len, reverse=True)
 _HYPHEN = r"[- \u2011]"
 _WORDS = re.compile(rf"\b(?:{'|'.join(_LONGEST_FIRST).replace('-', _HYPHEN)})\b", re.IGNORECASE)
-_SEVERAL = re.compile(r"\b(?:two|three|four|both|each|pair|twice|double|times|\d+ ?x)\b|×", re.I)
+_SEVERAL = re.compile(
+    r"\b(?:two|three|four|both|each|pair|couple|twice|double|times|\d+ ?x|x ?\d+)\b|×", re.I
+)
 """Words after which one mention of a number may stand for several: "two 5s"."""
+_HOW_OFTEN = re.compile(r"\(x ?\d\)|\b1 ?x\b", re.I)
+"""A mark that says how often a number is given: "5 (x2)", "each 1x"."""
 
 
 def has_numbers(text: str, numbers: Iterable[int]) -> bool:
@@ -32,7 +37,8 @@ def has_numbers(text: str, numbers: Iterable[int]) -> bool:
     needed = Counter(numbers)
     if all(found[number] >= count for number, count in needed.items()):
         return True
-    is_left_over = any(number not in needed for number in in_digits)
+    digits = re.findall(r"\d+", _HOW_OFTEN.sub("", text))
+    is_left_over = any(int(number) not in needed for number in digits)
     return (
         _SEVERAL.search(text) is not None
         and not is_left_over

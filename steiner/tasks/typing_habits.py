@@ -112,6 +112,14 @@ def number_in_words(number: int) -> str:
     return _TENS[tens - 2] + (f"-{_ONES[ones]}" if ones else "")
 
 
+def plural_in_words(number: int) -> str:
+    """Several of a number from 0 to 99 in words: `sixes`, `twenties`."""
+    word = number_in_words(number)
+    if word.endswith("y"):
+        return f"{word[:-1]}ies"
+    return f"{word}es" if word.endswith(("six", "zero")) else f"{word}s"
+
+
 def _in_words(text: str) -> str:
     return _INTEGER.sub(lambda found: number_in_words(int(found[0])), text)
 
