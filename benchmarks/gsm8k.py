@@ -81,60 +81,59 @@ class _Answers:
 
 def gsm8k(setting: Setting) -> Iterator[Measured]:
     """Accuracy on the test set of the base, (a) and (b); (b) by budget and over (a)."""
-    solutions = _plain(setting, _solutions_model(setting))
-    base = _plain(setting, Path(setting.base), examples=4)
+    solutions = plain(setting, _solutions_model(setting))
+    base = plain(setting, Path(setting.base), examples=4)
     sft = _ours(setting, _run(setting, "sft"))
     note = f"{setting.tokens:,} training tokens"
-    yield _share("base, 4 examples", base.at(), f"{base.tokens:.0f} tokens an answer")
-    yield _share(
-        "(a) SFT on solutions", solutions.at(), f"{note}, {solutions.tokens:.0f} an answer"
-    )
-    yield _share("(b) SFT on search paths", sft.at(), f"{note}, {sft.tokens:.0f} an answer")
+    yield share("base, 4 examples", base.at(), f"{base.tokens:.0f} tokens an answer")
+    yield share("(a) SFT on solutions", solutions.at(), f"{note}, {solutions.tokens:.0f} an answer")
+    yield share("(b) SFT on search paths", sft.at(), f"{note}, {sft.tokens:.0f} an answer")
     for budget in BUDGETS:
-        yield _share(f"(b) within {budget} steps", sft.at(budget))
+        yield share(f"(b) within {budget} steps", sft.at(budget))
     yield Measured.of("(b) over (a)", difference(sft.at(), solutions.at()), "points")
 
 
 def after_rl(setting: Setting) -> Iterator[Measured]:
     """Accuracy of (c), by budget, over (a), and on tasks that it was not trained on."""
-    solutions = _plain(setting, _solutions_model(setting))
+    solutions = plain(setting, _solutions_model(setting))
     model = _run(setting, "rl")
     rl = _ours(setting, model)
-    yield _share("(c) RL", rl.at(), f"{setting.rl_steps} steps, {rl.tokens:.0f} tokens an answer")
+    yield share("(c) RL", rl.at(), f"{setting.rl_steps} steps, {rl.tokens:.0f} tokens an answer")
     for budget in BUDGETS:
-        yield _share(f"(c) within {budget} steps", rl.at(budget))
+        yield share(f"(c) within {budget} steps", rl.at(budget))
     gain = difference(rl.at(), solutions.at())
     yield Measured.of("(c) over (a)", gain, "points", "at least 5.56 and interval above 0")
     rise = difference(rl.at(BUDGETS[-1]), rl.at(BUDGETS[0]))
     yield Measured.of("(c) within 16 steps over 2", rise, "points", "interval above 0")
     for name in UNSEEN:
-        yield _share(f"{name}, (c)", _ours(setting, model, task_name=name).at())
+        yield share(f"{name}, (c)", _ours(setting, model, task_name=name).at())
 
 
 def votes(setting: Setting) -> Iterator[Measured]:
     """Rivals that spend more tokens: eight examples, and majority votes of as many tokens."""
-    few = _plain(setting, Path(setting.base), examples=8)
-    yield _share("base, 8 examples", few.at(), f"{few.tokens:.0f} tokens an answer")
+    few = plain(setting, Path(setting.base), examples=8)
+    yield share("base, 8 examples", few.at(), f"{few.tokens:.0f} tokens an answer")
     model = _solutions_model(setting)
     ours = _ours(setting, _run(setting, "rl"))
-    count = max(1, round(ours.tokens / _plain(setting, model).tokens))
+    count = max(1, round(ours.tokens / plain(setting, model).tokens))
     voted = _voted(setting, model, count)
-    yield _share(f"(a) majority of {count}", voted.at(), f"{count * voted.tokens:.0f} tokens")
+    yield share(f"(a) majority of {count}", voted.at(), f"{count * voted.tokens:.0f} tokens")
 
 
 def unseen(setting: Setting) -> Iterator[Measured]:
     """Accuracy of the base, (a) and (b) on tasks that no model was trained on."""
     for name in UNSEEN:
         found = {
-            "base": _plain(setting, Path(setting.base), task_name=name),
-            "(a)": _plain(setting, _solutions_model(setting), task_name=name),
+            "base": plain(setting, Path(setting.base), task_name=name),
+            "(a)": plain(setting, _solutions_model(setting), task_name=name),
             "(b)": _ours(setting, _run(setting, "sft"), task_name=name),
         }
         for model, answers in found.items():
-            yield _share(f"{name}, {model}", answers.at())
+            yield share(f"{name}, {model}", answers.at())
 
 
-def _share(name: str, right: Sequence[bool], note: str = "") -> Measured:
+def share(name: str, right: Sequence[bool], note: str = "") -> Measured:
+    """The share that is right, with its interval."""
     return Measured.of(name, proportion(right), "%", note=note)
 
 
@@ -275,7 +274,7 @@ def _graded(completions: Sequence[ItemCompletion]) -> Graded:
     }
 
 
-def _plain(setting: Setting, model: Path, *, examples: int = 0, task_name: str = "") -> _Answers:
+def plain(setting: Setting, model: Path, *, examples: int = 0, task_name: str = "") -> _Answers:
     """The greedy answers of a model that writes plain text, after some solved examples."""
 
     def measure(recipe: Recipe, items: Sequence[EvalItem]) -> _Answers:

@@ -118,6 +118,23 @@ TABLE = (
         "base-memory",
     ),
     Line(
+        "Qwen2.5-0.5B, peak memory of SFT with LoRA at 4 × 1,024 tokens",
+        "at most 6 GB",
+        "base-lora",
+    ),
+    Line(
+        "SmolLM2-135M, search paths over (a) direct answers and (b) shortest paths, equal tokens",
+        "at least +5.56 points",
+        "base-rivals",
+        ("over (a) direct", "over (b) shortest"),
+    ),
+    Line(
+        "SmolLM2-135M, perplexity of ordinary text after CPT, over that before",
+        "rises by at most 2 %",
+        "base-ability",
+        ("rise",),
+    ),
+    Line(
         "`steiner solve` on the embedded model, cold, to first step shown", "at most 3 s", "solve"
     ),
     Line(

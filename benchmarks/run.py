@@ -29,6 +29,7 @@ from benchmarks import (
     perplexity,
     pipeline,
     real_base,
+    real_rivals,
     serving,
     throughput,
 )
@@ -50,6 +51,7 @@ FIGURES: Mapping[str, Figure] = {
     **cold.FIGURES,
     **serving.FIGURES,
     **real_base.FIGURES,
+    **real_rivals.FIGURES,
     **gsm8k.FIGURES,
 }
 """Every figure by name, figures of the table first."""
@@ -93,7 +95,7 @@ _KNOBS = (
     ("base", str, "a real base, for the figures of its speed and memory, and of GSM8K"),
     ("gsm8k", str, "folder with GSM8K's train.jsonl and test.jsonl, or its name on the Hub"),
     ("bbh", str, "folder with BIG-Bench-Hard's NAME.json, or its name on the Hub"),
-    ("tokens", int, "training tokens of each model on GSM8K"),
+    ("tokens", int, "training tokens of each model made from a real base"),
     ("rl_steps", int, "RL steps on GSM8K"),
 )
 

@@ -32,9 +32,12 @@ _CLIENTS = 32
 _WARM_SHARE = 0.2
 """Of the time, before memory is looked at first."""
 _SHORT = ("--max-length", "256")
-_GOOD = {"model": "steiner", "max_tokens": 40, "max_output_tokens": 40, "input": "Hi"} | {
-    "messages": [{"role": "user", "content": "Hi"}]
-}
+_GOOD: dict[str, Any] = {
+    "model": "steiner",
+    "max_tokens": 40,
+    "max_output_tokens": 40,
+    "input": "Hi",
+} | {"messages": [{"role": "user", "content": "Hi"}]}
 
 
 def fuzz(model: Path, num_cases: int = NUM_CASES) -> Iterator[Measured]:
@@ -126,7 +129,8 @@ def _fuzzed(server: Served, num_cases: int) -> tuple[Counter[int], list[str]]:
         (RESPONSES, mode): 0.24 for mode in GenerationMode
     }
     shares[("/v1/models/{name}", GenerationMode.POSITIVE)] = 0.04
-    for operation in (result.ok() for result in schema.get_all_operations()):
+    operations: Any = schema.get_all_operations()
+    for operation in (result.ok() for result in operations):
         for mode in GenerationMode:
             count = round(num_cases * shares.get((operation.path, mode), 0))
             if count:
@@ -187,7 +191,21 @@ def _broken(rng: random.Random) -> bytes:
     return bytes(body)
 
 
-_ODD = (None, True, -1, 1e308, float("nan"), 10**400, "", "\ud800", [], {}, [[]], [{}], [None])
+_ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1e308,
+    float("nan"),
+    10**400,
+    "",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    [{}],
+    [None],
+)
 
 
 # ---------------------------------------------------------------------- killed clients

@@ -22,15 +22,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from benchmarks.machine import matmul_rates, rates_note
 from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting
-from steiner.dags.store import read_paths
-from steiner.data.mixture import encode_paths
-from steiner.format.codec import Codec
-from steiner.format.tokenizer import Vocabulary
 from steiner.models.loading import load_model
 from steiner.models.precision import wants_bf16
-from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.training.sft import encoder
+from steiner.training.sft import encoded_paths
 from steiner.training.trainer import SequenceTrainer, schedule_of, train_sequences
 
 WARM_UP, STEPS = 20, 60
@@ -57,10 +52,7 @@ def _gflops_a_second(recipe: Recipe, run_dir: Path) -> float:
     unlogged = replace(recipe.sft, report_to="none", save_every_steps=10 * STEPS)
     recipe = replace(recipe, sft=unlogged)
     model, tokenizer = load_model(run_dir / "cpt")
-    codec = Codec(Vocabulary.require(tokenizer))
-    paths = read_paths(run_dir / "synth" / "paths.parquet", random_stream("sft", recipe.seed))
-    sft, families = recipe.sft, recipe.problems.levels
-    sequences = encode_paths(encoder(codec, sft), paths, families, sft.tokens, sft.shares)
+    sequences = encoded_paths(recipe, run_dir, tokenizer)
     with TemporaryDirectory() as folder:
         schedule = schedule_of(recipe.sft, recipe.seed)
         clock = _Clock()

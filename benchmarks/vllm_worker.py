@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
+from vllm import LLM, SamplingParams
 
 
 def main(folder: Path) -> None:

@@ -13,7 +13,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerBase
+
 from steiner.data.mixture import Encode, encode_paths
+from steiner.data.packed_rows import FlatSequences
 from steiner.format.codec import Codec
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SftRecipe
@@ -25,18 +28,25 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     """Fine-tunes `run_dir/cpt` on `run_dir/synth`; resumes from its checkpoint."""
     sft = recipe.sft
     model, tokenizer = load_for_training(run_dir / "cpt", sft)
-    sequences = encode_paths(
-        run_dir / "synth" / "paths.parquet",
-        tokenizer,
-        encoder(sft),
-        recipe.problems.levels,
-        sft.tokens,
-        sft.shares,
-        random_stream("sft", recipe.seed),
-    )
+    sequences = encoded_paths(recipe, run_dir, tokenizer)
     schedule = schedule_of(sft, recipe.seed, lora_rank=sft.lora_rank)
     set_generation_config(model, recipe.sampling)
     train_sequences(model, tokenizer, sequences, schedule, out_dir)
+
+
+def encoded_paths(
+    recipe: Recipe, run_dir: Path, tokenizer: PreTrainedTokenizerBase
+) -> FlatSequences:
+    """SFT's sequences: the run's paths, in each task's share of the tokens."""
+    return encode_paths(
+        run_dir / "synth" / "paths.parquet",
+        tokenizer,
+        encoder(recipe.sft),
+        recipe.problems.levels,
+        recipe.sft.tokens,
+        recipe.sft.shares,
+        random_stream("sft", recipe.seed),
+    )
 
 
 def encoder(sft: SftRecipe) -> Encode:
