@@ -19,7 +19,6 @@ from steiner.tasks.givens import has_names
 from steiner.tasks.knights_knaves_logic import (
     OPPOSITES,
     UNKNOWN,
-    UNORDERED,
     Claim,
     forced_roles,
     is_clash,
@@ -37,6 +36,7 @@ from steiner.tasks.knights_knaves_statements import (
     render_claim,
     split,
 )
+from steiner.tasks.knights_knaves_wording import word_fields, worded, worded_statement
 from steiner.tasks.names import known_names
 from steiner.tasks.no_answer import (
     NoAnswer,
@@ -48,30 +48,13 @@ from steiner.tasks.no_answer import (
 )
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
-from steiner.tasks.question_grammar import Field, QuestionGrammar, load_grammar
-from steiner.tasks.typing_habits import number_in_words
+from steiner.tasks.question_grammar import load_grammar
 from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
 
 LETTERS = "ABCDEF"
 """The persons' names in the steps of a search."""
 _TITLED = 0.05
 """Share of puzzles whose persons have titles, such as `Lady Ingrid`."""
-_ONE_SENTENCE = 0.2
-"""Share of puzzles whose statements are clauses of one sentence."""
-_LISTS = (
-    *((", ", " and "), (", ", ", and "), (", ", " and "), (", ", " & "), (", ", ", ")),
-    *((", ", " and "), (", ", ", and "), (" and ", " and "), (" / ", " / "), ("; ", "; ")),
-)
-"""Marks between names, and before the last name."""
-_TRIES = 20
-"""Most questions drawn for a problem until one says which word means a liar."""
-_TRUTH = re.compile(
-    r"\b(?:true|truly|truth\w*|facts?|false\w*|falsifier|lies?|lying|liars?|lied|honest|dishonest"
-    r"|fibbers?|perjurers?|reliable|wrong)\b"
-)
-_SENTENCE_END = re.compile(r"[.?!]\s")
-_WORD_FIELDS = ("a_knight", "a_knave", "knight", "knave", "knights", "knaves")
-
 LEVELS = {1: 3, 2: 4, 3: 5, 4: 6}
 """Level -> how many persons. Three persons have only 224 problems up to renaming, 16 of them in the
 test split. So every second problem of level 1 has four persons and needs one supposition only."""
@@ -168,17 +151,7 @@ class KnightsKnaves:
     def question(
         self, spec: Spec, language: str, rng: random.Random, split: Split
     ) -> WordedQuestion:
-        grammar = load_grammar(self.name, language)
-        fields, claims = _question_fields(spec, grammar, rng)
-        if missing := spec.get("missing", ""):
-            return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
-        words = tuple(map(str, _word_fields(spec, grammar).values()))
-        for _ in range(_TRIES):
-            voice, text = grammar.question(rng, split, fields)
-            statements = next((t for t in claims if all(quote(text, each) for each in t)), ())
-            if split is not Split.TRAIN or _says_who_lies(text, statements, words):
-                break
-        return WordedQuestion(text, voice, statements)
+        return worded(spec, load_grammar(self.name, language), rng, split)
 
     def unanswerable(self, rng: random.Random, level: int) -> Spec:
         """Statements that contradict each other, or persons who say nothing."""
@@ -199,7 +172,7 @@ class KnightsKnaves:
         """One person said the opposite, or something else."""
         grammar, says = load_grammar(self.name, language), list(_says(spec))
         speaker = rng.randrange(len(says))
-        fields = _word_fields(spec, grammar) | {"speaker": spec["names"][speaker]}
+        fields = word_fields(spec, grammar) | {"speaker": spec["names"][speaker]}
         opposite = rng.random() < 0.5 and says[speaker][0] in OPPOSITES
         if opposite:
             kind, *others = says[speaker]
@@ -209,7 +182,7 @@ class KnightsKnaves:
         if says[speaker] == _says(spec)[speaker] or solutions(tuple(says)).bit_count() != 1:
             return None
         if not opposite:
-            fields["statement"] = _statement(spec, grammar, rng, speaker, "<statement>")
+            fields["statement"] = worded_statement(spec, grammar, rng, speaker, "<statement>")
         kind = "opposite" if opposite else "new_claim"
         return {**spec, "says": [list(c) for c in says]}, grammar.follow_up(
             rng, split, kind, fields
@@ -311,93 +284,6 @@ def terms_of(spec: Spec, phrases: Phrases) -> tuple[str, str]:
     default = (f"a {phrases.words['roles'][1]}", f"a {phrases.words['roles'][0]}")
     a_knight, a_knave = spec.get("terms", default)
     return a_knight, a_knave
-
-
-def _word_fields(spec: Spec, grammar: QuestionGrammar) -> dict[str, Field]:
-    """The question's words for the two roles, singular and plural."""
-    terms = tuple(spec.get("terms", ("a knight", "a knave")))
-    pairs = {tuple(pair[:2]): pair for pair in grammar.words["pairs"]}
-    nouns = [term.split(" ", 1)[-1] for term in terms]
-    words = pairs.get(terms, [*terms, *nouns, *(f"{noun}s" for noun in nouns)])
-    return dict(zip(_WORD_FIELDS, words, strict=True))
-
-
-def _question_fields(
-    spec: Spec, grammar: QuestionGrammar, rng: random.Random
-) -> tuple[dict[str, Field], list[tuple[str, ...]]]:
-    """The fields of steiner/tasks/questions/<language>/knights_knaves.toml, and the persons'
-    statements in each of the fields that tell them."""
-    names, fields = spec["names"], _word_fields(spec, grammar)
-    between, last = rng.choice(_LISTS)
-    fields["people"] = between.join(names[:-1]) + last + names[-1]
-    mark = rng.choice(("", "- ", "* "))
-    fields["people_lines"] = "\n".join(mark + name for name in names)
-    fields["count"], fields["count_word"] = str(len(names)), number_in_words(len(names))
-    sentences, claims = _sentences(spec, grammar, rng)
-    lines = _statements(spec, grammar, rng, grammar.template(rng, "statement_line"))
-    fields |= {"statements": sentences, "statement_lines": "\n".join(lines)}
-    return fields, [claims, lines]
-
-
-def _sentences(
-    spec: Spec, grammar: QuestionGrammar, rng: random.Random
-) -> tuple[str, tuple[str, ...]]:
-    """All statements as sentences, or as the clauses of one long sentence; and each of them."""
-    in_one_sentence = rng.random() < _ONE_SENTENCE and "says" in spec
-    rule = "clause" if in_one_sentence else "statement"
-    alike = grammar.template(rng, rule) if rng.random() < 0.4 else f"<{rule}>"
-    claims = _statements(spec, grammar, rng, alike)
-    if not in_one_sentence:
-        return " ".join(claims), claims
-    between = rng.choice((", ", "; ", " and ", ", and "))
-    last = rng.choice((" and ", ", and ", ", while ", between))
-    return between.join(claims[:-1]) + last + claims[-1] + ".", claims
-
-
-def _statements(
-    spec: Spec, grammar: QuestionGrammar, rng: random.Random, template: str
-) -> tuple[str, ...]:
-    speakers = range(len(spec.get("says", ())))
-    return tuple(_statement(spec, grammar, rng, speaker, template) for speaker in speakers)
-
-
-def _statement(
-    spec: Spec, grammar: QuestionGrammar, rng: random.Random, speaker: int, template: str
-) -> str:
-    """One person's claim in random words, by `template`.
-
-    `{claim}` is a clause, `{quip}` anything that the person may say, and `{tells}` a sentence
-    about the speaker, such as `Ann accuses Bob of lying`.
-    """
-    kind, *others = spec["says"][speaker]
-    if kind in UNORDERED and rng.random() < 0.5:
-        others.reverse()
-    first, *_, second = (spec["names"][person] for person in (others[0], *others))
-    fields = _word_fields(spec, grammar) | {
-        "speaker": spec["names"][speaker],
-        "first": first,
-        "second": second,
-        "number": str(speaker + 1),
-    }
-    form = rng.choice(("claim", "quip"))
-    fields["claim"] = grammar.expand(rng, f"<claim_{kind}>", fields)
-    fields["quip"] = grammar.expand(rng, f"<{form}_{kind}>", fields)
-    fields["tells"] = grammar.expand(rng, f"<tells_{kind}>", fields)
-    return grammar.expand(rng, template, fields)
-
-
-def _says_who_lies(text: str, statements: Sequence[str], words: Sequence[str]) -> bool:
-    """True if `text` says, outside of the statements, which of the two words means a liar.
-
-    Words such as `a liar` say so themselves; so do knights and knaves, by tradition.
-    """
-    if words[0] == "a knight" or _TRUTH.search(" ".join(words)):
-        return True
-    plain = " ".join(text.casefold().split())
-    for statement in statements:
-        plain = plain.replace(quote(plain, statement), " ")
-    sentences = [part for part in _SENTENCE_END.split(plain) if _TRUTH.search(part)]
-    return any(word.casefold() in sentence for sentence in sentences for word in words)
 
 
 def _says(spec: Spec) -> tuple[Claim, ...]:
