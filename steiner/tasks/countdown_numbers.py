@@ -97,7 +97,7 @@ def counted(numbers: Sequence[int], rng: random.Random) -> str:
     in_words = max(numbers) <= 99 and rng.random() < 0.25
     for number, count in Counter(numbers).items():
         n = number_in_text(number, in_words=in_words)
-        forms = _PAIRS if count == 2 and rng.random() < 0.3 else _COUNTED
+        forms: Sequence[str] = _PAIRS if count == 2 and rng.random() < 0.3 else _COUNTED
         if in_words:
             forms = _COUNTED[:2]
         form = single if count == 1 else rng.choice(forms)

@@ -83,8 +83,8 @@ def _group_rows(grid: Sequence[int], rng: random.Random) -> str:
 
 
 def _json_rows(grid: Sequence[int], rng: random.Random) -> str:
-    between, ends = rng.choice((",", ", ", ", ")), rng.choice(("[]", "[]", "[]", "()", "{}"))
-    left, right = ends
+    between = rng.choice((",", ", ", ", "))
+    left, right = rng.choice((("[", "]"), ("[", "]"), ("[", "]"), ("(", ")"), ("{", "}")))
     rows = [f"{left}{between.join(row)}{right}" for row in list_cells(grid, rng)]
     text = f"{left}{between.join(rows)}{right}"
     return rng.choice(("{}", "{}", "{}", "np.array({})", "grid={}", "board = {}")).format(text)
