@@ -181,12 +181,11 @@ class KnightsKnaves:
             says[speaker] = random_claim(rng, len(says), speaker)
         if says[speaker] == _says(spec)[speaker] or solutions(tuple(says)).bit_count() != 1:
             return None
+        changed = {**spec, "says": [list(claim) for claim in says]}
         if not opposite:
-            fields["statement"] = worded_statement(spec, grammar, rng, speaker, "<statement>")
+            fields["statement"] = worded_statement(changed, grammar, rng, speaker, "<statement>")
         kind = "opposite" if opposite else "new_claim"
-        return {**spec, "says": [list(c) for c in says]}, grammar.follow_up(
-            rng, split, kind, fields
-        )
+        return changed, grammar.follow_up(rng, split, kind, fields)
 
     def reading(self, problem: Problem) -> StepTexts:
         spec, phrases = problem.spec, phrases_of(problem)

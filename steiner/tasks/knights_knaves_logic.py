@@ -45,11 +45,10 @@ OPPOSITES = {
     "same": "differ",
     "differ": "same",
     "either_knight": "both_knaves",
-    "both_knaves": "either_knight",
     "either_knave": "both_knights",
-    "both_knights": "either_knave",
 }
-"""Kind -> the kind of its negation, where that is one claim about the same persons."""
+"""Kind -> the kind of its negation, where that is one claim about the same persons, and what people
+mean by the opposite: that of `both lie` might be `both tell the truth`."""
 
 ALONE = ("knight", "knave")
 """Kinds that mention one person."""

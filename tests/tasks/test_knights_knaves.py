@@ -366,3 +366,26 @@ def test_statements_may_be_clauses_of_one_sentence() -> None:
         problem = make_problem("knights_knaves", spec, seed=seed, voices=Split.TRAIN)
         ends += [each[-1] for each in problem.spec["statements"][:1]]
     assert sum(end.isalpha() for end in ends) > 20
+
+
+def test_a_follow_up_tells_the_new_claim() -> None:
+    """The text names the speaker and the persons of the claim that the Spec has now."""
+    names = ["Ann", "Bob", "Cid", "Dee"]
+    spec = {"names": names, "says": [["knave", 1], ["same", 0, 3], ["knight", 0], ["differ", 0, 2]]}
+    told = 0
+    for seed in range(300):
+        found = FAMILY.follow_up(spec, "en", random.Random(seed), Split.TRAIN)
+        if found is None:
+            continue
+        changed, text = found
+        [speaker] = [
+            i
+            for i, pair in enumerate(zip(spec["says"], changed["says"], strict=True))
+            if pair[0] != pair[1]
+        ]
+        persons = {i for i, name in enumerate(names) if name.casefold() in text.casefold()}
+        if persons == {speaker}:
+            continue  # the opposite of what was said
+        told += 1
+        assert persons == {speaker, *changed["says"][speaker][1:]}, text
+    assert told > 50
