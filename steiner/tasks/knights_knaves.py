@@ -169,23 +169,22 @@ class KnightsKnaves:
     def follow_up(
         self, spec: Spec, language: str, rng: random.Random, split: Split
     ) -> tuple[Spec, str] | None:
-        """One person said the opposite, or something else."""
-        grammar, says = load_grammar(self.name, language), list(_says(spec))
-        speaker = rng.randrange(len(says))
+        """Before, one person said the opposite, or something else."""
+        grammar, before = load_grammar(self.name, language), list(_says(spec))
+        speaker = rng.randrange(len(before))
         fields = word_fields(spec, grammar) | {"speaker": spec["names"][speaker]}
-        opposite = rng.random() < 0.5 and says[speaker][0] in OPPOSITES
+        opposite = rng.random() < 0.5 and before[speaker][0] in OPPOSITES
         if opposite:
-            kind, *others = says[speaker]
-            says[speaker] = (OPPOSITES[kind], *others)
+            kind, *others = before[speaker]
+            before[speaker] = (OPPOSITES[kind], *others)
         else:
-            says[speaker] = random_claim(rng, len(says), speaker)
-        if says[speaker] == _says(spec)[speaker] or solutions(tuple(says)).bit_count() != 1:
+            before[speaker] = random_claim(rng, len(before), speaker)
+        if before[speaker] == _says(spec)[speaker] or solutions(tuple(before)).bit_count() != 1:
             return None
-        changed = {**spec, "says": [list(claim) for claim in says]}
         if not opposite:
-            fields["statement"] = worded_statement(changed, grammar, rng, speaker, "<statement>")
-        kind = "opposite" if opposite else "new_claim"
-        return changed, grammar.follow_up(rng, split, kind, fields)
+            fields["statement"] = worded_statement(spec, grammar, rng, speaker, "<statement>")
+        text = grammar.follow_up(rng, split, "opposite" if opposite else "new_claim", fields)
+        return {**spec, "says": [list(claim) for claim in before]}, text
 
     def reading(self, problem: Problem) -> StepTexts:
         spec, phrases = problem.spec, phrases_of(problem)

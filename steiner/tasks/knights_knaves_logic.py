@@ -44,11 +44,11 @@ OPPOSITES = {
     "knave": "knight",
     "same": "differ",
     "differ": "same",
-    "either_knight": "both_knaves",
-    "either_knave": "both_knights",
+    "both_knaves": "either_knight",
+    "both_knights": "either_knave",
 }
-"""Kind -> the kind of its negation, where that is one claim about the same persons, and what people
-mean by the opposite: that of `both lie` might be `both tell the truth`."""
+"""Kind -> the kind whose opposite it is, as people mean it: the opposite of `at least one lies` is
+`both tell the truth`, but that of `both lie` might be the same."""
 
 ALONE = ("knight", "knave")
 """Kinds that mention one person."""

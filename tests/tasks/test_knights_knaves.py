@@ -368,8 +368,8 @@ def test_statements_may_be_clauses_of_one_sentence() -> None:
     assert sum(end.isalpha() for end in ends) > 20
 
 
-def test_a_follow_up_tells_the_new_claim() -> None:
-    """The text names the speaker and the persons of the claim that the Spec has now."""
+def test_a_follow_up_tells_the_claim_that_holds_now() -> None:
+    """The text names the speaker and the persons of the claim of the problem that it leads to."""
     names = ["Ann", "Bob", "Cid", "Dee"]
     spec = {"names": names, "says": [["knave", 1], ["same", 0, 3], ["knight", 0], ["differ", 0, 2]]}
     told = 0
@@ -377,15 +377,12 @@ def test_a_follow_up_tells_the_new_claim() -> None:
         found = FAMILY.follow_up(spec, "en", random.Random(seed), Split.TRAIN)
         if found is None:
             continue
-        changed, text = found
-        [speaker] = [
-            i
-            for i, pair in enumerate(zip(spec["says"], changed["says"], strict=True))
-            if pair[0] != pair[1]
-        ]
+        earlier, text = found
+        changes = zip(earlier["says"], spec["says"], strict=True)
+        [speaker] = [person for person, (was, now) in enumerate(changes) if was != now]
         persons = {i for i, name in enumerate(names) if name.casefold() in text.casefold()}
         if persons == {speaker}:
             continue  # the opposite of what was said
         told += 1
-        assert persons == {speaker, *changed["says"][speaker][1:]}, text
+        assert persons == {speaker, *spec["says"][speaker][1:]}, text
     assert told > 50
