@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from steiner.tasks.names import known_names
 from steiner.tasks.typing_habits import number_in_words, plural_in_words
 
-_ENDS = (" and ", ", and ", " & ", ", ", " plus a ", ", then ", " and also ", " as well as ")
+_ENDS = (" and ", ", and ", " & ", ", ", ", then ", " and also ", " as well as ")
 _SEPARATORS = (" ", ",", ", ", "; ", " / ", " | ", "  ", " - ", ". ", " , ", "...", " .. ", "\t")
 _BRACKETS = ("({})", "[{}]", "{{{}}}", '"{}"', "<{}>", "*{}*", "[ {} ]")
 _FILLERS = (", uh, ", ", um, ", "... ", ", then ", ", ", ", ", ", and ", " and ", " then ", ", er ")
@@ -88,7 +88,7 @@ def listed(numbers: Sequence[int], rng: random.Random) -> str:
         case 7:
             return _with_repeats(numbers, rng, ", ")
         case _:
-            return _ended(texts, rng.choice(_ENDS[4:]).removesuffix("a "))
+            return _ended(texts, rng.choice(_ENDS[4:]))
 
 
 def counted(numbers: Sequence[int], rng: random.Random) -> str:
@@ -106,7 +106,7 @@ def counted(numbers: Sequence[int], rng: random.Random) -> str:
         several = plural_in_words(number) if in_words else f"{n}{rng.choice(_PLURALS)}"
         said = {"n": n, "several": several, "a": article(number), "count": word}
         parts.append(form.format(**said, times=times, digit=count))
-    return _ended(parts, rng.choice((" and ", " and ", ", and ", ", ", " plus ")))
+    return _ended(parts, rng.choice((" and ", " and ", ", and ", ", ")))
 
 
 def spoken(numbers: Sequence[int], rng: random.Random) -> str:

@@ -165,7 +165,7 @@ def test_tasks_have_their_shares_of_cpt_too(
         for path in read_paths(run_dir / "synth" / "paths.parquet")
     }
     counts = Counter(family[sequence.token_ids] for sequence in learnt_from[0])
-    assert counts["jugs"] > 5
+    assert counts["jugs"] > 3
     assert all(counts[name] == 1 for name in few)  # a first path always fits
 
 
