@@ -74,9 +74,6 @@ def own_setting(setting: Setting) -> Setting:
 def _recipe(setting: Setting) -> Recipe:
     cpt = int(setting.tokens * _CPT_SHARE)
     settings = [f"cpt.tokens={cpt}", f"sft.tokens={setting.tokens - cpt}"]
-    text = Path(setting.gsm8k, "train.jsonl")
-    if text.exists():  # ordinary text of CPT; without any, the base forgets more
-        settings.append(f"cpt.corpora={{{json.dumps(str(text))} = 1.0}}")
     return load_recipe(_RECIPE, [f"base.model={json.dumps(setting.base)}", *settings])
 
 
