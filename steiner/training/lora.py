@@ -24,6 +24,7 @@ from steiner.models.loading import load_model, read_model, without_checkpointing
 from steiner.models.precision import wants_bf16
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.processes import is_sharded
+from steiner.training.trained_rows import compute_rows_alone
 from steiner.types import UserError
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def lora(
     with torch.random.fork_rng(devices=[]), without_checkpointing_warning():
         torch.manual_seed(seed)
         adapted = get_peft_model(model, config)
+    compute_rows_alone(adapted)
     if is_4bit(model):
         model._hf_peft_config_loaded = True  # Trainer refuses 4-bit weights without adapters
         yield adapted

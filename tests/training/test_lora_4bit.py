@@ -47,6 +47,7 @@ STAGE = SftRecipe(
     lora_rank=RANK,
     lora_4bit=True,
     precision="fp32",
+    attention="sdpa",
     report_to="none",
     save_every_steps=15,
 )
