@@ -31,7 +31,7 @@ def _forward(
     if layer.disable_adapters or layer.merged or len(adapters) != 1:
         found: torch.Tensor = type(layer).forward_adapters(layer, inputs, adapters, *args, **kwargs)
         return found
-    rows_RD = layer.trainable_tokens_delta[adapters[0]]
+    rows_RD = layer.trainable_tokens_delta[adapters[0]].to(layer.base_layer.weight)
     ids_R = torch.tensor(layer.token_indices[adapters[0]], device=inputs.device)
     if isinstance(layer.base_layer, torch.nn.Embedding):
         return _embedded(layer, inputs, rows_RD, ids_R)

@@ -102,3 +102,14 @@ def test_a_merged_or_disabled_adapter_computes_as_peft_does() -> None:
     assert not torch.allclose(without, with_adapter)
     merged = model.merge_and_unload()(input_ids=IDS).logits
     torch.testing.assert_close(merged, with_adapter)
+
+
+def test_rows_of_another_number_format_are_cast_as_peft_does() -> None:
+    """4-bit models have fp32 embeddings and bf16 adapters, or the other way round."""
+    model = _adapted("untied")
+    for name, weight in model.named_parameters():
+        if "trainable_tokens_delta" in name:
+            weight.data = (weight.data + 1).bfloat16()
+    theirs = model(input_ids=IDS).logits
+    compute_rows_alone(model)
+    torch.testing.assert_close(model(input_ids=IDS).logits, theirs)
