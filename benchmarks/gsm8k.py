@@ -169,9 +169,7 @@ def _recipe(setting: Setting, teacher: str = "") -> Recipe:
 
 
 def _folder(setting: Setting) -> Path:
-    """The folder of the models, one for each base and number of tokens."""
-    name = re.sub(r"\W+", "-", Path(setting.base).name)
-    return setting.cache.parent / f"gsm8k-{name}-{setting.tokens}"
+    return setting.base_folder("gsm8k")
 
 
 def _run(setting: Setting, stage: str) -> Path:

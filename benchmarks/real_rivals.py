@@ -12,7 +12,6 @@ answers are kept under runs/bench, so that a killed run continues.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -66,8 +65,7 @@ def ability(setting: Setting) -> Iterator[Measured]:
 
 def own_setting(setting: Setting) -> Setting:
     """The setting of these figures' own run."""
-    name = re.sub(r"\W+", "-", Path(setting.base).name)
-    folder = setting.cache.parent / f"rivals-{name}-{setting.tokens}"
+    folder = setting.base_folder("rivals")
     return replace(setting, recipe=_recipe(setting), run_dir=folder, cache=folder)
 
 

@@ -37,7 +37,8 @@ _GOOD: dict[str, Any] = {
     "max_tokens": 40,
     "max_output_tokens": 40,
     "input": "Hi",
-} | {"messages": [{"role": "user", "content": "Hi"}]}
+    "messages": [{"role": "user", "content": "Hi"}],
+}
 
 
 def fuzz(model: Path, num_cases: int = NUM_CASES) -> Iterator[Measured]:

@@ -6,6 +6,7 @@ Recipe, run folder -> folders of models; each is made once and kept until its in
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ class Setting:
     """Training tokens of each model on GSM8K."""
     rl_steps: int = 20
     """RL steps on GSM8K."""
+
+    def base_folder(self, kind: str) -> Path:
+        """The folder of a benchmark's own models, one for each real base and number of tokens."""
+        name = re.sub(r"\W+", "-", Path(self.base).name)
+        return self.cache.parent / f"{kind}-{name}-{self.tokens}"
 
     def stage(self, name: str) -> Path:
         """The folder of a stage of the run; it and its inputs are made if missing or outdated."""

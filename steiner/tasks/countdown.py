@@ -30,7 +30,7 @@ from steiner.tasks.no_answer import (
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
 from steiner.tasks.question_grammar import Field, load_grammar
-from steiner.tasks.typing_habits import number_in_words
+from steiner.tasks.typing_habits import article, number_in_text, number_in_words
 from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
 
 MAX_RESULT = 99
@@ -300,8 +300,8 @@ def _training_fields(numbers: Sequence[int], target: int, rng: random.Random) ->
         "gaps": partial(layouts.with_gaps, shuffled),
         "some": partial(layouts.listed, shuffled[:cut]),
         "others": partial(layouts.listed, shuffled[cut:]),
-        "target_said": layouts.number_in_text(target, in_words=rng.random() < 0.2),
-        "a_target": f"{layouts.article(target)} {target}",
+        "target_said": number_in_text(target, in_words=rng.random() < 0.2),
+        "a_target": f"{article(target)} {target}",
         "name": name,
         "friend": friend,
     }

@@ -13,7 +13,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from steiner.tasks.names import known_names
-from steiner.tasks.typing_habits import number_in_words, plural_in_words
+from steiner.tasks.typing_habits import (
+    article,
+    number_in_text,
+    number_in_words,
+    plural_in_words,
+)
 
 _ENDS = (" and ", ", and ", " & ", ", ", ", then ", " and also ", " as well as ")
 _SEPARATORS = (" ", ",", ", ", "; ", " / ", " | ", "  ", " - ", ". ", " , ", "...", " .. ", "\t")
@@ -60,11 +65,6 @@ _LETTERS = ("abcdef", "ABCDEF", "pqrstu", "uvwxyz")
 _LETTERED = ("{c} = {n}", "{c}={n}", "{c}: {n}", "{c} is {n}", "{c}) {n}", "({c}) {n}", "{c}:={n}")
 _MARKS = ("- ", "* ", "", "  ", "\u2022 ", "> ", "-> ", "card: ", "tile: ", "number: ", "no. ")
 _IN_ORDER = ("{i}) ", "{i}. ", "#{i}: ", "{letter}) ", "number {i}: ", "n{i} = ", "{letter} = ")
-
-
-def number_in_text(number: int, *, in_words: bool) -> str:
-    """The number in digits or, up to 99, in words."""
-    return number_in_words(number) if in_words and number <= 99 else str(number)
 
 
 def listed(numbers: Sequence[int], rng: random.Random) -> str:
@@ -174,13 +174,8 @@ def with_gaps(numbers: Sequence[int], rng: random.Random) -> str:
     return gap.join(map(str, numbers))
 
 
-def article(number: int) -> str:
-    """`an` before 8, 11, 18 and 80 to 89, else `a`."""
-    return "an" if number in (8, 11, 18) or 80 <= number <= 89 else "a"
-
-
 def _texts(numbers: Sequence[int], rng: random.Random) -> list[str]:
-    """The numbers in digits; in a quarter of all cases, some or all of them in words."""
+    """The numbers in digits; in a third of all cases, some or all of them in words."""
     share = rng.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.3, 1.0))
     return [number_in_text(number, in_words=rng.random() < share) for number in numbers]
 

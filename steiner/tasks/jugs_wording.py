@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steiner.tasks.question_grammar import Field, QuestionGrammar
-from steiner.tasks.typing_habits import number_in_words
+from steiner.tasks.typing_habits import article, number_in_text, number_in_words
 from steiner.types import Spec
 
 _LIMIT_RULES = ("limit", "limit_sentence", "limit_first", "limit_line", "limit_aside")
@@ -135,8 +135,8 @@ def _jug_fields(
     names = rng.choice((adjectives, _names(grammar, rng, capacities)))
     return [
         {
-            "n": number_in_words(size) if in_words else str(size),
-            "an": "an" if size in (11, 18) or str(size)[0] == "8" else "a",
+            "n": number_in_text(size, in_words=in_words),
+            "an": article(size),
             "short": short or f" {fields['units']}",
             "letter": letter,
             "index": str(index),
@@ -192,4 +192,4 @@ def _limits(spec: Spec, grammar: QuestionGrammar, rng: random.Random) -> dict[st
 
 
 def _number(rng: random.Random, number: int) -> str:
-    return number_in_words(number) if number < 100 and rng.random() < _WORDS else str(number)
+    return number_in_text(number, in_words=number < 100 and rng.random() < _WORDS)

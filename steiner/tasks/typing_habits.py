@@ -120,6 +120,16 @@ def plural_in_words(number: int) -> str:
     return f"{word}es" if word.endswith(("six", "zero")) else f"{word}s"
 
 
+def number_in_text(number: int, *, in_words: bool) -> str:
+    """The number in digits or, up to 99, in words."""
+    return number_in_words(number) if in_words and number <= 99 else str(number)
+
+
+def article(number: int) -> str:
+    """`an` before 8, 11, 18, 80 to 89 and 800 to 899, else `a`."""
+    return "an" if number in (11, 18) or str(number).startswith("8") else "a"
+
+
 def _in_words(text: str) -> str:
     return _INTEGER.sub(lambda found: number_in_words(int(found[0])), text)
 

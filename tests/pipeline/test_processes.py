@@ -38,6 +38,7 @@ problems_per_step = 2
 rollouts_per_problem = 2
 max_tokens = 150
 max_steps = 2
+temperature = 0.01  # at 1, rollouts differ where the weights differ by rounding
 precision = "fp32"
 report_to = "none"
 [eval]
@@ -81,7 +82,7 @@ def test_two_processes_make_the_run_of_one(tmp_path: Path) -> None:
     for stage in STAGES:  # one process speaks
         assert sum(line.startswith(f"{stage} ") for line in output.splitlines()) >= 1, output
     assert output.count("report  run/report/report.html") == 1
-    for stage in ("cpt", "sft"):  # RL's rollouts differ by rounding; tests/rl has it with the same
+    for stage in MODELS:
         assert _losses(two, stage) == pytest.approx(_losses(one, stage), abs=2e-4)
     assert (two / "run" / "report" / "report.html").exists()
     assert not list((two / "run").glob("*.partial"))

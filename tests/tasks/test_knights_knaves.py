@@ -372,7 +372,7 @@ def test_a_follow_up_tells_the_claim_that_holds_now() -> None:
     """The text names the speaker and the persons of the claim of the problem that it leads to."""
     names = ["Ann", "Bob", "Cid", "Dee"]
     spec = {"names": names, "says": [["knave", 1], ["same", 0, 3], ["knight", 0], ["differ", 0, 2]]}
-    told = 0
+    new_claims = 0
     for seed in range(300):
         found = FAMILY.follow_up(spec, "en", random.Random(seed), Split.TRAIN)
         if found is None:
@@ -383,6 +383,6 @@ def test_a_follow_up_tells_the_claim_that_holds_now() -> None:
         persons = {i for i, name in enumerate(names) if name.casefold() in text.casefold()}
         if persons == {speaker}:
             continue  # the opposite of what was said
-        told += 1
+        new_claims += 1
         assert persons == {speaker, *spec["says"][speaker][1:]}, text
-    assert told > 50
+    assert new_claims > 50
