@@ -14,4 +14,4 @@ case $size in
     *) echo "error: the size is long or small, not $size" >&2; exit 2 ;;
 esac
 
-python -m benchmarks.run gsm8k gsm8k-rl gsm8k-votes gsm8k-unseen --base "$base" --gsm8k "$gsm8k" --bbh "$bbh" "${sizes[@]}"
+python -m benchmarks.run gsm8k gsm8k-rl gsm8k-votes gsm8k-unseen gsm8k-unseen-rl --base "$base" --gsm8k "$gsm8k" --bbh "$bbh" "${sizes[@]}"

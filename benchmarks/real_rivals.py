@@ -5,8 +5,9 @@ Setting -> accuracy on the four families, base ability before and after
     make bench FIGURE="base-rivals base-ability --base models/smollm2 --tokens 900000 --problems 20"
 
 At equal training tokens and with the learning rates of the recipe `smollm2-135m`: ours, CPT and SFT
-on search paths; (a) direct answers; (b) shortest paths without wrong turns. Models and graded
-answers are kept under runs/bench, so that a killed run continues.
+on search paths, with this project's README and docs as ordinary text in CPT; (a) direct answers;
+(b) shortest paths without wrong turns. Models and graded answers are kept under runs/bench, so that
+a killed run continues.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks.results import Measured
 from benchmarks.setting import Figure, Setting, model_digest
 from benchmarks.solved import accuracy, family_accuracy, gain, solved
 from experiments import baselines
+from steiner.files import write_text
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
 
@@ -28,6 +30,8 @@ _RECIPE = "smollm2-135m"
 _CPT_SHARE = 1 / 9
 """Of the tokens, as in the recipe."""
 _OURS, _DIRECT, _SHORTEST = "ours", "(a) direct", "(b) shortest"
+_ORDINARY_TEXT = ("README.md", "docs/*.md")
+"""What docs/bases.md gives to CPT."""
 _ABILITY_PROBLEMS = 100
 """Test questions of GSM8K that measure what the base could do before."""
 
@@ -66,13 +70,23 @@ def ability(setting: Setting) -> Iterator[Measured]:
 def own_setting(setting: Setting) -> Setting:
     """The setting of these figures' own run."""
     folder = setting.base_folder("rivals")
-    return replace(setting, recipe=_recipe(setting), run_dir=folder, cache=folder)
+    return replace(setting, recipe=_recipe(setting, folder), run_dir=folder, cache=folder)
 
 
-def _recipe(setting: Setting) -> Recipe:
+def _recipe(setting: Setting, folder: Path) -> Recipe:
     cpt = int(setting.tokens * _CPT_SHARE)
     settings = [f"cpt.tokens={cpt}", f"sft.tokens={setting.tokens - cpt}"]
-    return load_recipe(_RECIPE, [f"base.model={json.dumps(setting.base)}", *settings])
+    recipe = load_recipe(_RECIPE, [f"base.model={json.dumps(setting.base)}", *settings])
+    corpora = {str(_ordinary_text(folder)): 1.0}
+    return replace(recipe, cpt=replace(recipe.cpt, corpora=corpora))
+
+
+def _ordinary_text(folder: Path) -> Path:
+    """One file with the project's own pages."""
+    pages = [page for pattern in _ORDINARY_TEXT for page in sorted(Path().glob(pattern))]
+    file = folder / "handbook.txt"
+    write_text(file, "\n".join(page.read_text(encoding="utf-8") for page in pages))
+    return file
 
 
 def _direct(own: Setting) -> Path:
