@@ -67,7 +67,7 @@ def over_sft(setting: Setting) -> Iterator[Measured]:
     gained = gain(rl, sft)
     includes_zero = gained.low <= 0 <= gained.high
     note = "the interval includes 0: no gain is shown" if includes_zero else ""
-    target = "at least 3.53 and interval above 0"
+    target = "at least 5.56 and interval above 0"
     yield Measured.of("over sft", gained, "points", target, note=note)
     note = _chosen(budget, budgeted)
     yield Measured.of("budget over sft", gain(budgeted, sft), "points", "at least 5.56", note=note)

@@ -1,4 +1,4 @@
-"""The hand-written questions: how many a model answers rightly, and how many it restates rightly.
+"""The free-form questions: how many a model answers rightly, and how many it restates rightly.
 
     python -m benchmarks.typed_questions development --model runs/tiny/rl
 

@@ -4,10 +4,10 @@ Recipe -> held_out.jsonl, one problem a line
 
     python -m harnesses.held_out     # the tiny recipe's first 50 problems a family, as committed
 
-They are the problems that `steiner eval` asks first, of the test split and in wordings that
-training may have seen. Families take turns, so that the first few lines (`--limit 8`) have all of
-them. A problem's spec is JSON within JSON: families' specs differ, and readers such as `datasets`
-want the same fields in each line.
+They are the problems that `steiner eval` asks first, of the test split and in voices that are not
+in training. Families take turns, so that the first few lines (`--limit 8`) have all of them. A
+problem's spec is JSON within JSON: families' specs differ, and readers such as `datasets` want the
+same fields in each line.
 """
 
 from __future__ import annotations

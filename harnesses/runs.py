@@ -20,7 +20,7 @@ from steiner.types import RunError
 Right = Mapping[str, bool]
 """Key of a problem -> whether the answer is right."""
 
-MAX_TOKENS = 1024
+MAX_TOKENS = 1536
 """Of a completion, its reasoning included."""
 
 _ROOT = Path(__file__).parents[1]

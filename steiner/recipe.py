@@ -23,7 +23,7 @@ SHIPPED_REASONER = Path(__file__).parent / "assets" / "reasoner"
 """The trained model in the package (recipe `reasoner`); it answers where no other is named."""
 
 Precision = Literal["auto", "bf16", "fp32"]
-"""auto: bf16 where the machine computes in it natively, else fp32."""
+"""auto: the one in which this machine computes matrix products faster, by timing."""
 
 Attention = Literal["auto", "sdpa", "eager"]
 """sdpa: PyTorch's fused attention. eager: plain products and a softmax. auto: the faster one, by

@@ -49,7 +49,7 @@ def add_commands(commands: Commands[Parser]) -> None:
         commands,
         "pretrain",
         _pretrain,
-        summary="train a small base model from random weights",
+        summary="train a small base model, from random weights or, with --base, further",
         example="steiner pretrain --set base.tokens=2000000    # writes runs/tiny/base",
     )
     _add_train(commands)
@@ -65,7 +65,7 @@ def add_commands(commands: Commands[Parser]) -> None:
         commands,
         "report",
         _report,
-        summary="write one HTML page and results.json",
+        summary="write one HTML page of the run's results",
         example="steiner report --out runs/tiny",
     )
     _add_plan(commands)
@@ -119,8 +119,8 @@ def _add(commands: Commands[Parser], name: str, run: Run, *, summary: str, examp
     parser.add_argument(
         "--recipe",
         metavar="NAME|FILE",
-        help="tiny (default; questions with --questions), another one (docs/training.md), or a "
-        "TOML file",
+        help="tiny (default; questions with --questions, --task or --suite), another one "
+        "(docs/training.md), or a TOML file",
     )
     _add_own_questions(parser)
     parser.add_argument(

@@ -18,7 +18,7 @@ _LIMITS = {
     "max_batch": "completions that run at once",
     "max_waiting": "completions that may wait; more are refused",
     "max_body_bytes": "longest body of a request",
-    "time_limit_s": "seconds that a completion may take",
+    "time_limit_s": "seconds from a request's arrival to its last token, waiting included",
 }
 """Field of Settings -> help."""
 

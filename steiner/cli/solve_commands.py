@@ -34,7 +34,9 @@ def add_commands(commands: Commands[Parser]) -> None:
         summary="answer a question, showing each step",
         example='steiner solve "Make 15 from 8, 4, 3."',
     )
-    solve.add_argument("question", nargs="?", metavar="QUESTION", help="-: read standard input")
+    solve.add_argument(
+        "question", nargs="?", metavar="QUESTION", help="the question; - reads standard input"
+    )
     solve.add_argument(
         "--file",
         type=Path,

@@ -1,4 +1,4 @@
-"""Every hand-written question has a spec that holds, by brute force, and appears once."""
+"""Every free-form question has a spec that holds, by brute force, and appears once."""
 
 from __future__ import annotations
 
