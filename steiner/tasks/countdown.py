@@ -13,12 +13,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any
 
-from steiner.tasks import countdown_numbers as layouts
+from steiner.tasks.countdown_wording import question_fields, training_fields
 from steiner.tasks.givens import has_numbers
-from steiner.tasks.names import known_names
 from steiner.tasks.no_answer import (
     NoAnswer,
     grade_no_answer,
@@ -29,8 +28,7 @@ from steiner.tasks.no_answer import (
 )
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
-from steiner.tasks.question_grammar import Field, load_grammar
-from steiner.tasks.typing_habits import article, number_in_text, number_in_words
+from steiner.tasks.question_grammar import load_grammar
 from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
 
 MAX_RESULT = 99
@@ -45,7 +43,6 @@ MAX_NUMBERS = 6
 """More numbers make too many states to search."""
 _MAX_SOLVED = 5
 """Numbers up to which reading a question looks for a solution; six take seconds."""
-_SEPARATORS = (", ", " ", ",", "; ", " / ", ", ", " ")
 
 _NUMBER = re.compile(r"\d{1,4}")
 _EQUATION = re.compile(r"(\d{1,4}) ?([-+*/]) ?(\d{1,4}) ?= ?(\d{1,4})")
@@ -119,9 +116,9 @@ class Countdown:
         grammar = load_grammar(self.name, language)
         given, missing = dict(spec), spec.get("missing", "")
         given.setdefault("numbers", [1])
-        fields = _question_fields(given["numbers"], given.get("target", 0), rng)
+        fields = question_fields(given["numbers"], given.get("target", 0), grammar, rng)
         if split is Split.TRAIN:
-            fields |= _training_fields(given["numbers"], given.get("target", 0), rng)
+            fields |= training_fields(given["numbers"], given.get("target", 0), grammar, rng)
         if missing:
             return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
         voice, text = grammar.question(rng, split, fields)
@@ -196,8 +193,8 @@ class Countdown:
             return {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
         return spec
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
-        return has_numbers(text, (*spec["numbers"], spec["target"]))
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
+        return has_numbers(text, (*spec["numbers"], spec["target"]), language)
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         spec, phrases = problem.spec, phrases_of(problem)
@@ -266,48 +263,6 @@ def _reachable(state: State) -> frozenset[int]:
     if len(state) == 1:
         return frozenset(state)
     return frozenset().union(*(_reachable(move.state) for move in _moves(state)))
-
-
-def _question_fields(numbers: Sequence[int], target: int, rng: random.Random) -> dict[str, Field]:
-    """The fields of steiner/tasks/questions/<language>/countdown.toml; the order is random."""
-    shuffled = rng.sample(list(numbers), len(numbers))
-    *first, last = map(str, shuffled)
-    ends = rng.choice((" and ", ", and ", " & ", ", "))
-    inline = rng.choice((", ".join(first) + ends + last, _join(shuffled, rng.choice(_SEPARATORS))))
-    mark = rng.choice(("- ", "* ", "", "  "))
-    return {
-        "numbers": inline,
-        "numbers_json": f"[{_join(shuffled, ', ')}]",
-        "number_lines": "\n".join(f"{mark}{number}" for number in shuffled),
-        "target": str(target),
-        "count": str(len(shuffled)),
-        "count_word": number_in_words(len(shuffled)),
-    }
-
-
-def _training_fields(numbers: Sequence[int], target: int, rng: random.Random) -> dict[str, Field]:
-    """Fields that only voices of training use, and a wider `numbers`; see countdown_numbers.py."""
-    shuffled = rng.sample(list(numbers), len(numbers))
-    cut = rng.randint(1, max(1, len(shuffled) - 1))
-    name, friend = rng.sample(known_names(held_out=False), 2)
-    fields: dict[str, Field] = {
-        "counted": partial(layouts.counted, shuffled),
-        "spoken": partial(layouts.spoken, shuffled),
-        "owned": partial(layouts.owned, shuffled),
-        "labelled": partial(layouts.labelled, shuffled),
-        "lines": partial(layouts.on_lines, shuffled),
-        "data": partial(layouts.as_data, shuffled),
-        "gaps": partial(layouts.with_gaps, shuffled),
-        "some": partial(layouts.listed, shuffled[:cut]),
-        "others": partial(layouts.listed, shuffled[cut:]),
-        "target_said": number_in_text(target, in_words=rng.random() < 0.2),
-        "a_target": f"{article(target)} {target}",
-        "name": name,
-        "friend": friend,
-    }
-    if rng.random() < 0.5:
-        fields["numbers"] = partial(layouts.listed, shuffled)
-    return fields
 
 
 def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:

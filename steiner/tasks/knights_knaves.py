@@ -235,7 +235,7 @@ class KnightsKnaves:
         spec["says"] = [list(claim) for claim in says]
         return spec if solutions(says) else {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
         return has_names(text, spec["names"])
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
@@ -279,8 +279,8 @@ def lettered(spec: Spec) -> Spec:
 
 def terms_of(spec: Spec, phrases: Phrases) -> tuple[str, str]:
     """The question's own words for the two roles: `("a knight", "a knave")`."""
-    default = (f"a {phrases.words['roles'][1]}", f"a {phrases.words['roles'][0]}")
-    a_knight, a_knave = spec.get("terms", default)
+    usual = load_grammar(KnightsKnaves.name, phrases.language).words["terms"]
+    a_knight, a_knave = spec.get("terms", usual)
     return a_knight, a_knave
 
 

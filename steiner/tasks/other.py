@@ -54,7 +54,7 @@ class OtherSteps:
         found = load_phrases("other", language).match(understanding, "reading")
         return {"no_answer": NoAnswer.UNKNOWN.value} if found else None
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
         return True
 
 

@@ -129,14 +129,16 @@ def read_problem(
             spec = known.reader.read_question(understanding, language)
         except WordingError:
             continue
-        if spec is not None and messages and not _is_stated(known.reader, spec, messages):
+        if spec is not None and messages and not _is_stated(known.reader, spec, messages, language):
             return None
         if spec is not None:
             return Problem(name, problem_key_of(name, spec), 0, language, tuple(messages), spec)
     return None
 
 
-def _is_stated(reader: QuestionReader, spec: Spec, messages: Sequence[Message]) -> bool:
+def _is_stated(
+    reader: QuestionReader, spec: Spec, messages: Sequence[Message], language: str
+) -> bool:
     """True if the dialogue contains every given."""
     text = "\n".join(message.content for message in messages)
-    return not has_search(spec) or reader.is_stated(spec, text)
+    return not has_search(spec) or reader.is_stated(spec, text, language)

@@ -151,8 +151,9 @@ class QuestionReader(Protocol):
     def read_question(self, understanding: str, language: str) -> Spec | None:
         """The Spec that a canonical line states; None if it is not of this task."""
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
-        """True if the text of a dialogue contains the problem's numbers and names."""
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
+        """True if the text of a dialogue contains the problem's numbers and names, in the
+        words of the language."""
 
 
 class StateSpace(Protocol):

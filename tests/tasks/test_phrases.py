@@ -20,7 +20,7 @@ from steiner.tasks import (
 )
 from steiner.tasks.check_wording import find_fault, main
 from steiner.tasks.phrases import WordingError, worded_tasks
-from steiner.tasks.question_grammar import load_grammar
+from steiner.tasks.question_grammar import load_grammar, load_numbers
 from steiner.types import Split, UserError
 
 TASKS = Path(phrases.__file__).parent
@@ -47,13 +47,15 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     text = (TASKS / "steps" / "en" / "mini_sudoku.toml").read_text(encoding="utf-8")
     text = text.replace('"Sudoku {rows}"', '"Gitter {rows}"')
     (tmp_path / "steps" / "de" / "mini_sudoku.toml").write_text(text, encoding="utf-8")
+    english = (TASKS / "questions" / "en" / "mini_sudoku.toml").read_text(encoding="utf-8")
+    words = english[english.index("[words]") : english.index("[rules]")]
     file = tmp_path / "questions" / "de" / "mini_sudoku.toml"
-    file.write_text(QUESTIONS, encoding="utf-8")
-    load_phrases.cache_clear()
-    load_grammar.cache_clear()
+    file.write_text(words + QUESTIONS, encoding="utf-8")
+    for load in (load_phrases, load_grammar, load_numbers):
+        load.cache_clear()
     yield tmp_path
-    load_phrases.cache_clear()
-    load_grammar.cache_clear()
+    for load in (load_phrases, load_grammar, load_numbers):
+        load.cache_clear()
 
 
 def test_a_language_with_one_task_works_for_that_task(german: Path) -> None:
@@ -97,6 +99,21 @@ def test_a_broken_file_is_reported_for_its_task(german: Path, text: str, message
         load_phrases("mini_sudoku", "de")
     assert read_problem(LINE, language="de") is None
     assert read_problem("Numbers 9 7 5 3, target 24") is not None
+
+
+def test_a_file_of_questions_without_all_words_is_reported(german: Path) -> None:
+    file = german / "questions" / "de" / "mini_sudoku.toml"
+    file.write_text(QUESTIONS, encoding="utf-8")
+    with pytest.raises(WordingError, match=r"de/mini_sudoku.toml and common.toml have no words"):
+        load_grammar("mini_sudoku", "de")
+    (german / "questions" / "de" / "common.toml").write_text("[words]", encoding="utf-8")
+    load_numbers.cache_clear()
+    with pytest.raises(WordingError, match=r"de/common.toml: 'numbers'"):
+        load_grammar("mini_sudoku", "de")
+    (german / "questions" / "de" / "common.toml").unlink()
+    with pytest.raises(WordingError, match="no questions") as raised:
+        load_grammar("mini_sudoku", "de")
+    assert raised.value.hint == "add steiner/tasks/questions/de/common.toml"
 
 
 def test_an_unknown_language_is_refused(german: Path) -> None:
