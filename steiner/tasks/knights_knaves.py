@@ -72,7 +72,7 @@ class KnightsKnaves:
             says = _random_says(rng, LEVELS[level] + one_more)
             if solutions(says).bit_count() == 1 and (not one_more or needs_one_supposition(says)):
                 spec = {"names": list(LETTERS[: len(says)]), "says": [list(c) for c in says]}
-                return self.vary(spec, rng)
+                return self.vary(spec, rng, "en")
 
     def canonical_text(self, spec: Spec) -> str:
         claims = canonical_claims(_says(spec))
@@ -122,11 +122,11 @@ class KnightsKnaves:
             sound = sound and texts.next_step.strip() == stated
         return StepReading(depth, action, before, after, verdict, sound)
 
-    def vary(self, spec: Spec, rng: random.Random) -> Spec:
+    def vary(self, spec: Spec, rng: random.Random, language: str) -> Spec:
         """The same claims by other persons, and other words for the two roles."""
-        words = load_grammar(self.name).words
+        words = load_grammar(self.name, language).words
         pair = rng.choice(words["pairs"])
-        names = rng.sample(known_names(held_out=False), len(spec["names"]))
+        names = rng.sample(known_names(language, held_out=False), len(spec["names"]))
         if rng.random() < _TITLED:
             names = [f"{rng.choice(words['titles'])} {name}" for name in names]
         fixed = {name: value for name, value in spec.items() if name != "statements"}

@@ -67,7 +67,7 @@ def generate_problems(
             continue
         misses = 0
         seen.add(form)
-        yield ask(problem, rng, asked_by)
+        yield ask(in_language(problem, rng), rng, asked_by)
 
 
 def require_level(name: str, level: int) -> None:
@@ -108,7 +108,12 @@ def varied(problem: Problem, rng: random.Random) -> Problem:
     generator = task(problem.family).generator
     if not isinstance(generator, VariedGenerator):
         return problem
-    return replace(problem, spec=generator.vary(problem.spec, rng))
+    return replace(problem, spec=generator.vary(problem.spec, rng, problem.language))
+
+
+def in_language(problem: Problem, rng: random.Random) -> Problem:
+    """A generated problem with names and words of its language; generators draw English ones."""
+    return problem if problem.language == "en" else varied(problem, rng)
 
 
 def problem_key_of(name: str, spec: Spec) -> str:

@@ -98,8 +98,9 @@ class ProblemGenerator(Protocol):
 class VariedGenerator(Protocol):
     """A generator of problems with parts that do not matter for the search, such as names."""
 
-    def vary(self, spec: Spec, rng: random.Random) -> Spec:
-        """The same problem with such parts drawn again; states and moves stay the same."""
+    def vary(self, spec: Spec, rng: random.Random, language: str) -> Spec:
+        """The same problem with such parts drawn again, from those of the language; states and
+        moves stay the same. `generate` draws English ones."""
 
     def as_typed(self, spec: Spec, question: WordedQuestion) -> Spec:
         """The same problem with such parts as `question` spells them."""
