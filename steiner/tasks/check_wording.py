@@ -8,6 +8,7 @@ language -> one line per task on stdout; exit code 1 if a task has a fault
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -61,8 +62,8 @@ def find_fault(name: str, language: str) -> str:
         return f"a text has no field or phrase {error}"
     except UserError as error:
         return str(error)
-    except (IndexError, ValueError) as error:
-        return f"a list of [words] has too few or too many entries: {error}"
+    except (IndexError, ValueError, re.error) as error:
+        return f"a list or a pattern of [words] does not fit: {error}"
     return ""
 
 

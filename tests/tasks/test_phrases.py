@@ -139,7 +139,11 @@ def test_the_check_of_a_language_finds_lists_that_do_not_fit(german: Path) -> No
     file = german / "questions" / "de" / "mini_sudoku.toml"
     whole = file.read_text(encoding="utf-8")
     for old, new, fault in (
-        ('["top", "next", "next", "last"]', '["top"]', "too few or too many entries"),
+        (
+            '["top", "next", "next", "last"]',
+            '["top"]',
+            "a list or a pattern of [words] does not fit",
+        ),
         ('"row {word}: "', '"row {wrod}: "', "no field or phrase 'wrod'"),
     ):
         assert old in whole
