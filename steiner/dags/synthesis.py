@@ -39,6 +39,7 @@ from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SynthRecipe
 from steiner.tasks import ask, generate_problems, problem_key_of, task
 from steiner.tasks.no_answer import has_search
+from steiner.tasks.problems import in_language
 from steiner.tasks.question_grammar import load_grammar
 from steiner.types import Message, Problem, ReasoningDag, SearchPath, Split, UserError
 
@@ -312,7 +313,7 @@ def _other_problem(recipe: Recipe, rng: random.Random) -> Problem:
         spec = generator.generate(rng, level)
         problem = Problem(name, problem_key_of(name, spec), level, recipe.language, (), spec)
         if problem.split is Split.TRAIN:
-            return ask(problem, rng, Split.TRAIN)
+            return ask(in_language(problem, rng), rng, Split.TRAIN)
 
 
 def walk_of(synth: SynthRecipe, name: str) -> Walk:

@@ -1,4 +1,4 @@
-"""Checks a language's wording: writes problems, steps and answers and reads all of them back.
+"""Checks a language's wording: asks questions, writes steps and answers and reads them back.
 
     python -m steiner.tasks.check_wording de
 
@@ -8,18 +8,21 @@ language -> one line per task on stdout; exit code 1 if a task has a fault
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
 from steiner.randomness import random_stream
 from steiner.tasks.phrases import worded_tasks
-from steiner.tasks.problems import make_problem
+from steiner.tasks.problems import in_language, make_problem
 from steiner.tasks.protocols import Grade, Move, PuzzleFamily, StepReading
 from steiner.tasks.registry import task
-from steiner.types import Problem, State, UserError, Verdict
+from steiner.types import Problem, Split, State, UserError, Verdict
 
 _PROBLEMS = 5
 """Problems per level."""
+_QUESTIONS = 50
+"""Questions per problem."""
 _MAX_WALKS = 2_000
 """Random walks per problem, at least one of which should find a solution."""
 
@@ -50,17 +53,27 @@ def find_fault(name: str, language: str) -> str:
         for level in family.levels:
             for _ in range(_PROBLEMS):
                 spec = family.generate(rng, level)
-                problem = make_problem(name, spec, level=level, language=language)
-                if fault := _question_fault(family, problem) or _search_fault(rng, family, problem):
+                made = make_problem(name, spec, level=level, language=language)
+                problem = in_language(made, rng)
+                _ask_often(rng, family, problem)
+                if fault := _reading_fault(family, problem) or _search_fault(rng, family, problem):
                     return fault
     except KeyError as error:
         return f"a text has no field or phrase {error}"
     except UserError as error:
         return str(error)
+    except (IndexError, ValueError, re.error) as error:
+        return f"a list or a pattern of [words] does not fit: {error}"
     return ""
 
 
-def _question_fault(family: PuzzleFamily, problem: Problem) -> str:
+def _ask_often(rng: random.Random, family: PuzzleFamily, problem: Problem) -> None:
+    """Words the question many times. Raises an error for a text or list that does not fit."""
+    for _ in range(_QUESTIONS):
+        family.question(problem.spec, problem.language, rng, Split.TRAIN)
+
+
+def _reading_fault(family: PuzzleFamily, problem: Problem) -> str:
     line = family.reading(problem).understanding
     found = family.read_question(line, problem.language)
     spec = {name: value for name, value in problem.spec.items() if name not in _NOT_STATED}

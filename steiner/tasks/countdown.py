@@ -7,18 +7,23 @@ Twin of reasoning-gym's `countdown`.
 
 from __future__ import annotations
 
-import ast
 import random
 import re
-from collections import Counter
 from collections.abc import Sequence
-from fractions import Fraction
-from functools import cache, lru_cache, partial
 from typing import Any
 
-from steiner.tasks import countdown_numbers as layouts
+from steiner.tasks.countdown_answers import is_right_answer
+from steiner.tasks.countdown_rules import (
+    MAX_RESULT,
+    apply_operator,
+    last_action,
+    moves_from,
+    pair_actions,
+    random_result,
+    reachable,
+)
+from steiner.tasks.countdown_wording import question_fields, training_fields
 from steiner.tasks.givens import has_numbers
-from steiner.tasks.names import known_names
 from steiner.tasks.no_answer import (
     NoAnswer,
     grade_no_answer,
@@ -29,11 +34,9 @@ from steiner.tasks.no_answer import (
 )
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
-from steiner.tasks.question_grammar import Field, load_grammar
-from steiner.tasks.typing_habits import article, number_in_text, number_in_words
+from steiner.tasks.question_grammar import load_grammar
 from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
 
-MAX_RESULT = 99
 LEVELS = {1: (3, 12), 2: (4, 9), 3: (4, 15), 4: (5, 15)}
 """Level -> how many numbers, and the largest possible one.
 
@@ -45,15 +48,8 @@ MAX_NUMBERS = 6
 """More numbers make too many states to search."""
 _MAX_SOLVED = 5
 """Numbers up to which reading a question looks for a solution; six take seconds."""
-_SEPARATORS = (", ", " ", ",", "; ", " / ", ", ", " ")
 
 _NUMBER = re.compile(r"\d{1,4}")
-_EQUATION = re.compile(r"(\d{1,4}) ?([-+*/]) ?(\d{1,4}) ?= ?(\d{1,4})")
-_MAX_EXPRESSION = 200
-"""Characters; longer expressions are not evaluated."""
-
-Equation = tuple[int, str, int, int]
-"""Left operand, operator, right operand, result."""
 
 
 class Countdown:
@@ -66,7 +62,7 @@ class Countdown:
         count, largest = LEVELS[level]
         while True:
             numbers = sorted((rng.randint(1, largest) for _ in range(count)), reverse=True)
-            target = _random_result(rng, numbers)
+            target = random_result(rng, numbers)
             if target is not None and target not in numbers:
                 return {"numbers": numbers, "target": target}
 
@@ -77,12 +73,12 @@ class Countdown:
         return tuple(sorted(spec["numbers"], reverse=True))
 
     def moves(self, spec: Spec, state: State) -> Sequence[Move]:
-        return _moves(state) if len(state) > 2 else ()
+        return moves_from(state) if len(state) > 2 else ()
 
     def verdict(self, spec: Spec, state: State) -> Verdict:
         if len(state) > 2:
             return Verdict.OPEN
-        return Verdict.GOAL if _last_action(state, spec["target"]) else Verdict.DEAD
+        return Verdict.GOAL if last_action(state, spec["target"]) else Verdict.DEAD
 
     def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
         spec, phrases = problem.spec, phrases_of(problem)
@@ -119,9 +115,9 @@ class Countdown:
         grammar = load_grammar(self.name, language)
         given, missing = dict(spec), spec.get("missing", "")
         given.setdefault("numbers", [1])
-        fields = _question_fields(given["numbers"], given.get("target", 0), rng)
+        fields = question_fields(given["numbers"], given.get("target", 0), grammar, rng)
         if split is Split.TRAIN:
-            fields |= _training_fields(given["numbers"], given.get("target", 0), rng)
+            fields |= training_fields(given["numbers"], given.get("target", 0), grammar, rng)
         if missing:
             return WordedQuestion(grammar.missing(rng, split, missing, fields), "missing")
         voice, text = grammar.question(rng, split, fields)
@@ -137,7 +133,7 @@ class Countdown:
         while True:
             spec = dict(self.generate(rng, 1))
             target = rng.randint(1, MAX_RESULT)
-            if target not in _reachable(self.start(spec)):
+            if target not in reachable(self.start(spec)):
                 return {**spec, "target": target, "no_answer": NoAnswer.NO_SOLUTION.value}
 
     def follow_up(
@@ -146,14 +142,14 @@ class Countdown:
         """Another target for the same numbers, or one number replaced."""
         grammar, numbers = load_grammar(self.name, language), list(spec["numbers"])
         if rng.random() < 0.5:
-            targets = sorted(_reachable(self.start(spec)) - {spec["target"], *numbers})
+            targets = sorted(reachable(self.start(spec)) - {spec["target"], *numbers})
             if not targets:
                 return None
             text = grammar.follow_up(rng, split, "new_target", {"target": str(spec["target"])})
             return {**spec, "target": rng.choice(targets)}, text
         new, old = rng.choice(numbers), rng.randint(1, max(numbers) + 2)
         before = sorted([*_rest(numbers, new), old], reverse=True)
-        if old in numbers or spec["target"] not in _reachable(tuple(before)):
+        if old in numbers or spec["target"] not in reachable(tuple(before)):
             return None
         fields = {"old": str(old), "new": str(new)}
         return {**spec, "numbers": before}, grammar.follow_up(rng, split, "replace_number", fields)
@@ -192,17 +188,17 @@ class Countdown:
             if name not in spec:
                 return {**spec, "no_answer": NoAnswer.MISSING.value, "missing": name}
         few = len(spec["numbers"]) <= _MAX_SOLVED
-        if few and spec["target"] not in _reachable(self.start(spec)):
+        if few and spec["target"] not in reachable(self.start(spec)):
             return {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
         return spec
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
-        return has_numbers(text, (*spec["numbers"], spec["target"]))
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
+        return has_numbers(text, (*spec["numbers"], spec["target"]), language)
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         spec, phrases = problem.spec, phrases_of(problem)
         actions = [move.action for _, move in branch]
-        last = _last_action(branch[-1][1].state, spec["target"])
+        last = last_action(branch[-1][1].state, spec["target"])
         return ", ".join(
             _render_equation(phrases, action) for action in (*actions, last) if action is not None
         )
@@ -210,121 +206,13 @@ class Countdown:
     def grade(self, problem: Problem, answer: str) -> Grade:
         if no_answer(problem.spec):
             return grade_no_answer(problem, answer)
-        return grade_of(self._is_right(problem, answer))
-
-    def _is_right(self, problem: Problem, answer: str) -> bool | None:
-        """True if equations or one expression reach the target; None if unreadable."""
-        text = answer.strip()
-        is_right = _are_right_equations if "=" in text else _is_right_expression
-        return is_right(problem.spec, text)
-
-
-def _apply(operator: str, left: int, right: int) -> int | None:
-    """The result; None if it is not a whole number from 1 to MAX_RESULT."""
-    if operator == "+":
-        result = left + right
-    elif operator == "-":
-        result = left - right
-    elif operator == "*":
-        result = left * right
-    elif right == 0 or left % right:
-        return None
-    else:
-        result = left // right
-    return result if 1 <= result <= MAX_RESULT else None
-
-
-@cache
-def _pair_actions(left: int, right: int) -> tuple[tuple[Action, int], ...]:
-    """Actions on two numbers, left >= right, with their results."""
-    results = ((op, _apply(op, left, right)) for op in "+-*/")
-    return tuple(((op, left, right), result) for op, result in results if result is not None)
-
-
-@cache
-def _moves(state: State) -> tuple[Move, ...]:
-    found: dict[Action, Move] = {}
-    for i, left in enumerate(state):
-        for j in range(i + 1, len(state)):
-            rest = state[:i] + state[i + 1 : j] + state[j + 1 :]
-            for action, result in _pair_actions(left, state[j]):
-                if action not in found:
-                    after = tuple(sorted((*rest, result), reverse=True))
-                    found[action] = Move(action, after)
-    return tuple(found.values())
-
-
-def _last_action(state: State, target: int) -> Action | None:
-    """The first action that turns two numbers into the target."""
-    pairs = _pair_actions(*state)
-    return next((action for action, result in pairs if result == target), None)
-
-
-@lru_cache(1 << 14)
-def _reachable(state: State) -> frozenset[int]:
-    """All results of combining all numbers of `state`."""
-    if len(state) == 1:
-        return frozenset(state)
-    return frozenset().union(*(_reachable(move.state) for move in _moves(state)))
-
-
-def _question_fields(numbers: Sequence[int], target: int, rng: random.Random) -> dict[str, Field]:
-    """The fields of steiner/tasks/questions/<language>/countdown.toml; the order is random."""
-    shuffled = rng.sample(list(numbers), len(numbers))
-    *first, last = map(str, shuffled)
-    ends = rng.choice((" and ", ", and ", " & ", ", "))
-    inline = rng.choice((", ".join(first) + ends + last, _join(shuffled, rng.choice(_SEPARATORS))))
-    mark = rng.choice(("- ", "* ", "", "  "))
-    return {
-        "numbers": inline,
-        "numbers_json": f"[{_join(shuffled, ', ')}]",
-        "number_lines": "\n".join(f"{mark}{number}" for number in shuffled),
-        "target": str(target),
-        "count": str(len(shuffled)),
-        "count_word": number_in_words(len(shuffled)),
-    }
-
-
-def _training_fields(numbers: Sequence[int], target: int, rng: random.Random) -> dict[str, Field]:
-    """Fields that only voices of training use, and a wider `numbers`; see countdown_numbers.py."""
-    shuffled = rng.sample(list(numbers), len(numbers))
-    cut = rng.randint(1, max(1, len(shuffled) - 1))
-    name, friend = rng.sample(known_names(held_out=False), 2)
-    fields: dict[str, Field] = {
-        "counted": partial(layouts.counted, shuffled),
-        "spoken": partial(layouts.spoken, shuffled),
-        "owned": partial(layouts.owned, shuffled),
-        "labelled": partial(layouts.labelled, shuffled),
-        "lines": partial(layouts.on_lines, shuffled),
-        "data": partial(layouts.as_data, shuffled),
-        "gaps": partial(layouts.with_gaps, shuffled),
-        "some": partial(layouts.listed, shuffled[:cut]),
-        "others": partial(layouts.listed, shuffled[cut:]),
-        "target_said": number_in_text(target, in_words=rng.random() < 0.2),
-        "a_target": f"{article(target)} {target}",
-        "name": name,
-        "friend": friend,
-    }
-    if rng.random() < 0.5:
-        fields["numbers"] = partial(layouts.listed, shuffled)
-    return fields
-
-
-def _random_result(rng: random.Random, numbers: Sequence[int]) -> int | None:
-    """The result of a random walk that uses all numbers; None if the walk cannot go on."""
-    state = tuple(numbers)
-    while len(state) > 1:
-        moves = _moves(state)
-        if not moves:
-            return None
-        state = rng.choice(moves).state
-    return int(state[0])
+        return grade_of(is_right_answer(problem.spec, answer))
 
 
 def _render_equation(phrases: Phrases, action: Action) -> str:
     """`9 * 5 = 45`."""
     operator, left, right = action
-    result = _apply(operator, left, right)
+    result = apply_operator(operator, left, right)
     return phrases.render("equation", left=left, operator=operator, right=right, result=result)
 
 
@@ -356,76 +244,13 @@ def _read_next_step(
     (depth,) = _integers(found[1]["depth"])
     left, right, result = _integers(*(equation[1][key] for key in ("left", "right", "result")))
     operator = equation[1]["operator"]
-    is_true = result == _apply(operator, left, right)
+    is_true = result == apply_operator(operator, left, right)
     return depth, _read_numbers(found[1]["numbers"]), (operator, left, right), is_true
 
 
 def _read_numbers(text: str) -> State | None:
     numbers = text.split(" ")
     return _integers(*numbers) if all(n.isdecimal() for n in numbers) else None
-
-
-def read_equations(answer: str) -> list[Equation] | None:
-    """The equations in `a op b = c, ...`; None if the answer contains anything else."""
-    found = [_EQUATION.fullmatch(part) for part in answer.strip().split(", ")]
-    if any(match is None for match in found):
-        return None
-    groups = [match.groups() for match in found if match]
-    return [(int(a), op, int(b), int(c)) for a, op, b, c in groups]
-
-
-def _are_right_equations(spec: Spec, answer: str) -> bool | None:
-    """True if equations combine all numbers one by one into the target; None if unreadable."""
-    equations = read_equations(answer)
-    if equations is None:
-        return None
-    numbers: list[int] | None = list(spec["numbers"])
-    for equation in equations:
-        numbers = numbers and _combined(numbers, equation)
-    return numbers == [spec["target"]]
-
-
-def _combined(numbers: Sequence[int], equation: Equation) -> list[int] | None:
-    """The numbers after an equation replaces two of them by its result; None if it is false."""
-    left, operator, right, result = equation
-    rest = list(numbers)
-    for operand in (left, right):
-        if operand not in rest:
-            return None
-        rest.remove(operand)
-    is_true = _exact(operator, Fraction(left), Fraction(right)) == result
-    return [*rest, result] if is_true else None
-
-
-def _is_right_expression(spec: Spec, answer: str) -> bool | None:
-    """True if one expression uses each number once and equals the target; None if unreadable."""
-    if len(answer) > _MAX_EXPRESSION or not re.fullmatch(r"[\d+\-*/() ]+", answer):
-        return None
-    try:
-        tree = ast.parse(answer, mode="eval").body
-    except (SyntaxError, ValueError):
-        return None
-    used = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    return Counter(used) == Counter(spec["numbers"]) and _value(tree) == spec["target"]
-
-
-def _value(node: ast.expr) -> Fraction | None:
-    if isinstance(node, ast.Constant):
-        return Fraction(node.value) if isinstance(node.value, int) else None
-    if not isinstance(node, ast.BinOp):
-        return None
-    left, right = _value(node.left), _value(node.right)
-    signs = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
-    operator = signs.get(type(node.op))
-    if left is None or right is None or operator is None:
-        return None
-    return _exact(operator, left, right)
-
-
-def _exact(operator: str, left: Fraction, right: Fraction) -> Fraction | None:
-    if operator == "/":
-        return left / right if right else None
-    return {"+": left + right, "-": left - right, "*": left * right}[operator]
 
 
 def verification(phrases: Phrases, target: int, state: State) -> str:
@@ -436,7 +261,7 @@ def verification(phrases: Phrases, target: int, state: State) -> str:
     if len(state) > 2:
         return phrases.render("open", count=len(state), target=target)
     whether, checks = phrases.words["whether"], []
-    for action, result in _pair_actions(*state):
+    for action, result in pair_actions(*state):
         equation = _render_equation(phrases, action)
         checks.append(phrases.render("check", result=equation, whether=whether[result == target]))
         if result == target:

@@ -230,9 +230,9 @@ class Jugs:
             return {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
         return spec
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
         limit = [] if spec["max_moves"] is None else [spec["max_moves"]]
-        return has_numbers(text, (*spec["capacities"], spec["target"], *limit))
+        return has_numbers(text, (*spec["capacities"], spec["target"], *limit), language)
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         """The moves by number, so that the model names a step before it copies the step's move."""

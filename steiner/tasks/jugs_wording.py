@@ -13,8 +13,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from steiner.tasks.number_words import NUM_WORDS
 from steiner.tasks.question_grammar import Field, QuestionGrammar
-from steiner.tasks.typing_habits import article, number_in_text, number_in_words
 from steiner.types import Spec
 
 _LIMIT_RULES = ("limit", "limit_sentence", "limit_first", "limit_line", "limit_aside")
@@ -82,11 +82,11 @@ def question_fields(spec: Spec, grammar: QuestionGrammar, rng: random.Random) ->
         "vessels": vessels,
         **{f"v{n}": rng.choice(grammar.words["vessels"])[0] for n in (1, 2, 3)},
         "count": str(count),
-        "count_word": number_in_words(count),
+        "count_word": grammar.numbers.singulars[count],
         "group": grammar.words["group"][count - 2],
         "both": grammar.words["both"][count - 2],
         "either": grammar.words["either"][count - 2],
-        "target": _number(rng, spec["target"]) if "target" in spec else "",
+        "target": _number(grammar, rng, spec["target"]) if "target" in spec else "",
         "open": "[",
         "close": "]",
         "less": "<",
@@ -128,15 +128,15 @@ def _jug_fields(
     {adj} goes after "a", {name} after "the". {thing} is another one for each jug, {other} is any
     vessel. {short} is the unit right after a size.
     """
-    words, in_words = grammar.words, max(capacities) < 100 and rng.random() < _WORDS
+    words, in_words = grammar.words, max(capacities) < NUM_WORDS and rng.random() < _WORDS
     short = "" if in_words else words["short_units"].get(fields["unit"], "")
     letters, adjectives = rng.choice(words["letters"]), _adjectives(grammar, rng, capacities)
     things = rng.sample(words["things"], len(capacities))
     names = rng.choice((adjectives, _names(grammar, rng, capacities)))
     return [
         {
-            "n": number_in_text(size, in_words=in_words),
-            "an": article(size),
+            "n": grammar.numbers.text(size, in_words=in_words),
+            "an": grammar.numbers.article(size),
             "short": short or f" {fields['units']}",
             "letter": letter,
             "index": str(index),
@@ -184,12 +184,13 @@ def _limits(spec: Spec, grammar: QuestionGrammar, rng: random.Random) -> dict[st
         rules = {rule: _FREE_RULES.get(rule, "") if said else "" for rule in _LIMIT_RULES}
     else:
         rules = {rule: rule for rule in _LIMIT_RULES}
-    fields: dict[str, Field] = {"moves": "" if limit is None else _number(rng, limit)}
+    fields: dict[str, Field] = {"moves": "" if limit is None else _number(grammar, rng, limit)}
     return {
         field: grammar.expand(rng, f"<{rule}>", fields) if rule else ""
         for field, rule in rules.items()
     }
 
 
-def _number(rng: random.Random, number: int) -> str:
-    return number_in_text(number, in_words=number < 100 and rng.random() < _WORDS)
+def _number(grammar: QuestionGrammar, rng: random.Random, number: int) -> str:
+    in_words = number < NUM_WORDS and rng.random() < _WORDS
+    return grammar.numbers.text(number, in_words=in_words)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from steiner.tasks.canonical import canonical_claims
@@ -20,14 +20,12 @@ from steiner.tasks.knights_knaves_logic import (
     OPPOSITES,
     UNKNOWN,
     Claim,
-    forced_roles,
-    is_clash,
     is_dead,
     moves_from,
     needs_one_supposition,
     random_claim,
+    says_of,
     solutions,
-    truth,
 )
 from steiner.tasks.knights_knaves_statements import (
     enumerated,
@@ -35,6 +33,14 @@ from steiner.tasks.knights_knaves_statements import (
     read_claims,
     render_claim,
     split,
+)
+from steiner.tasks.knights_knaves_steps import (
+    read_next_step,
+    read_state,
+    render_next_step,
+    render_state,
+    render_unknown,
+    verification,
 )
 from steiner.tasks.knights_knaves_wording import word_fields, worded, worded_statement
 from steiner.tasks.names import known_names
@@ -49,7 +55,7 @@ from steiner.tasks.no_answer import (
 from steiner.tasks.phrases import Phrases, load_phrases, phrases_of
 from steiner.tasks.protocols import Grade, Move, StepReading, Task, WordedQuestion, grade_of
 from steiner.tasks.question_grammar import load_grammar
-from steiner.types import Action, Problem, Spec, Split, State, StepTexts, Verdict
+from steiner.types import Problem, Spec, Split, State, StepTexts, Verdict
 
 LETTERS = "ABCDEF"
 """The persons' names in the steps of a search."""
@@ -72,61 +78,53 @@ class KnightsKnaves:
             says = _random_says(rng, LEVELS[level] + one_more)
             if solutions(says).bit_count() == 1 and (not one_more or needs_one_supposition(says)):
                 spec = {"names": list(LETTERS[: len(says)]), "says": [list(c) for c in says]}
-                return self.vary(spec, rng)
+                return self.vary(spec, rng, "en")
 
     def canonical_text(self, spec: Spec) -> str:
-        claims = canonical_claims(_says(spec))
+        claims = canonical_claims(says_of(spec))
         return " ".join("-".join(map(str, claim)) for claim in claims)
 
     def start(self, spec: Spec) -> State:
         return (UNKNOWN,) * len(spec["names"])
 
     def moves(self, spec: Spec, state: State) -> Sequence[Move]:
-        return moves_from(_says(spec), state)
+        return moves_from(says_of(spec), state)
 
     def verdict(self, spec: Spec, state: State) -> Verdict:
-        if is_dead(_says(spec), state):
+        if is_dead(says_of(spec), state):
             return Verdict.DEAD
         return Verdict.OPEN if UNKNOWN in state else Verdict.GOAL
 
     def step_texts(self, problem: Problem, depth: int, before: State, move: Move) -> StepTexts:
         spec, phrases = lettered(problem.spec), phrases_of(problem)
         return StepTexts(
-            _render_next_step(spec, phrases, depth, before, move.action),
-            _render_unknown(spec, phrases, before),
+            render_next_step(spec, phrases, depth, before, move.action),
+            render_unknown(spec, phrases, before),
             phrases.render("summary", state=render_state(spec, phrases, move.state)),
-            self._verification(spec, phrases, move.state),
+            verification(spec, phrases, move.state),
         )
-
-    def _verification(self, spec: Spec, phrases: Phrases, state: State) -> str:
-        claims = "; ".join(_render_claims(spec, phrases, state))
-        if is_dead(_says(spec), state):
-            return phrases.render("dead", claims=claims)
-        if UNKNOWN in state:
-            return phrases.render("open", claims=claims, count=state.count(UNKNOWN))
-        return phrases.render("goal", claims=claims)
 
     def read_step(self, problem: Problem, texts: StepTexts) -> StepReading:
         spec, phrases = lettered(problem.spec), phrases_of(problem)
-        depth, before, action = _read_next_step(spec, phrases, texts.next_step)
+        depth, before, action = read_next_step(spec, phrases, texts.next_step)
         summary = phrases.match(texts.summary, "summary")
-        after = _read_state(spec, phrases, summary[1]["state"]) if summary else None
+        after = read_state(spec, phrases, summary[1]["state"]) if summary else None
         verdict = phrases.match_verdict(texts.verification)
-        verified = after and self._verification(spec, phrases, after)
+        verified = after and verification(spec, phrases, after)
         sound = texts.verification.strip() == verified
         if before:
-            unknown = _render_unknown(spec, phrases, before)
+            unknown = render_unknown(spec, phrases, before)
             sound = sound and texts.understanding.strip() == unknown
         if before and depth is not None and action:
-            stated = _render_next_step(spec, phrases, depth, before, action)
+            stated = render_next_step(spec, phrases, depth, before, action)
             sound = sound and texts.next_step.strip() == stated
         return StepReading(depth, action, before, after, verdict, sound)
 
-    def vary(self, spec: Spec, rng: random.Random) -> Spec:
+    def vary(self, spec: Spec, rng: random.Random, language: str) -> Spec:
         """The same claims by other persons, and other words for the two roles."""
-        words = load_grammar(self.name).words
+        words = load_grammar(self.name, language).words
         pair = rng.choice(words["pairs"])
-        names = rng.sample(known_names(held_out=False), len(spec["names"]))
+        names = rng.sample(known_names(language, held_out=False), len(spec["names"]))
         if rng.random() < _TITLED:
             names = [f"{rng.choice(words['titles'])} {name}" for name in names]
         fixed = {name: value for name, value in spec.items() if name != "statements"}
@@ -143,7 +141,7 @@ class KnightsKnaves:
         statements = [
             was if before == now else f"{was} {' '.join(follow_up.split())}"
             for was, before, now in zip(
-                earlier.get("statements", ()), _says(earlier), _says(spec), strict=False
+                earlier.get("statements", ()), says_of(earlier), says_of(spec), strict=False
             )
         ]
         return {**spec, "names": earlier["names"], "statements": statements}
@@ -170,7 +168,7 @@ class KnightsKnaves:
         self, spec: Spec, language: str, rng: random.Random, split: Split
     ) -> tuple[Spec, str] | None:
         """Before, one person said the opposite, or something else."""
-        grammar, before = load_grammar(self.name, language), list(_says(spec))
+        grammar, before = load_grammar(self.name, language), list(says_of(spec))
         speaker = rng.randrange(len(before))
         fields = word_fields(spec, grammar) | {"speaker": spec["names"][speaker]}
         opposite = rng.random() < 0.5 and before[speaker][0] in OPPOSITES
@@ -179,7 +177,7 @@ class KnightsKnaves:
             before[speaker] = (OPPOSITES[kind], *others)
         else:
             before[speaker] = random_claim(rng, len(before), speaker)
-        if before[speaker] == _says(spec)[speaker] or solutions(tuple(before)).bit_count() != 1:
+        if before[speaker] == says_of(spec)[speaker] or solutions(tuple(before)).bit_count() != 1:
             return None
         if not opposite:
             fields["statement"] = worded_statement(spec, grammar, rng, speaker, "<statement>")
@@ -198,7 +196,7 @@ class KnightsKnaves:
         if "says" in spec:
             sentences = [
                 render_claim(phrases, people, who, claim)
-                for who, claim in zip(people, _says(spec), strict=True)
+                for who, claim in zip(people, says_of(spec), strict=True)
             ]
             for index, statement in enumerate(spec.get("statements", ())):
                 sentences[index] = phrases.render(
@@ -212,7 +210,7 @@ class KnightsKnaves:
             return reading_without_search(spec, problem.language, restated)
         state = self.start(spec)
         summary = phrases.render("summary", state=render_state(in_letters, phrases, state))
-        checked = self._verification(in_letters, phrases, state)
+        checked = verification(in_letters, phrases, state)
         return reading_step(problem.language, restated, summary, checked)
 
     def read_question(self, understanding: str, language: str) -> Spec | None:
@@ -235,7 +233,7 @@ class KnightsKnaves:
         spec["says"] = [list(claim) for claim in says]
         return spec if solutions(says) else {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
         return has_names(text, spec["names"])
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
@@ -279,131 +277,15 @@ def lettered(spec: Spec) -> Spec:
 
 def terms_of(spec: Spec, phrases: Phrases) -> tuple[str, str]:
     """The question's own words for the two roles: `("a knight", "a knave")`."""
-    default = (f"a {phrases.words['roles'][1]}", f"a {phrases.words['roles'][0]}")
-    a_knight, a_knave = spec.get("terms", default)
+    usual = load_grammar(KnightsKnaves.name, phrases.language).words["terms"]
+    a_knight, a_knave = spec.get("terms", usual)
     return a_knight, a_knave
-
-
-def _says(spec: Spec) -> tuple[Claim, ...]:
-    return tuple(map(tuple, spec["says"]))
-
-
-def _role(phrases: Phrases, role: int) -> str:
-    return str(phrases.words["roles"][role])
-
-
-def _render_role(spec: Spec, phrases: Phrases, person: int, role: int) -> str:
-    """`Ann is a knight`."""
-    return phrases.render("role", name=spec["names"][person], role=_role(phrases, role))
 
 
 def render_person(spec: Spec, phrases: Phrases, person: int, role: int) -> str:
     """`Ann is an angel`, in the question's own words; an unknown role counts as the second."""
     term = terms_of(spec, phrases)[0 if role == 1 else 1]
     return f"{spec['names'][person]} {phrases.words['is']} {term}"
-
-
-def restate_claim(spec: Spec, phrases: Phrases, state: State, speaker: int) -> str:
-    """A claim in its own words, then with the known roles of the speaker and of those it mentions:
-    `Ann says Bob opposes Cid: Ann knight, Bob knave opposes Cid`."""
-    kind, *others = _says(spec)[speaker]
-    sentence = render_claim(phrases, spec["names"], spec["names"][speaker], (kind, *others))
-    first, *_, second = (
-        spec["names"][person] if state[person] == UNKNOWN else _known(spec, phrases, state, person)
-        for person in (others[0], *others)
-    )
-    restated = phrases.render(f"restated_{kind}", first=first, second=second)
-    own = "" if state[speaker] == UNKNOWN else f"{_known(spec, phrases, state, speaker)}, "
-    return f"{sentence.rstrip('.')}: {own}{restated}"
-
-
-def _render_claims(spec: Spec, phrases: Phrases, state: State) -> Iterator[str]:
-    """Each claim up to a clash, its truth and the roles that follow:
-    `Ann says Bob lies: Ann knight, Bob lies, true, so Bob is a knave`.
-
-    The roles of the persons mentioned decide the truth, or else the role of the speaker.
-    """
-    says = _says(spec)
-    for speaker in range(len(says)):
-        value = truth(says, state, speaker)
-        if value is None and state[speaker] != UNKNOWN:
-            value = bool(state[speaker])
-        facts = [phrases.words["unsettled"] if value is None else phrases.words["truths"][value]]
-        for role in forced_roles(says, state, speaker):
-            facts.append(phrases.render("so", role=_render_role(spec, phrases, *role)))
-        claim = restate_claim(spec, phrases, state, speaker)
-        yield phrases.render("claim", claim=claim, truth=", ".join(facts))
-        if is_clash(says, state, speaker):
-            return
-
-
-def _render_next_step(
-    spec: Spec, phrases: Phrases, depth: int, before: State, action: Action
-) -> str:
-    kind, *person_and_role = action
-    role = _render_role(spec, phrases, *person_and_role)
-    return phrases.render(kind, depth=depth, state=render_state(spec, phrases, before), role=role)
-
-
-def _read_next_step(
-    spec: Spec, phrases: Phrases, text: str
-) -> tuple[int | None, State | None, Action | None]:
-    """Depth, the state before, action."""
-    found = phrases.match(text, "suppose", "deduce")
-    if found is None or not re.fullmatch(r"\d{1,4}", found[1]["depth"]):
-        return None, None, None
-    kind, fields = found
-    depth, before = int(fields["depth"]), _read_state(spec, phrases, fields["state"])
-    roles = read_roles(spec, phrases, [fields["role"]])
-    if roles is None:
-        return depth, before, None
-    person = next(person for person, role in enumerate(roles) if role != UNKNOWN)
-    return depth, before, (kind, person, roles[person])
-
-
-def render_state(spec: Spec, phrases: Phrases, state: State) -> str:
-    """`Ann knight, Bob unknown, Cid knave`."""
-    return ", ".join(_known(spec, phrases, state, person) for person in range(len(state)))
-
-
-def _known(spec: Spec, phrases: Phrases, state: State, person: int) -> str:
-    """`Ann knight`, or `Ann unknown`."""
-    known = state[person] != UNKNOWN
-    role = _role(phrases, state[person]) if known else phrases.words["unknown"]
-    return phrases.render("known", name=spec["names"][person], role=role)
-
-
-def _render_unknown(spec: Spec, phrases: Phrases, state: State) -> str:
-    names = [who for who, role in zip(spec["names"], state, strict=True) if role == UNKNOWN]
-    return phrases.render("understanding", names=", ".join(names))
-
-
-def _read_state(spec: Spec, phrases: Phrases, text: str) -> State | None:
-    """The inverse of `render_state`."""
-    parts = text.split(", ")
-    if len(parts) != len(spec["names"]):
-        return None
-    roles = [*enumerate(phrases.words["roles"]), (UNKNOWN, phrases.words["unknown"])]
-    state = []
-    for name, part in zip(spec["names"], parts, strict=True):
-        meaning = {phrases.render("known", name=name, role=word): role for role, word in roles}
-        if part not in meaning:
-            return None
-        state.append(meaning[part])
-    return tuple(state)
-
-
-def read_roles(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | None:
-    """The roles in phrases like `Ann is a knight`, each person once; None if one is unreadable."""
-    meaning = {
-        _render_role(spec, phrases, person, role): (person, role)
-        for person in range(len(spec["names"]))
-        for role in (0, 1)
-    }
-    roles = dict(meaning.get(part.strip(), (None, UNKNOWN)) for part in parts)
-    if None in roles or len(roles) < len(parts):
-        return None
-    return tuple(roles.get(person, UNKNOWN) for person in range(len(spec["names"])))
 
 
 def read_people(spec: Spec, phrases: Phrases, parts: Sequence[str]) -> State | None:

@@ -16,7 +16,7 @@ from operator import and_, or_
 from typing import Any
 
 from steiner.tasks.protocols import Move
-from steiner.types import State
+from steiner.types import Spec, State
 
 Claim = tuple[Any, ...]
 """(kind, person) or (kind, person, person). The speaker is the claim's index in the puzzle."""
@@ -56,6 +56,11 @@ _ORDERED = ("only", "if")
 UNORDERED = tuple(kind for kind in KINDS if kind not in (*ALONE, *_ORDERED))
 """Kinds that mention two persons in any order."""
 _WEIGHTS = tuple(weight for weight, _ in KINDS.values())
+
+
+def says_of(spec: Spec) -> tuple[Claim, ...]:
+    """Each person's claim."""
+    return tuple(map(tuple, spec["says"]))
 
 
 def random_claim(rng: random.Random, count: int, speaker: int) -> Claim:

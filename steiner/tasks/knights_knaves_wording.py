@@ -13,22 +13,12 @@ from steiner.tasks.knights_knaves_logic import UNORDERED
 from steiner.tasks.knights_knaves_statements import quote
 from steiner.tasks.protocols import WordedQuestion
 from steiner.tasks.question_grammar import Field, QuestionGrammar
-from steiner.tasks.typing_habits import number_in_words
 from steiner.types import Spec, Split
 
 _ONE_SENTENCE = 0.2
 """Share of puzzles whose statements are clauses of one sentence."""
-_LISTS = (
-    *((", ", " and "), (", ", ", and "), (", ", " and "), (", ", " & "), (", ", ", ")),
-    *((", ", " and "), (", ", ", and "), (" and ", " and "), (" / ", " / "), ("; ", "; ")),
-)
-"""Marks between names, and before the last name."""
 _TRIES = 20
 """Most questions drawn for a problem until one says which word means a liar."""
-_TRUTH = re.compile(
-    r"\b(?:true|truly|truth\w*|facts?|false\w*|falsifier|lies?|lying|liars?|lied|honest|dishonest"
-    r"|fibbers?|perjurers?|reliable|wrong)\b"
-)
 _SENTENCE_END = re.compile(r"[.?!]\s")
 _WORD_FIELDS = ("a_knight", "a_knave", "knight", "knave", "knights", "knaves")
 
@@ -45,17 +35,18 @@ def worded(
     for _ in range(_TRIES):
         voice, text = grammar.question(rng, split, fields)
         statements = next((t for t in claims if all(quote(text, each) for each in t)), ())
-        if split is not Split.TRAIN or _says_who_lies(text, statements, words):
+        if split is not Split.TRAIN or _says_who_lies(text, grammar, statements, words):
             break
     return WordedQuestion(text, voice, statements)
 
 
 def word_fields(spec: Spec, grammar: QuestionGrammar) -> dict[str, Field]:
     """The question's words for the two roles, singular and plural."""
-    terms = tuple(spec.get("terms", ("a knight", "a knave")))
+    terms = tuple(spec.get("terms", grammar.words["terms"]))
     pairs = {tuple(pair[:2]): pair for pair in grammar.words["pairs"]}
     nouns = [term.split(" ", 1)[-1] for term in terms]
-    words = pairs.get(terms, [*terms, *nouns, *(f"{noun}s" for noun in nouns)])
+    plurals = (grammar.words["plural"].format(noun=noun) for noun in nouns)
+    words = pairs.get(terms, [*terms, *nouns, *plurals])
     return dict(zip(_WORD_FIELDS, words, strict=True))
 
 
@@ -65,11 +56,11 @@ def _question_fields(
     """The fields of steiner/tasks/questions/<language>/knights_knaves.toml, and the persons'
     statements in each of the fields that tell them."""
     names, fields = spec["names"], word_fields(spec, grammar)
-    between, last = rng.choice(_LISTS)
+    between, last = rng.choice(grammar.words["name_joins"])
     fields["people"] = between.join(names[:-1]) + last + names[-1]
     mark = rng.choice(("", "- ", "* "))
     fields["people_lines"] = "\n".join(mark + name for name in names)
-    fields["count"], fields["count_word"] = str(len(names)), number_in_words(len(names))
+    fields["count"], fields["count_word"] = str(len(names)), grammar.numbers.singulars[len(names)]
     sentences, claims = _sentences(spec, grammar, rng)
     lines = _statements(spec, grammar, rng, grammar.template(rng, "statement_line"))
     fields |= {"statements": sentences, "statement_lines": "\n".join(lines)}
@@ -86,8 +77,8 @@ def _sentences(
     claims = _statements(spec, grammar, rng, alike)
     if not in_one_sentence:
         return " ".join(claims), claims
-    between = rng.choice((", ", "; ", " and ", ", and "))
-    last = rng.choice((" and ", ", and ", ", while ", between))
+    between = str(rng.choice(grammar.words["clause_joins"]))
+    last = rng.choice((*grammar.words["last_clause_joins"], between))
     return between.join(claims[:-1]) + last + claims[-1] + ".", claims
 
 
@@ -123,15 +114,18 @@ def worded_statement(
     return grammar.expand(rng, template, fields)
 
 
-def _says_who_lies(text: str, statements: Sequence[str], words: Sequence[str]) -> bool:
+def _says_who_lies(
+    text: str, grammar: QuestionGrammar, statements: Sequence[str], words: Sequence[str]
+) -> bool:
     """True if `text` says, outside of the statements, which of the two words means a liar.
 
     Words such as `a liar` say so themselves; so do knights and knaves, by tradition.
     """
-    if words[0] == "a knight" or _TRUTH.search(" ".join(words)):
+    truth = re.compile(rf"\b(?:{'|'.join(grammar.words['truth'])})\b")
+    if words[0] == grammar.words["terms"][0] or truth.search(" ".join(words)):
         return True
     plain = " ".join(text.casefold().split())
     for statement in statements:
         plain = plain.replace(quote(plain, statement), " ")
-    sentences = [part for part in _SENTENCE_END.split(plain) if _TRUTH.search(part)]
+    sentences = [part for part in _SENTENCE_END.split(plain) if truth.search(part)]
     return any(word.casefold() in sentence for sentence in sentences for word in words)

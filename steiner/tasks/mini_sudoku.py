@@ -107,10 +107,10 @@ class MiniSudoku:
             return WordedQuestion(grammar.missing(rng, split, missing, {}), "missing")
         grid = spec["grid"]
         fields: dict[str, Field] = {
-            "grid": lambda rng: Verbatim(grid_block(grid, rng)),
-            "grid_inline": lambda rng: Verbatim(grid_line(grid, rng)),
-            "spoken": lambda rng: grid_spoken(grid, rng),
-            "cells": lambda rng: cells_in_words(grid, rng),
+            "grid": lambda rng: Verbatim(grid_block(grid, grammar, rng)),
+            "grid_inline": lambda rng: Verbatim(grid_line(grid, grammar, rng)),
+            "spoken": lambda rng: grid_spoken(grid, grammar, rng),
+            "cells": lambda rng: cells_in_words(grid, grammar, rng),
         }
         voice, text = grammar.question(rng, split, fields)
         return WordedQuestion(text, voice)
@@ -172,8 +172,8 @@ class MiniSudoku:
         spec = {"grid": list(grid)}
         return spec if num_solutions(grid) else {**spec, "no_answer": NoAnswer.NO_SOLUTION.value}
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
-        return has_digits(text, filter(None, spec["grid"]))
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
+        return has_digits(text, filter(None, spec["grid"]), language)
 
     def answer(self, problem: Problem, branch: Sequence[tuple[State, Move]]) -> str:
         phrases = phrases_of(problem)

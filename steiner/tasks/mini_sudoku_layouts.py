@@ -1,6 +1,9 @@
 """Layouts of a 4 by 4 grid on several lines as people type them: rows, drawn boxes, tables, lists.
 
-grid, random stream -> text
+grid, grammar, random stream -> text
+
+The words are in [words] of steiner/tasks/questions/<language>/mini_sudoku.toml; names in programs
+are the same in all languages.
 """
 
 from __future__ import annotations
@@ -10,38 +13,34 @@ from collections.abc import Callable, Sequence
 
 from steiner.tasks.mini_sudoku_grids import rows_of
 from steiner.tasks.mini_sudoku_spoken import cell_list, spoken_rows
+from steiner.tasks.question_grammar import QuestionGrammar
 
-Layout = Callable[[Sequence[int], random.Random], str]
+Layout = Callable[[Sequence[int], QuestionGrammar, random.Random], str]
 
 _MARKS = (
     *("_", "_", "_", ".", ".", ".", "0", "0", "0", "?", "?", "x", "x", "-", "*", "#", "X"),
     *("e", "o", "b", "~", "\u00b7", "\u2022", "\u25a1", "\u2610", "\u2b1c"),
 )
-_WORDS = ("__", "blank", "empty", "[ ]", "( )", "none", "nil", "??", "..", "--", "xx", "gap", "___")
-"""Blanks of several characters: only where something stands between two cells."""
-_ROW_LABELS = (
-    *("row {n}: ", "row {n}: ", "row {n} ", "Row {n} = ", "{n}) ", "{n}. ", "R{n} ", "r{n}: "),
-    *("{n}: ", "{letter} ", "{letter}: ", "{letter}) ", "line {n}: ", "row {letter}: ", "[{n}] "),
-    *("{ordinal} row: ", "{ordinal} line: ", "{ordinal}: ", "row {word}: ", "r{n} = ", "#{n}: "),
-    *("{place} row: ", "{place}: ", "{n} | ", "{letter} | ", "r{n} -> ", "row{n}=", "({n}) "),
-)
-_ORDINALS = ("first", "second", "third", "fourth")
-_PLACES = (("top", "second", "third", "bottom"), ("top", "next", "next", "last"))
+"""Blanks of one character; longer ones need something between two cells."""
 
 
-def grid_block(grid: Sequence[int], rng: random.Random) -> str:
+def grid_block(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """The grid on several lines."""
-    return rng.choice(BLOCKS)(grid, rng)
+    return rng.choice(BLOCKS)(grid, grammar, rng)
 
 
 def marked_cells(
-    grid: Sequence[int], rng: random.Random, avoid: str = "", words: float = 0.12
+    grid: Sequence[int],
+    grammar: QuestionGrammar,
+    rng: random.Random,
+    avoid: str = "",
+    words: float = 0.12,
 ) -> list[list[str]]:
     """The rows with a random blank, which has other characters than `avoid`.
 
     It has several characters with the chance `words`.
     """
-    blanks = _WORDS if rng.random() < words else _MARKS
+    blanks = grammar.words["long_blanks"] if rng.random() < words else _MARKS
     return with_blank(grid, rng.choice([b for b in blanks if not set(b) <= set(avoid)]))
 
 
@@ -50,49 +49,59 @@ def with_blank(grid: Sequence[int], blank: str) -> list[list[str]]:
     return [[str(cell) if cell else blank for cell in row] for row in rows_of(grid)]
 
 
-def _plain(grid: Sequence[int], rng: random.Random) -> str:
+def _open_or_marked(
+    grid: Sequence[int],
+    grammar: QuestionGrammar,
+    rng: random.Random,
+    share: float,
+    avoid: str = "",
+    words: float = 0.12,
+) -> list[list[str]]:
+    """The rows with spaces as blanks, with the chance `share`, or with another blank."""
+    if rng.random() < share:
+        return with_blank(grid, " ")
+    return marked_cells(grid, grammar, rng, avoid, words)
+
+
+def _plain(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     between = rng.choice((" ", " ", " ", "  ", "   ", " | ", "|", ",", ", ", "\t", ";", " ; "))
-    return _lines(marked_cells(grid, rng), between)
+    return _lines(marked_cells(grid, grammar, rng), between)
 
 
-def _packed(grid: Sequence[int], rng: random.Random) -> str:
-    return _lines(marked_cells(grid, rng, words=0), "")
+def _packed(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
+    return _lines(marked_cells(grid, grammar, rng, words=0), "")
 
 
-def _open_columns(grid: Sequence[int], rng: random.Random) -> str:
+def _open_columns(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """A bar between the boxes, with or without a line: `1 _ | 3 4`."""
-    rows, bar = marked_cells(grid, rng, avoid="-"), rng.choice((" | ", " | ", " || ", "|", "  "))
+    rows = marked_cells(grid, grammar, rng, avoid="-")
+    bar = rng.choice((" | ", " | ", " || ", "|", "  "))
     drawn = [f"{row[0]} {row[1]}{bar}{row[2]} {row[3]}" for row in rows]
     line = rng.choice(("----+----", "---------", "-----", "- - + - -", "====+====", "", "---"))
     return "\n".join([*drawn[:2], line, *drawn[2:]])
 
 
-def _halves(grid: Sequence[int], rng: random.Random) -> str:
+def _halves(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """Boxes apart by an empty line and a wider space."""
     packed, between = rng.random() < 0.4, rng.choice(("  ", "   ", " "))
-    rows, inside = marked_cells(grid, rng, words=0), "" if packed else " "
+    rows, inside = marked_cells(grid, grammar, rng, words=0), "" if packed else " "
     drawn = [f"{inside.join(row[:2])}{between}{inside.join(row[2:])}" for row in rows]
     return "\n".join([*drawn[:2], "", *drawn[2:]])
 
 
-def _barred(grid: Sequence[int], rng: random.Random) -> str:
+def _barred(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """Each cell between bars, some of them with spaces as blanks."""
-    rows = with_blank(grid, " ") if rng.random() < 0.4 else marked_cells(grid, rng, avoid="-")
+    rows = _open_or_marked(grid, grammar, rng, 0.4, avoid="-")
     pad = rng.choice((" ", " ", ""))
     drawn = [f"|{pad}{f'{pad}|{pad}'.join(row)}{pad}|" for row in rows]
     line = rng.choice(("", "", "+---+---+---+---+", "-----------------", "|---|---|---|---|"))
     return "\n".join([line, *(f"{row}\n{line}" for row in drawn)]) if line else "\n".join(drawn)
 
 
-def _markdown(grid: Sequence[int], rng: random.Random) -> str:
+def _markdown(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """A table with a head of letters or names of columns, some with names of rows."""
-    rows = with_blank(grid, " ") if rng.random() < 0.3 else marked_cells(grid, rng, avoid="-b")
-    head = list(
-        rng.choice(("ABCD", "abcd", ("c1", "c2", "c3", "c4"), ("col 1", "col 2", "col 3", "col 4")))
-    )
-    names = rng.choice(
-        ("", "", "1234", ("r1", "r2", "r3", "r4"), ("row 1", "row 2", "row 3", "row 4"))
-    )
+    rows = _open_or_marked(grid, grammar, rng, 0.3, avoid="-b")
+    head, names = rng.choice(grammar.words["column_heads"]), rng.choice(grammar.words["row_heads"])
     if names:
         head, rows = ["", *head], [[name, *row] for name, row in zip(names, rows, strict=True)]
     line = "|" + rng.choice(("---|", " --- |", ":-:|")) * len(head)
@@ -100,71 +109,73 @@ def _markdown(grid: Sequence[int], rng: random.Random) -> str:
     return "\n".join([drawn[0], line, *drawn[1:]])
 
 
-def _boxed(grid: Sequence[int], rng: random.Random) -> str:
-    rows, wide = marked_cells(grid, rng, avoid="-", words=0), rng.random() < 0.5
+def _boxed(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
+    rows, wide = marked_cells(grid, grammar, rng, avoid="-", words=0), rng.random() < 0.5
     lines = ("+-----+-----+", "-------------", "+---+---+") if wide else ("+----+----+", "+--+--+")
     inside, line = " " if wide else "", rng.choice(lines)
     drawn = [f"| {inside.join(row[:2])} | {inside.join(row[2:])} |" for row in rows]
     return "\n".join([line, *drawn[:2], line, *drawn[2:], line])
 
 
-def _drawn(grid: Sequence[int], rng: random.Random) -> str:
+def _drawn(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """A box of line characters around the four boxes, or double bars between them."""
     if rng.random() < 0.5:
-        rows = with_blank(grid, " ") if rng.random() < 0.4 else marked_cells(grid, rng, words=0)
+        rows = _open_or_marked(grid, grammar, rng, 0.4, words=0)
         return "\n".join(f"║ {' │ '.join(row[:2])} ║ {' │ '.join(row[2:])} ║" for row in rows)
-    rows, line = marked_cells(grid, rng, words=0), "─" * 5
+    rows, line = marked_cells(grid, grammar, rng, words=0), "─" * 5
     drawn = [f"│ {row[0]} {row[1]} │ {row[2]} {row[3]} │" for row in rows]
     top, middle, low = (f"{a}{line}{b}{line}{c}" for a, b, c in ("┌┬┐", "├┼┤", "└┴┘"))
     return "\n".join([top, *drawn[:2], middle, *drawn[2:], low])
 
 
-def _labelled(grid: Sequence[int], rng: random.Random) -> str:
-    between, heads = rng.choice((" ", " ", " ", ", ", "", " | ")), row_labels(rng)
-    rows = marked_cells(grid, rng, avoid=heads[0], words=0.2 if between else 0)
+def _labelled(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
+    between, heads = rng.choice((" ", " ", " ", ", ", "", " | ")), row_labels(grammar, rng)
+    rows = marked_cells(grid, grammar, rng, avoid=heads[0], words=0.2 if between else 0)
     return "\n".join(head + between.join(row) for head, row in zip(heads, rows, strict=True))
 
 
-def row_labels(rng: random.Random) -> list[str]:
+def row_labels(grammar: QuestionGrammar, rng: random.Random) -> list[str]:
     """The names of the four rows in one style, with the mark after them."""
-    label, places = rng.choice(_ROW_LABELS), rng.choice(_PLACES)
-    words = ("one", "two", "three", "four")
+    words, numbers = grammar.words, grammar.numbers.singulars
+    label, places = rng.choice(words["row_labels"]), rng.choice(words["row_places"])
     return [
-        label.format(
-            n=n + 1, letter="ABCD"[n], ordinal=_ORDINALS[n], word=words[n], place=places[n]
+        label.format(n=n, letter=letter, ordinal=ordinal, word=numbers[n], place=place)
+        for n, (letter, ordinal, place) in enumerate(
+            zip("ABCD", words["ordinals"], places, strict=True), 1
         )
-        for n in range(4)
     ]
 
 
-def _headed(grid: Sequence[int], rng: random.Random) -> str:
+def _headed(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """Letters over the columns and numbers or letters before the rows."""
-    rows = marked_cells(grid, rng, avoid="b", words=0)
+    rows = marked_cells(grid, grammar, rng, avoid="b", words=0)
     head, names = rng.choice((("a b c d", "1234"), ("A B C D", "1234"), ("1 2 3 4", "ABCD")))
     bar = rng.choice((" ", "  ", " | "))
     lines = [f"{name}{bar}{' '.join(row)}" for name, row in zip(names, rows, strict=True)]
     return "\n".join([" " * (1 + len(bar)) + head, *lines])
 
 
-def _bracketed(grid: Sequence[int], rng: random.Random) -> str:
+def _bracketed(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     between = rng.choice((" ", ", ", "", ","))
     left, right = rng.choice(("[]", "[]", "()", "{}", "<>"))
-    rows = marked_cells(grid, rng, words=0.1 if between else 0)
+    rows = marked_cells(grid, grammar, rng, words=0.1 if between else 0)
     return "\n".join(f"{left}{between.join(row)}{right}" for row in rows)
 
 
-def _bulleted(grid: Sequence[int], rng: random.Random) -> str:
+def _bulleted(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     mark, between = rng.choice(("- ", "* ", "\u2022 ", "> ", "+ ")), rng.choice((" ", ", ", " | "))
-    return "\n".join(mark + between.join(row) for row in marked_cells(grid, rng, avoid="-*\u2022"))
+    return "\n".join(
+        mark + between.join(row) for row in marked_cells(grid, grammar, rng, avoid="-*\u2022")
+    )
 
 
-def _quoted(grid: Sequence[int], rng: random.Random) -> str:
+def _quoted(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     quote, end, between = rng.choice("\"'`"), rng.choice(("", ",")), rng.choice(("", "", " "))
-    rows = marked_cells(grid, rng, words=0)
+    rows = marked_cells(grid, grammar, rng, words=0)
     return "\n".join(f"{quote}{between.join(row)}{quote}{end}" for row in rows)
 
 
-def _program(grid: Sequence[int], rng: random.Random) -> str:
+def _program(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """A list of lists on several lines."""
     name = rng.choice(("", "", "grid = ", "board = ", "puzzle = ", "grid: ", "int g[4][4] = "))
     left, right = ("{", "}") if name.startswith("int") else ("[", "]")
@@ -179,26 +190,26 @@ def list_cells(grid: Sequence[int], rng: random.Random) -> list[list[str]]:
     return with_blank(grid, blank)
 
 
-def _listed(grid: Sequence[int], rng: random.Random) -> str:
+def _listed(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """Rows as entries of YAML or the columns of LaTeX."""
-    rows = marked_cells(grid, rng, avoid="-*", words=0)
+    rows = marked_cells(grid, grammar, rng, avoid="-*", words=0)
     if rng.random() < 0.5:
         return "\n".join(f"- [{', '.join(row)}]" for row in rows)
     return " \\\\\n".join(" & ".join(row) for row in rows)
 
 
-def _empty_fields(grid: Sequence[int], rng: random.Random) -> str:
+def _empty_fields(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     """Lines of a table file, in which nothing at all stands for a blank."""
     return _lines(with_blank(grid, ""), rng.choice((",", ",", ";", "|")))
 
 
-def _html(grid: Sequence[int], rng: random.Random) -> str:
+def _html(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
     rows = with_blank(grid, rng.choice(("", "", "?", "_")))
     return "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
 
 
-def _spoken_block(grid: Sequence[int], rng: random.Random) -> str:
-    return "\n".join(spoken_rows(grid, rng))
+def _spoken_block(grid: Sequence[int], grammar: QuestionGrammar, rng: random.Random) -> str:
+    return "\n".join(spoken_rows(grid, grammar, rng))
 
 
 def _lines(rows: Sequence[Sequence[str]], between: str) -> str:

@@ -31,7 +31,7 @@ class Other:
         self, spec: Spec, language: str, rng: random.Random, split: Split
     ) -> WordedQuestion:
         fields = {
-            "name": rng.choice(known_names(held_out=False)),
+            "name": rng.choice(known_names(language, held_out=False)),
             "number": str(rng.randint(2, 100)),
             "number2": str(rng.randint(2, 100)),
         }
@@ -54,7 +54,7 @@ class OtherSteps:
         found = load_phrases("other", language).match(understanding, "reading")
         return {"no_answer": NoAnswer.UNKNOWN.value} if found else None
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
         return True
 
 

@@ -67,7 +67,7 @@ def generate_problems(
             continue
         misses = 0
         seen.add(form)
-        yield ask(problem, rng, asked_by)
+        yield ask(in_language(problem, rng), rng, asked_by)
 
 
 def require_level(name: str, level: int) -> None:
@@ -108,7 +108,12 @@ def varied(problem: Problem, rng: random.Random) -> Problem:
     generator = task(problem.family).generator
     if not isinstance(generator, VariedGenerator):
         return problem
-    return replace(problem, spec=generator.vary(problem.spec, rng))
+    return replace(problem, spec=generator.vary(problem.spec, rng, problem.language))
+
+
+def in_language(problem: Problem, rng: random.Random) -> Problem:
+    """A generated problem with names and words of its language; generators draw English ones."""
+    return problem if problem.language == "en" else varied(problem, rng)
 
 
 def problem_key_of(name: str, spec: Spec) -> str:
@@ -129,14 +134,16 @@ def read_problem(
             spec = known.reader.read_question(understanding, language)
         except WordingError:
             continue
-        if spec is not None and messages and not _is_stated(known.reader, spec, messages):
+        if spec is not None and messages and not _is_stated(known.reader, spec, messages, language):
             return None
         if spec is not None:
             return Problem(name, problem_key_of(name, spec), 0, language, tuple(messages), spec)
     return None
 
 
-def _is_stated(reader: QuestionReader, spec: Spec, messages: Sequence[Message]) -> bool:
+def _is_stated(
+    reader: QuestionReader, spec: Spec, messages: Sequence[Message], language: str
+) -> bool:
     """True if the dialogue contains every given."""
     text = "\n".join(message.content for message in messages)
-    return not has_search(spec) or reader.is_stated(spec, text)
+    return not has_search(spec) or reader.is_stated(spec, text, language)

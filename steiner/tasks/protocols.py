@@ -98,8 +98,9 @@ class ProblemGenerator(Protocol):
 class VariedGenerator(Protocol):
     """A generator of problems with parts that do not matter for the search, such as names."""
 
-    def vary(self, spec: Spec, rng: random.Random) -> Spec:
-        """The same problem with such parts drawn again; states and moves stay the same."""
+    def vary(self, spec: Spec, rng: random.Random, language: str) -> Spec:
+        """The same problem with such parts drawn again, from those of the language; states and
+        moves stay the same. `generate` draws English ones."""
 
     def as_typed(self, spec: Spec, question: WordedQuestion) -> Spec:
         """The same problem with such parts as `question` spells them."""
@@ -151,8 +152,9 @@ class QuestionReader(Protocol):
     def read_question(self, understanding: str, language: str) -> Spec | None:
         """The Spec that a canonical line states; None if it is not of this task."""
 
-    def is_stated(self, spec: Spec, text: str) -> bool:
-        """True if the text of a dialogue contains the problem's numbers and names."""
+    def is_stated(self, spec: Spec, text: str, language: str) -> bool:
+        """True if the text of a dialogue contains the problem's numbers and names, in the
+        words of the language."""
 
 
 class StateSpace(Protocol):

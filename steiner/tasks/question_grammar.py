@@ -26,6 +26,7 @@ from importlib.resources import files
 from math import prod
 from typing import Any
 
+from steiner.tasks.number_words import NumberWords
 from steiner.tasks.phrases import WordingError, require_language
 from steiner.tasks.typing_habits import Habits, Kind, Segment, Verbatim, apply_habits
 from steiner.types import Split
@@ -34,6 +35,8 @@ Field = str | Callable[[random.Random], str]
 """The text of a field, or a function that draws it for each use."""
 
 _QUESTIONS = files("steiner.tasks") / "questions"
+_COMMON = "common"
+"""The file with the rules and words of all tasks."""
 _TOKEN = re.compile(r"\[|\]|\||<[a-z_0-9]+>|\{[a-z_0-9]+\}|[^\[\]|<{]+|[<{]")
 
 
@@ -62,10 +65,21 @@ class Voice:
 class QuestionGrammar:
     """All wordings of one task's questions in one language."""
 
-    def __init__(self, name: str, table: Mapping[str, Any], common: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        table: Mapping[str, Any],
+        common: Mapping[str, Any],
+        language: str = "en",
+    ) -> None:
         self.name = name
+        self.language = language
         self.words: Mapping[str, Any] = common.get("words", {}) | table.get("words", {})
-        """Lists that the task's code draws from, such as units and pairs of names for roles."""
+        """Texts that the task's code draws from, such as units and pairs of names for roles.
+
+        They have fields in braces, but no rules and no choices, except where `expand` is used.
+        """
+        self.numbers = NumberWords.of(self.words["numbers"])
         self._texts: Mapping[str, Sequence[str]] = common.get("rules", {}) | table.get("rules", {})
         self._rules = {
             rule: tuple(_parse(text, f"{name}: rule {rule}") for text in texts)
@@ -143,7 +157,7 @@ class QuestionGrammar:
     def _typed(
         self, rng: random.Random, template: _Template, fields: Mapping[str, Field], habits: Habits
     ) -> str:
-        return apply_habits(rng, list(self._expand(rng, template, fields)), habits)
+        return apply_habits(rng, list(self._expand(rng, template, fields)), habits, self.numbers)
 
     def _expand(
         self, rng: random.Random, template: _Template, fields: Mapping[str, Field]
@@ -183,20 +197,44 @@ class QuestionGrammar:
 def load_grammar(task: str, language: str = "en") -> QuestionGrammar:
     """The grammar of `task` in `language`. Raises WordingError if there is none, or it is broken.
 
-    common.toml of the language has rules for all tasks.
+    common.toml of the language has rules and words for all tasks. Both files together must have
+    every list of [words] that the English files have.
     """
+    name, table = _read(task, language)
+    _, common = _read(_COMMON, language)
+    load_numbers(language)  # reports a fault in them as one of common.toml
+    try:
+        grammar = QuestionGrammar(task, table, common, language)
+    except (ValueError, KeyError) as error:
+        raise WordingError(f"cannot read {name}: {error}", "correct the file") from error
+    if language != "en" and (missing := load_grammar(task).words.keys() - grammar.words.keys()):
+        hint = "translate it from the English file"
+        raise WordingError(f"{name} and common.toml have no words '{min(missing)}'", hint)
+    return grammar
+
+
+@cache
+def load_numbers(language: str = "en") -> NumberWords:
+    """The words for numbers in `language`. Raises WordingError if it has none."""
+    name, common = _read(_COMMON, language)
+    try:
+        return NumberWords.of(common["words"]["numbers"])
+    except (ValueError, KeyError) as error:
+        raise WordingError(f"cannot read {name}: {error}", "correct the file") from error
+
+
+def _read(task: str, language: str) -> tuple[str, dict[str, Any]]:
+    """The name and the content of a file of a language."""
     require_language(language)
-    folder = _QUESTIONS / language
+    file = _QUESTIONS / language / f"{task}.toml"
     name = f"steiner/tasks/questions/{language}/{task}.toml"
-    if not (folder / f"{task}.toml").is_file():
+    if not file.is_file():
         raise WordingError(
             f"no questions for task '{task}' in language '{language}'", f"add {name}"
         )
     try:
-        table = tomllib.loads((folder / f"{task}.toml").read_text(encoding="utf-8"))
-        common = tomllib.loads((folder / "common.toml").read_text(encoding="utf-8"))
-        return QuestionGrammar(task, table, common)
-    except (ValueError, KeyError) as error:
+        return name, tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # not TOML, or not UTF-8
         raise WordingError(f"cannot read {name}: {error}", "correct the file") from error
 
 

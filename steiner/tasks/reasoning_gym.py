@@ -16,6 +16,8 @@ from functools import cache
 from typing import Any
 
 from steiner.tasks import countdown, jugs, knights_knaves, mini_sudoku
+from steiner.tasks.countdown_answers import read_equations
+from steiner.tasks.countdown_rules import MAX_RESULT
 from steiner.tasks.jugs_rules import JUGS
 from steiner.tasks.knights_knaves_logic import UNKNOWN, as_claim
 from steiner.tasks.knights_knaves_statements import split
@@ -64,14 +66,14 @@ def data_set(name: str, seed: int, **settings: int) -> Any:
 
 def _countdown_settings(count: int, largest: int) -> dict[str, int]:
     numbers = {"min_numbers": count, "max_numbers": count, "max_value": largest}
-    return numbers | {"min_target": 1, "max_target": countdown.MAX_RESULT}
+    return numbers | {"min_target": 1, "max_target": MAX_RESULT}
 
 
 def _countdown_spec(metadata: Mapping[str, Any]) -> Spec | None:
     numbers, target = metadata["numbers"], metadata["target"]
-    if not 3 <= len(numbers) <= 6 or not 1 <= target <= countdown.MAX_RESULT:
+    if not 3 <= len(numbers) <= 6 or not 1 <= target <= MAX_RESULT:
         return None
-    if min(numbers) < 1 or max(numbers) > countdown.MAX_RESULT:
+    if min(numbers) < 1 or max(numbers) > MAX_RESULT:
         return None
     return {"numbers": sorted(numbers, reverse=True), "target": target}
 
@@ -79,7 +81,7 @@ def _countdown_spec(metadata: Mapping[str, Any]) -> Spec | None:
 def _countdown_notation(problem: Problem, answer: str) -> str:
     """The equations nested into one expression."""
     held = [(str(n), n) for n in problem.spec["numbers"]]
-    for left, operator, right, result in countdown.read_equations(answer) or ():
+    for left, operator, right, result in read_equations(answer) or ():
         terms = []
         for operand in (left, right):
             index = next((i for i, (_, n) in enumerate(held) if n == operand), None)

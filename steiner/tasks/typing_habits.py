@@ -16,6 +16,8 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
+from steiner.tasks.number_words import NumberWords
+
 
 class Kind(Enum):
     """The kind of a piece of a question."""
@@ -39,12 +41,6 @@ _SENTENCE_START = re.compile(r"(^|[.!?]\s+)([a-z])")
 _MARK = re.compile(r"(?<=\w)[.,?!;](?=\s|$)")
 _WORD = re.compile(r"[A-Za-z]{4,}")
 _INTEGER = re.compile(r"(?<![\w.])\d{1,2}(?![\w.])")
-_ONES = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen"),
-    *("eighteen", "nineteen"),
-)
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +73,14 @@ class Habits:
         return cls(**table)
 
 
-def apply_habits(rng: random.Random, segments: Sequence[Segment], habits: Habits) -> str:
-    """The question as typed by a person with those habits."""
+def apply_habits(
+    rng: random.Random, segments: Sequence[Segment], habits: Habits, numbers: NumberWords
+) -> str:
+    """The question as typed by a person with those habits, who has those words for numbers."""
     if rng.random() < habits.typos:
         segments = _misspelt(rng, segments)
     if rng.random() < habits.number_words:
-        segments = _changed(segments, _in_words)
+        segments = _changed(segments, partial(_in_words, numbers))
     if rng.random() < habits.no_marks:
         segments = _changed(segments, lambda text: _MARK.sub("", text))
     elif rng.random() < habits.no_final_mark and segments[-1][1] is not Kind.VERBATIM:
@@ -104,34 +102,8 @@ def _changed(segments: Sequence[Segment], change: Callable[[str], str]) -> list[
     return [(text if kind is Kind.VERBATIM else change(text), kind) for text, kind in segments]
 
 
-def number_in_words(number: int) -> str:
-    """A number from 0 to 99 in words: `twenty-one`."""
-    if number < 20:
-        return _ONES[number]
-    tens, ones = divmod(number, 10)
-    return _TENS[tens - 2] + (f"-{_ONES[ones]}" if ones else "")
-
-
-def plural_in_words(number: int) -> str:
-    """Several of a number from 0 to 99 in words: `sixes`, `twenties`."""
-    word = number_in_words(number)
-    if word.endswith("y"):
-        return f"{word[:-1]}ies"
-    return f"{word}es" if word.endswith(("six", "zero")) else f"{word}s"
-
-
-def number_in_text(number: int, *, in_words: bool) -> str:
-    """The number in digits or, up to 99, in words."""
-    return number_in_words(number) if in_words and number <= 99 else str(number)
-
-
-def article(number: int) -> str:
-    """`an` before 8, 11, 18, 80 to 89 and 800 to 899, else `a`."""
-    return "an" if number in (11, 18) or str(number).startswith("8") else "a"
-
-
-def _in_words(text: str) -> str:
-    return _INTEGER.sub(lambda found: number_in_words(int(found[0])), text)
+def _in_words(numbers: NumberWords, text: str) -> str:
+    return _INTEGER.sub(lambda found: numbers.singulars[int(found[0])], text)
 
 
 def _misspelt(rng: random.Random, segments: Sequence[Segment]) -> list[Segment]:

@@ -10,16 +10,24 @@ import pytest
 from steiner.tasks import countdown_numbers as layouts
 from steiner.tasks.givens import has_numbers
 from steiner.tasks.problems import make_problem
+from steiner.tasks.question_grammar import QuestionGrammar, load_grammar
 from steiner.types import Split
 
 Layout = Callable[[Sequence[int], random.Random], str]
+ENGLISH = load_grammar("countdown")
+
+
+def in_english(layout: Callable[[Sequence[int], QuestionGrammar, random.Random], str]) -> Layout:
+    return lambda numbers, rng: layout(numbers, ENGLISH, rng)
+
+
 LAYOUTS: tuple[Layout, ...] = (
-    layouts.listed,
-    layouts.counted,
-    layouts.spoken,
-    layouts.owned,
-    layouts.labelled,
-    layouts.on_lines,
+    in_english(layouts.listed),
+    in_english(layouts.counted),
+    in_english(layouts.spoken),
+    in_english(layouts.owned),
+    in_english(layouts.labelled),
+    in_english(layouts.on_lines),
     layouts.as_data,
     layouts.with_gaps,
 )
@@ -37,7 +45,7 @@ def test_every_layout_states_each_number(layout: Layout, numbers: Sequence[int])
 
 def test_numbers_that_come_twice_are_counted_as_people_do() -> None:
     rng = random.Random(1)
-    texts = {layouts.counted((3, 5, 5, 8), rng) for _ in range(500)}
+    texts = {layouts.counted((3, 5, 5, 8), ENGLISH, rng) for _ in range(500)}
     assert {"a 3, two 5s and an 8", "a three, two fives and an eight"} <= texts
     assert any("pair of 5s" in text for text in texts)
 

@@ -266,7 +266,7 @@ def test_questions_state_every_given(name: str, level: int) -> None:
     for _, problem in posed(name, level):
         for split in Split:
             asked = ask(problem, rng, split)
-            assert puzzle(name).is_stated(asked.spec, asked.question), asked.question
+            assert puzzle(name).is_stated(asked.spec, asked.question, "en"), asked.question
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,7 +16,9 @@ from steiner.tasks.mini_sudoku_spoken import (
     cells_in_words,
     grid_spoken,
 )
+from steiner.tasks.question_grammar import load_grammar
 
+ENGLISH = load_grammar("mini_sudoku")
 GRIDS = (
     [1, 0, 3, 0, 0, 4, 0, 2, 2, 0, 4, 0, 0, 3, 0, 1],
     [0, 0, 0, 0, 3, 0, 1, 4, 0, 0, 0, 0, 0, 1, 0, 0],
@@ -128,7 +130,7 @@ def _place(text: str) -> int:
 def test_cells_named_one_by_one_can_be_read_back(layout: Layout, grid: list[int]) -> None:
     rng = random_stream("places", layout.__name__)
     for _ in range(80):
-        text = layout(grid, rng)
+        text = layout(grid, ENGLISH, rng)
         assert read_places(text) == grid, text
 
 
@@ -137,7 +139,7 @@ def test_cells_named_one_by_one_can_be_read_back(layout: Layout, grid: list[int]
 def test_rows_can_be_read_back_in_one_way(layout: Layout, grid: list[int]) -> None:
     rng = random_stream("rows", layout.__name__)
     for _ in range(80):
-        text = layout(grid, rng)
+        text = layout(grid, ENGLISH, rng)
         assert read_rows(text) == {tuple(grid)}, text
 
 
@@ -145,5 +147,5 @@ def test_the_check_of_givens_finds_each_digit_in_each_layout() -> None:
     rng = random_stream("givens")
     for grid in GRIDS:
         for layout in {*BLOCKS, *LINES, grid_spoken, cells_in_words}:
-            text = layout(grid, rng)
+            text = layout(grid, ENGLISH, rng)
             assert has_digits(text, filter(None, grid)), text

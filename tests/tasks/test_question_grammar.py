@@ -11,9 +11,10 @@ import pytest
 
 from steiner.tasks import tasks
 from steiner.tasks.names import known_names
+from steiner.tasks.number_words import NumberWords
 from steiner.tasks.phrases import WordingError
-from steiner.tasks.question_grammar import Field, QuestionGrammar, load_grammar
-from steiner.tasks.typing_habits import Habits, Kind, Verbatim, apply_habits, number_in_words
+from steiner.tasks.question_grammar import Field, QuestionGrammar, load_grammar, load_numbers
+from steiner.tasks.typing_habits import Habits, Kind, Verbatim, apply_habits
 from steiner.types import Split
 
 PLAIN = {"typos": 0, "spaces": 0, "lower": 0, "upper": 0, "no_marks": 0, "no_final_mark": 0}
@@ -21,7 +22,8 @@ PLAIN = {"typos": 0, "spaces": 0, "lower": 0, "upper": 0, "no_marks": 0, "no_fin
 
 def grammar(questions: list[str], **sections: Any) -> QuestionGrammar:
     voice = {"split": "train", "questions": questions, "habits": PLAIN | {"sentence_case": 0}}
-    return QuestionGrammar("toy", {"voices": {"plain": voice}, **sections}, {})
+    words = {"words": load_grammar("other").words}
+    return QuestionGrammar("toy", {"voices": {"plain": voice}, **sections}, words)
 
 
 def questions(made: QuestionGrammar, fields: Mapping[str, Field], count: int = 200) -> set[str]:
@@ -91,20 +93,23 @@ def test_habits_never_change_a_grid() -> None:
     habits = Habits(0, 0, 1, 1, 1, 1, 1, 1)
     for seed in range(200):
         segments = [("Solve this, please:\n", Kind.WORDS), (grid, Kind.VERBATIM)]
-        assert grid in apply_habits(random.Random(seed), segments, habits)
+        assert grid in apply_habits(random.Random(seed), segments, habits, load_numbers())
 
 
 def test_typing_errors_stay_outside_of_fields() -> None:
     habits = Habits(0, 0, 1, 0, 0, 1, 0, 0)
     segments = [("Somebody called ", Kind.WORDS), ("Oluwakemi", Kind.FIELD), (" lies", Kind.WORDS)]
-    typed = {apply_habits(random.Random(seed), segments, habits) for seed in range(50)}
+    typed = {
+        apply_habits(random.Random(seed), segments, habits, load_numbers()) for seed in range(50)
+    }
     assert all("Oluwakemi" in text for text in typed)
     assert len(typed) > 20
     assert "Somebody called Oluwakemi lies" not in typed
 
 
 def test_numbers_in_words() -> None:
-    words = [number_in_words(number) for number in range(100)]
+    numbers = load_numbers()
+    words = [numbers.text(number, in_words=True) for number in range(100)]
     assert len(set(words)) == 100
     assert (words[0], words[13], words[40], words[99]) == (
         "zero",
@@ -112,9 +117,33 @@ def test_numbers_in_words() -> None:
         "forty",
         "ninety-nine",
     )
+    assert numbers.text(100, in_words=True) == "100"
+    assert [numbers.plurals[number] for number in (0, 6, 21, 80)] == [
+        "zeroes",
+        "sixes",
+        "twenty-ones",
+        "eighties",
+    ]
     habits = Habits(0, 0, 0, 0, 0, 0, 1, 0)
-    typed = apply_habits(random.Random(0), [("make ", Kind.WORDS), ("21", Kind.FIELD)], habits)
+    typed = apply_habits(
+        random.Random(0), [("make ", Kind.WORDS), ("21", Kind.FIELD)], habits, load_numbers()
+    )
     assert typed == "make twenty-one"
+
+
+def test_the_article_of_a_number_is_that_of_its_word() -> None:
+    numbers = load_numbers()
+    vowels = {n for n in range(100) if numbers.singulars[n].startswith(("eight", "eleven"))}
+    assert {n for n in range(100) if numbers.article(n) == "an"} == vowels
+    assert (numbers.article(812), numbers.article(118)) == ("an", "a")
+
+
+def test_numbers_without_all_their_words_are_refused() -> None:
+    numbers = load_grammar("other").words["numbers"]
+    with pytest.raises(ValueError, match="plurals has 99, not 100"):
+        NumberWords.of(numbers | {"plurals": numbers["plurals"][1:]})
+    with pytest.raises(WordingError, match="articles has none for 5"):
+        NumberWords.of(numbers | {"articles": [["an", "8"]]}).article(5)
 
 
 def test_each_habit_shows() -> None:
@@ -122,7 +151,10 @@ def test_each_habit_shows() -> None:
 
     def typed(**chances: float) -> str:
         return apply_habits(
-            random.Random(1), text, Habits.of(PLAIN | {"sentence_case": 0} | chances)
+            random.Random(1),
+            text,
+            Habits.of(PLAIN | {"sentence_case": 0} | chances),
+            load_numbers(),
         )
 
     assert typed() == "make 24, please. use 3 and 8?"

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from steiner.data.ordinary_text.generators import Fact, FactGroup, Weights, drills, join
 from steiner.tasks import load_phrases
-from steiner.tasks.knights_knaves import LETTERS, render_state, restate_claim
+from steiner.tasks.knights_knaves import LETTERS
 from steiner.tasks.knights_knaves_logic import ALONE, KINDS, UNKNOWN
+from steiner.tasks.knights_knaves_steps import render_state, restate_claim
 
 _FAMILY = "knights_knaves"
 

@@ -15,7 +15,8 @@ from steiner.data.ordinary_text.generators import Fact, FactGroup, join
 from steiner.data.ordinary_text.jugs import render_jugs
 from steiner.data.ordinary_text.train_problems import random_step, train_problem
 from steiner.tasks import Move, load_phrases, task
-from steiner.tasks.knights_knaves import lettered, render_state
+from steiner.tasks.knights_knaves import lettered
+from steiner.tasks.knights_knaves_steps import render_state
 from steiner.tasks.mini_sudoku import render_grid
 from steiner.types import Problem, State, StepTexts
 
