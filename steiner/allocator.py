@@ -38,6 +38,11 @@ def keep_freed_memory() -> bool:
 def release_freed_memory() -> None:
     """Returns freed memory to the system, between two pieces of work."""
     gc.collect()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Returns the free pages of the heap to the system, also those between blocks in use."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from steiner.allocator import release_freed_memory
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.models.four_bit import is_4bit, load_4bit_model, require_bitsandbytes
 from steiner.models.loading import load_model, read_model, without_checkpointing_warning
@@ -120,6 +121,7 @@ def lora(
         yield adapted
         return
     yield adapted
+    release_freed_memory()  # merging needs memory of its own
     adapted.merge_and_unload()
     model.requires_grad_(True)
 

@@ -19,9 +19,12 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from steiner.allocator import trim_heap
 from steiner.data.packed_rows import PackedRows
 from steiner.models.logits import logits_of
 
+_LARGE_BLOCK = 8 << 20
+"""Bytes of a batch's hidden states above which a forward pass leaves much free memory behind."""
 CHUNK_TOKENS = 512
 """Positions whose logits are in memory at a time; of a vocabulary of 151,936 they take 311 MB."""
 Head = Callable[[torch.Tensor], torch.Tensor]
@@ -47,6 +50,8 @@ def token_losses(
     positions are in memory at a time.
     """
     hidden_BTD = model.get_decoder()(input_ids=ids_BT, use_cache=False).last_hidden_state
+    if hidden_BTD.device.type == "cpu" and hidden_BTD.nbytes >= _LARGE_BLOCK:
+        trim_heap()  # malloc hardly reuses what the layers freed (docs/log.md)
     chosen_BT = weights_BT[:, 1:] != 0
     hidden_ND, targets_N = hidden_BTD[:, :-1][chosen_BT], ids_BT[:, 1:][chosen_BT]
     weight_N = weights_BT[:, 1:][chosen_BT]

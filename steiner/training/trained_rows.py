@@ -1,10 +1,10 @@
-"""Trained rows of a frozen embedding or head, computed without a copy of the whole matrix.
+"""Trained rows of a frozen embedding or head, computed and merged without a copy of the matrix.
 
-peft's layer of trained rows -> the same outputs and gradients
+peft's layer of trained rows -> the same outputs, gradients and merged weights
 
-peft puts the trained rows into a copy of the matrix, and gets a gradient of that size. For the
-151,936 tokens of Qwen2.5-0.5B each takes 544 MB, for the embeddings and again for every chunk of
-logits.
+peft puts the trained rows into a copy of the matrix, in the forward pass and when it merges them,
+and gets a gradient of that size. For the 151,936 tokens of Qwen2.5-0.5B each takes 544 MB, for the
+embeddings and again for every chunk of logits.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def compute_rows_alone(adapted: torch.nn.Module) -> None:
     for layer in adapted.modules():
         if isinstance(layer, TrainableTokensLayer):
             layer.forward_adapters = MethodType(_forward, layer)  # type: ignore[method-assign]
+            layer.merge = MethodType(_merge, layer)  # type: ignore[method-assign]
 
 
 def _forward(
@@ -38,6 +39,17 @@ def _forward(
     logits = layer.base_layer(inputs)
     own = functional.linear(inputs, rows_RD)
     return torch.index_copy(logits, -1, ids_R, own.to(logits.dtype))
+
+
+@torch.no_grad()
+def _merge(layer: Any, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
+    """Writes the rows into the frozen matrix."""
+    weight_VD = layer.base_layer.weight
+    for adapter in adapter_names or layer.active_adapters:
+        ids_R = torch.tensor(layer.token_indices[adapter], device=weight_VD.device)
+        rows_RD = layer.trainable_tokens_delta[adapter].to(weight_VD)
+        weight_VD.index_copy_(0, ids_R, rows_RD)
+        layer.merged_adapters.append(adapter)
 
 
 def _embedded(
