@@ -35,7 +35,8 @@ class GrammarPolicy:
         ids_BT: torch.Tensor,
         temperature: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probability of each token of a completion, and the entropy of its choice: (B, T).
+        """Log-probability of each token of a completion, and the entropy of its choice, without
+        gradient: (B, T).
 
         `head` makes logits (N, V) of the hidden states (N, D) that predict the tokens. Logits of
         CHUNK_TOKENS positions are in memory at a time; the backward pass computes them again.
@@ -63,10 +64,11 @@ class GrammarPolicy:
         temperature: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         forbidden_CV = self.forbidden_SV.to(ids_C.device)[states_C]
-        # A finite floor, since an infinite one would make the entropy's gradient undefined.
+        # A finite floor, since zero times an infinite one would make the entropy undefined.
         masked_CV = (head(hidden_CD) / temperature).float().masked_fill(forbidden_CV, -1e9)
         logprob_CV = masked_CV.log_softmax(-1)
-        entropy_C = -(logprob_CV.exp() * logprob_CV).sum(-1)
+        with torch.no_grad():
+            entropy_C = -(logprob_CV.exp() * logprob_CV).sum(-1)
         return logprob_CV.gather(1, ids_C[:, None])[:, 0], entropy_C
 
     def states(self, ids_BT: torch.Tensor) -> torch.Tensor:
