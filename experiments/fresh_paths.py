@@ -19,7 +19,7 @@ from steiner.dags.path_sampling import shortest_path
 from steiner.dags.source import SolverDagSource
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.tasks import generate_problems
+from steiner.tasks import generate_problems, task
 from steiner.types import SearchPath, Split, UserError
 
 BLOCK = 200
@@ -61,6 +61,7 @@ def _rounds(recipe: Recipe, name: str) -> Iterator[list[_Block]]:
         yield [
             _Block(family, level, recipe.language, f"{name}/{start + index}")
             for family, level in recipe.problems.levels.items()
+            if task(family).state_space  # others, such as messages to decline, have no paths
             for index in range(_BLOCKS_AT_ONCE)
         ]
 
