@@ -57,7 +57,7 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
         names.append("further")
     rows = ordinary_rows(tokenizer, shape.tokens, *names, kinds=shape.mixture or None)
     train_sequences(model, tokenizer, rows, schedule, folder)
-    after = perplexity(model, held_out_rows(tokenizer))
+    after = perplexity(model, held_out_rows(tokenizer), bf16=schedule.bf16)
     write_json(folder / LOGS / "perplexity.json", {"after": after})
     model.bfloat16().save_pretrained(folder)
     return folder
