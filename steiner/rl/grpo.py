@@ -36,19 +36,15 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from steiner.dags.source import DagSource, dags_of_run
 from steiner.data.batching import padded_length
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.backends import RolloutBackend
-from steiner.inference.engine import Engine
-from steiner.inference.model_loading import is_large
-from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.loading import without_checkpointing_warning
 from steiner.models.logits import logits_of
 from steiner.models.precision import wants_bf16
 from steiner.models.saving import save_adapter
 from steiner.models.sources import ADAPTER
 from steiner.processes import process_state
-from steiner.progress import say
 from steiner.recipe import Recipe
 from steiner.rl.policy_logprobs import GrammarPolicy
+from steiner.rl.rollout_backend import ModelBackend, rollout_backend
 from steiner.rl.rollout_groups import (
     RolloutGroup,
     RolloutGroupSource,
@@ -56,7 +52,6 @@ from steiner.rl.rollout_groups import (
     most_varied,
 )
 from steiner.rl.rollout_mismatch import RolloutMismatch
-from steiner.rl.weight_sync import WeightSync
 from steiner.training.attention import BatchShape, choose_attention
 from steiner.training.lora import load_for_training, lora
 from steiner.training.losses import forward_replaced
@@ -89,7 +84,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     with lora(model, tokenizer, recipe.rl.lora_rank, recipe.seed) as adapted:
         trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
         trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
-        trainer.rollouts.close()
+        trainer.rollouts.written_by.close()
         if adapted and trainer.is_world_process_zero():
             save_adapter(adapted, tokenizer, out_dir / ADAPTER)
     save_trained(trainer, model, tokenizer, out_dir)
@@ -106,18 +101,18 @@ def build_trainer(
     vocabulary = Vocabulary.require(tokenizer)
     bf16 = wants_bf16(recipe.rl.precision)
     choose_attention(model, recipe.rl.attention, _batch_shape(recipe), out_dir, bf16=bf16)
-    backend, weight_sync, has_own_logprobs = _backend(recipe, model, vocabulary, out_dir)
+    written_by = rollout_backend(recipe.rl, model, vocabulary, out_dir / _WEIGHTS)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
     processes = process_state()
     source = RolloutGroupSource(
         recipe,
         vocabulary,
-        backend,
+        written_by.backend,
         dags,
         rank=processes.process_index,
         num_processes=processes.num_processes,
     )
-    rollouts = Rollouts(policy, source, weight_sync, has_own_logprobs)
+    rollouts = Rollouts(policy, source, written_by)
     with warnings.catch_warnings():
         # TRL calls `rollout_func` experimental whenever it is used; no setting turns that off.
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
@@ -136,31 +131,6 @@ def build_trainer(
         raise UserError("RL needs the whole weights on each device, not sharded ones", hint)
     show_progress(trainer, "rl", _shown)
     return trainer
-
-
-def _backend(
-    recipe: Recipe, model: PreTrainedModel, vocabulary: Vocabulary, out_dir: Path
-) -> tuple[RolloutBackend, WeightSync | None, bool]:
-    """The backend of rollouts; the sync of its weights, if it is another program; and whether it
-    computes with other weights than the trainer, or the same ones rounded."""
-    if recipe.rl.rollouts == "engine":
-        max_length = int(model.config.max_position_embeddings)
-        dtype = _rollout_dtype(recipe, model)
-        engine = Engine(model, vocabulary, max_length=max_length, dtype=dtype)
-        is_rounded = engine.dtype != model.dtype
-        if is_rounded:
-            say("rollouts   decoded in bf16, from a copy of the weights")
-        return engine, None, is_rounded
-    backend = VllmBackend(recipe.rl.vllm_url, vocabulary)
-    folder = Path(recipe.rl.vllm_weights or out_dir) / _WEIGHTS
-    return backend, WeightSync(backend, model, folder, recipe.rl.sync_every), True
-
-
-def _rollout_dtype(recipe: Recipe, model: PreTrainedModel) -> torch.dtype:
-    """bf16 for a large model where training computes in it, as `steiner solve` decodes; else the
-    weights' own."""
-    in_bf16 = is_large(model) and wants_bf16(recipe.rl.precision)
-    return torch.bfloat16 if in_bf16 else model.dtype
 
 
 def _batch_shape(recipe: Recipe) -> BatchShape:
@@ -308,28 +278,20 @@ class Rollouts:
 
     policy: GrammarPolicy
     source: RolloutGroupSource
-    weight_sync: WeightSync | None = None
-    """Set where another program writes the rollouts."""
-    has_own_logprobs: bool = False
-    """True where the rollouts' own log-probabilities are not the trainer's. If they are, they are
-    left out, and the ratio is exactly 1 in the first update."""
+    written_by: ModelBackend
+    """If it has the trainer's own log-probabilities, they are left out of the rollouts, and the
+    ratio is exactly 1 in the first update."""
     measured: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, prompts: Sequence[Any], trainer: GRPOTrainer) -> dict[str, Any]:
         """One row a rollout, group after group; of `prompts` only the number counts."""
         count = len(prompts) // self.source.recipe.rl.rollouts_per_problem
-        if self.weight_sync:
-            self.weight_sync.before_rollouts(trainer.state.global_step)
+        self.written_by.before_rollouts(trainer.state.global_step)
         groups = self.source.sample(count, trainer.state.log_history, trainer.state.global_step)
         self.measured = group_metrics(groups)
         rows = [row for group in most_varied(groups, count) for row in self._rows(group)]
         columns = {name: [row[name] for row in rows] for name in rows[0]}
-        return columns if self.has_own_logprobs else columns | {"logprobs": None}
-
-    def close(self) -> None:
-        """Deletes what only the training needs."""
-        if self.weight_sync:
-            self.weight_sync.close()
+        return columns if self.written_by.has_own_logprobs else columns | {"logprobs": None}
 
     def outcome(self, outcome: list[float | None], log_metric: Any, **_: Any) -> list[float | None]:
         """The outcomes as they came; logs what was measured on the way."""
