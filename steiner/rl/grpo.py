@@ -142,6 +142,9 @@ def _batch_shape(recipe: Recipe) -> BatchShape:
 class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
     """GRPOTrainer with advantages (B, T); the module's docstring explains what it replaces."""
 
+    _has_old_logprobs = False
+    """True while rollouts are scored that have log-probabilities of their own."""
+
     @property
     def rollouts(self) -> Rollouts:
         """The `rollout_func` of `build_trainer`."""
@@ -150,8 +153,12 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's; then each token's advantage is its rollout's plus its step's."""
-        with without_checkpointing_warning():
-            output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        self._has_old_logprobs = self.rollouts.written_by.has_own_logprobs
+        try:
+            with without_checkpointing_warning():
+                output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        finally:
+            self._has_old_logprobs = False
         step_BT = torch.zeros(output["completion_ids"].shape, device=output["advantages"].device)
         for row, given in enumerate(inputs):
             step_T = torch.tensor(given["step_advantage"])
@@ -171,7 +178,14 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
         batch_size: int | None = None,
         **_: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
-        """As TRL's, among the tokens that the grammar allows."""
+        """As TRL's, among the tokens that the grammar allows.
+
+        Of a batch of rollouts with log-probabilities of their own, TRL asks for those of the model
+        before its update as well; these would be replaced, so they are not computed.
+        """
+        if self._has_old_logprobs and model is self.model:  # not the reference of the KL divergence
+            unused_BT = torch.zeros(len(input_ids), logits_to_keep, device=input_ids.device)
+            return unused_BT, unused_BT, None
         found = []
         for start in range(0, len(input_ids), batch_size or len(input_ids)):
             rows = slice(start, start + (batch_size or len(input_ids)))
@@ -279,8 +293,8 @@ class Rollouts:
     policy: GrammarPolicy
     source: RolloutGroupSource
     written_by: ModelBackend
-    """If it has the trainer's own log-probabilities, they are left out of the rollouts, and the
-    ratio is exactly 1 in the first update."""
+    """Log-probabilities that are not its own are left out of the rollouts: they are the trainer's,
+    and the ratio is exactly 1 in the first update."""
     measured: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, prompts: Sequence[Any], trainer: GRPOTrainer) -> dict[str, Any]:

@@ -405,6 +405,44 @@ def test_muon_and_several_updates_per_generation(run_dir: Path) -> None:
     assert (run_dir / "rl" / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize("kl_beta", [0.0, 0.1])
+@pytest.mark.parametrize("has_own_logprobs", [True, False])
+def test_logprobs_before_the_update_are_computed_only_where_rollouts_have_none(
+    has_own_logprobs: bool,
+    kl_beta: float,
+    run_dir: Path,
+    vocabulary: Vocabulary,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With several updates per generation; a reference model computes its own in any case."""
+
+    class Rounding(Walkers):
+        dtype = torch.bfloat16 if has_own_logprobs else torch.float32
+
+    monkeypatch.setattr(backends, "Engine", lambda model, vocabulary, **_: Rounding(vocabulary))
+    settings = replace(RECIPE.rl, updates_per_generation=2, kl_beta=kl_beta)
+    model, dags = load_model(run_dir / "sft")[0], SolverDagSource()
+    trainer = rl.build_trainer(
+        replace(RECIPE, rl=settings), model, vocabulary.tokenizer, run_dir / "rl", dags
+    )
+    asked, logprobs = [], trainer._logprobs
+
+    def noted(model: PreTrainedModel, *arguments: Any) -> Any:
+        asked.append(model)
+        return logprobs(model, *arguments)
+
+    monkeypatch.setattr(trainer, "_logprobs", noted)
+    batch = next(first_batches(trainer))
+    assert (model in asked) != has_own_logprobs
+    assert ("ref_per_token_logps" in batch) == (trainer.ref_model in asked) == bool(kl_beta)
+    old_BT = batch["old_per_token_logps"]
+    assert (old_BT < 0).any()
+    if has_own_logprobs:
+        assert torch.equal(old_BT, batch["sampling_per_token_logps"])
+    assert math.isfinite(trainer.compute_loss(model, batch))
+    assert model in asked
+
+
 @pytest.mark.usefixtures("walkers")
 def test_problems_are_of_the_training_split_and_drawn_by_name(
     vocabulary: Vocabulary, tmp_path: Path
