@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -229,9 +230,8 @@ def train_sequences(
         compiles = _compiling_pays(model, trainer.batches, schedule)
         wanted = _wanted_attention(schedule, compiles=compiles)
         choose_attention(model, wanted, shape, folder, bf16=schedule.bf16)
-        if compiles:
-            _compile(model, trainer.batches)
-        with forward_gives_losses(model):
+        compilation = _compiled(model, trainer.batches) if compiles else nullcontext()
+        with forward_gives_losses(model), compilation:
             trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         if adapted and trainer.is_world_process_zero():
             save_adapter(adapted, tokenizer, folder / ADAPTER)
@@ -262,9 +262,17 @@ def _wanted_attention(schedule: Schedule, *, compiles: bool) -> Attention:
     return schedule.attention
 
 
-def _compile(model: PreTrainedModel, batches: TokenBatches) -> None:
+@contextmanager
+def _compiled(model: PreTrainedModel, batches: TokenBatches) -> Iterator[None]:
+    """Within the block, the decoder is compiled. Measuring the perplexity of the trained model, in
+    evaluation mode, would compile it again."""
     torch._inductor.config.compile_threads = 1  # its worker processes take memory, not time, here
-    model.get_decoder().compile(dynamic=_is_dynamic(batches))
+    decoder = model.get_decoder()
+    decoder.compile(dynamic=_is_dynamic(batches))
+    try:
+        yield
+    finally:
+        decoder._compiled_call_impl = None
 
 
 def _is_dynamic(batches: TokenBatches) -> bool:

@@ -439,7 +439,7 @@ def test_logprobs_before_the_update_are_computed_only_where_rollouts_have_none(
     assert (old_BT < 0).any()
     if has_own_logprobs:
         assert torch.equal(old_BT, batch["sampling_per_token_logps"])
-    assert math.isfinite(trainer.compute_loss(model, batch))
+    assert trainer.compute_loss(model, batch).isfinite()
     assert model in asked
 
 
