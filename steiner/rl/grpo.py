@@ -18,8 +18,7 @@ Dr. GRPO.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,25 +42,18 @@ from steiner.models.saving import save_adapter
 from steiner.models.sources import ADAPTER
 from steiner.processes import process_state
 from steiner.recipe import Recipe
+from steiner.rl.length_batching import by_length
 from steiner.rl.policy_logprobs import GrammarPolicy
-from steiner.rl.rollout_backend import ModelBackend, rollout_backend
-from steiner.rl.rollout_groups import (
-    RolloutGroup,
-    RolloutGroupSource,
-    group_metrics,
-    most_varied,
-)
+from steiner.rl.rollout_backend import rollout_backend
+from steiner.rl.rollout_function import Rollouts
+from steiner.rl.rollout_groups import RolloutGroupSource
 from steiner.rl.rollout_mismatch import RolloutMismatch
 from steiner.training.attention import BatchShape, choose_attention
+from steiner.training.checkpoints import AdapterCheckpoints, last_checkpoint, save_trained
 from steiner.training.lora import load_for_training, lora
 from steiner.training.losses import forward_replaced
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
-from steiner.training.trainer import (
-    AdapterCheckpoints,
-    last_checkpoint,
-    save_trained,
-)
 from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
@@ -244,93 +236,6 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
         self._buffered_inputs = by_length(self._buffered_inputs, num_updates)
         dealt: dict[str, Any] = self._buffered_inputs[self._step % len(self._buffered_inputs)]
         return dealt
-
-
-def by_length(
-    batches: Sequence[Mapping[str, torch.Tensor]], num_updates: int
-) -> list[dict[str, torch.Tensor]]:
-    """The same rows in as many batches of as many rows, without common padding.
-
-    Each optimiser step gets short and long rollouts; each of its batches has rows of similar
-    length. The order depends on the rollouts only, so a resumed run repeats it.
-    """
-    whole = {
-        name: torch.cat([batch[name] for batch in batches]) if value.dim() else value
-        for name, value in batches[0].items()
-    }
-    order = (whole["completion_mask"].sum(1) * len(whole["row"]) + whole["row"]).argsort()
-    return [
-        _trimmed({name: value[rows] if value.dim() else value for name, value in whole.items()})
-        for update in range(num_updates)
-        for rows in order[update::num_updates].chunk(len(batches) // num_updates)
-    ]
-
-
-def _trimmed(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Without columns that are padding in every row: prompts end, completions begin, together."""
-    prompt = _padded_length(batch["prompt_mask"])
-    completion = _padded_length(batch["completion_mask"])
-    trimmed = {}
-    for name, value in batch.items():
-        if value.dim() < 2:
-            trimmed[name] = value
-        elif name.startswith("prompt"):
-            trimmed[name] = value[:, value.shape[1] - prompt :]
-        else:
-            trimmed[name] = value[:, :completion]
-    return trimmed
-
-
-def _padded_length(mask_BT: torch.Tensor) -> int:
-    """The longest row's length, up to a common length (data/batching.py), at most T."""
-    return min(mask_BT.shape[1], padded_length(int(mask_BT.sum(1).max())))
-
-
-@dataclass(slots=True)
-class Rollouts:
-    """TRL's `rollout_func` and its reward function, on top of a RolloutGroupSource."""
-
-    policy: GrammarPolicy
-    source: RolloutGroupSource
-    written_by: ModelBackend
-    """Log-probabilities that are not its own are left out of the rollouts: they are the trainer's,
-    and the ratio is exactly 1 in the first update."""
-    measured: Mapping[str, float] = field(default_factory=dict)
-
-    def __call__(self, prompts: Sequence[Any], trainer: GRPOTrainer) -> dict[str, Any]:
-        """One row a rollout, group after group; of `prompts` only the number counts."""
-        count = len(prompts) // self.source.recipe.rl.rollouts_per_problem
-        self.written_by.before_rollouts(trainer.state.global_step)
-        groups = self.source.sample(count, trainer.state.log_history, trainer.state.global_step)
-        self.measured = group_metrics(groups)
-        rows = [row for group in most_varied(groups, count) for row in self._rows(group)]
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        return columns if self.written_by.has_own_logprobs else columns | {"logprobs": None}
-
-    def outcome(self, outcome: list[float | None], log_metric: Any, **_: Any) -> list[float | None]:
-        """The outcomes as they came; logs what was measured on the way."""
-        for name, value in self.measured.items():
-            log_metric(name, value)
-        return outcome
-
-    def _rows(self, group: RolloutGroup) -> list[dict[str, Any]]:
-        rl = self.source.recipe.rl
-        return [
-            {
-                "prompt_ids": list(rollout.prompt_ids),
-                "completion_ids": list(rollout.token_ids),
-                "logprobs": list(rollout.logprobs),
-                "env_mask": [int(not forced) for forced in rollout.forced],
-                "outcome": score.outcome,
-                "step_advantage": advantage_T,
-            }
-            for rollout, score, advantage_T in zip(
-                group.rollouts_G,
-                group.scores_G,
-                group.step_advantages_GT(rl.step_reward_weight),
-                strict=True,
-            )
-        ]
 
 
 def _shown(logs: Mapping[str, Any]) -> list[str]:

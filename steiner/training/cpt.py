@@ -34,9 +34,11 @@ from steiner.processes import from_first, is_first, is_sharded
 from steiner.progress import say
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
+from steiner.training.checkpoints import set_generation_config
 from steiner.training.lora import load_for_training
 from steiner.training.losses import perplexity
-from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
+from steiner.training.schedule import schedule_of
+from steiner.training.trainer import train_sequences
 from steiner.types import SearchPath, TokenSequence
 
 

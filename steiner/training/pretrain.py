@@ -32,8 +32,10 @@ from steiner.format.tokenizer import train_tokenizer
 from steiner.models.loading import load_model, load_tokenizer
 from steiner.recipe import BaseRecipe, Recipe
 from steiner.tasks.phrases import load_phrases, worded_tasks
+from steiner.training.checkpoints import last_checkpoint
 from steiner.training.losses import perplexity
-from steiner.training.trainer import Schedule, last_checkpoint, schedule_of, train_sequences
+from steiner.training.schedule import Schedule, schedule_of
+from steiner.training.trainer import train_sequences
 
 _TOKENIZER_DOCUMENTS = 40_000
 _WORDING_REPEATS = 2_000

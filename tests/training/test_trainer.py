@@ -28,14 +28,10 @@ from steiner.randomness import random_stream
 from steiner.recipe import SftRecipe
 from steiner.training import losses
 from steiner.training import trainer as training
+from steiner.training.checkpoints import last_checkpoint
 from steiner.training.losses import CHUNK_TOKENS, forward_gives_losses, token_losses
-from steiner.training.trainer import (
-    Schedule,
-    SequenceTrainer,
-    last_checkpoint,
-    schedule_of,
-    train_sequences,
-)
+from steiner.training.schedule import Schedule, schedule_of
+from steiner.training.trainer import SequenceTrainer, train_sequences
 from steiner.types import TokenSequence
 from tests.processes import run_in_processes
 
@@ -333,7 +329,7 @@ def test_the_decoder_is_compiled_only_while_it_trains(
         return counted
 
     monkeypatch.setattr(torch, "compile", compiled)
-    monkeypatch.setattr(training, "_compiling_pays", lambda *_: True)
+    monkeypatch.setattr(training, "compiling_pays", lambda *_: True)
     model = make_model()
     trainer = train_sequences(model, tokenizer, _sequences(), SCHEDULE, tmp_path)
     assert num_calls == trainer.state.global_step > 0
