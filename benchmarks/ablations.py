@@ -15,10 +15,11 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.results import Measured
-from benchmarks.setting import Figure, Setting, model_digest
+from benchmarks.setting import Figure, Setting
 from benchmarks.solved import Solved, accuracy, solved
 from steiner.evaluation.statistics import Estimate, bootstrap_difference, mean_of
 from steiner.evaluation.suites import VALIDATION
+from steiner.files import model_digest
 from steiner.recipe import Recipe, RlRecipe
 from steiner.rl import grpo as rl
 from steiner.rl.rewards import TERMS

@@ -10,9 +10,10 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from benchmarks.compute import run_compute, runtime, tokens_in, training_seconds
-from benchmarks.setting import Setting, model_digest
+from benchmarks.setting import Setting
 from experiments import baselines
 from experiments.model_growth import count_parameters, larger_config
+from steiner.files import model_digest
 from steiner.recipe import Recipe
 
 TIMES = 8

@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import Measured
-from benchmarks.setting import Figure, Setting, model_digest
+from benchmarks.setting import Figure, Setting
 from experiments.baselines import train_chats
 from steiner import __version__
 from steiner.evaluation.budget_curves import within_budgets
 from steiner.evaluation.model_runner import ItemCompletion, ModelRunner
 from steiner.evaluation.statistics import difference, proportion
 from steiner.evaluation.suites import MAIN, EvalItem, problems_of
-from steiner.files import read_json, write_json
+from steiner.files import model_digest, read_json, write_json
 from steiner.inference.budget import Budget
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling

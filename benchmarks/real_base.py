@@ -47,7 +47,8 @@ from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.models.saving import save_model
 from steiner.pipeline import plan
 from steiner.recipe_file import load_recipe
-from steiner.training.trainer import Schedule, train_sequences
+from steiner.training.schedule import Schedule
+from steiner.training.trainer import train_sequences
 from steiner.types import TokenSequence
 
 _ROWS, _TOKENS = 16, 128

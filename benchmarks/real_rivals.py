@@ -19,10 +19,10 @@ from pathlib import Path
 
 from benchmarks import gsm8k, perplexity
 from benchmarks.results import Measured
-from benchmarks.setting import Figure, Setting, model_digest
+from benchmarks.setting import Figure, Setting
 from benchmarks.solved import accuracy, family_accuracy, gain, solved
 from experiments import baselines
-from steiner.files import write_text
+from steiner.files import model_digest, write_text
 from steiner.recipe import Recipe
 from steiner.recipe_file import load_recipe
 

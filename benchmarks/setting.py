@@ -5,7 +5,6 @@ Recipe, run folder -> folders of models; each is made once and kept until its in
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,18 +85,3 @@ class Setting:
 
 Figure = Callable[[Setting], Iterator[Measured]]
 """Measures all values of one figure."""
-
-
-def model_digest(model: str | Path) -> str:
-    """A hash of a model folder's weights and generation_config.json; a Hub name is its own
-    digest."""
-    files = sorted(
-        [*Path(model).glob("*.safetensors"), *Path(model).glob("generation_config.json")]
-    )
-    if not files:
-        return str(model)
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as weights:
-            digest.update(hashlib.file_digest(weights, "sha256").digest())
-    return digest.hexdigest()[:16]

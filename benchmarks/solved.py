@@ -14,14 +14,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.setting import Setting, model_digest
+from benchmarks.setting import Setting
 from steiner import __version__
 from steiner.evaluation.budget_curves import choose_budget, within_budgets
 from steiner.evaluation.graded_answers import grade_completion
 from steiner.evaluation.model_runner import ItemCompletion, ModelRunner
 from steiner.evaluation.statistics import Estimate, difference, mean_of, proportion
 from steiner.evaluation.suites import MAIN, VALIDATION, suites
-from steiner.files import read_json, write_json
+from steiner.files import model_digest, read_json, write_json
 
 BUDGETS = (2, 4, 8, 16, 32)
 """Step budgets of the table; the recipe may name more."""

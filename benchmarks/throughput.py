@@ -25,8 +25,9 @@ from benchmarks.setting import Figure, Setting
 from steiner.models.loading import load_model
 from steiner.models.precision import wants_bf16
 from steiner.recipe import Recipe
+from steiner.training.schedule import schedule_of
 from steiner.training.sft import encoded_paths
-from steiner.training.trainer import SequenceTrainer, schedule_of, train_sequences
+from steiner.training.trainer import SequenceTrainer, train_sequences
 
 WARM_UP, STEPS = 20, 60
 """Of the optimiser, a round: those before the clock starts, and those that count."""

@@ -30,8 +30,10 @@ from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.progress import progress
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
+from steiner.training.checkpoints import set_generation_config
+from steiner.training.schedule import schedule_of
 from steiner.training.sft import encoder
-from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
+from steiner.training.trainer import train_sequences
 from steiner.types import Message, SearchPath, TokenSequence
 
 Encoder = Callable[[Codec, SearchPath], TokenSequence]

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ LOGS = "logs"
 """Folder for what a stage leaves besides its output: `<run>/logs/<stage>`."""
 
 _LOCK = ".lock"
+_MODEL_FILES = (
+    *("*.safetensors", "pytorch_model*.bin", "adapter_model.bin", "*.index.json"),
+    *("config.json", "generation_config.json", "adapter_config.json"),
+    *("tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
+    *("*.model", "*.tiktoken", "chat_template*"),
+)
+"""The files in a model folder that decide what the model computes: weights, configurations,
+tokenizer, chat template."""
 _NO_ROOM_BYTES = 1_000_000
 _AGAIN = "run the same command again: it continues where it stopped"
 _ANY_CAUSE = "check the path and the disk, then run the same command again"
@@ -134,19 +143,32 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def model_digest(model: str) -> str:
-    """A hash of a model folder's or GGUF file's content; a Hub name stands for itself."""
-    folder = Path(model)
-    if folder.is_file():
-        return file_digest(folder)
-    if not folder.is_dir():
-        return model
+def model_digest(model: str | Path) -> str:
+    """A hash of a model's weights, configurations, tokenizer and chat template, in a folder or a
+    GGUF file; a name on the Hub stands for itself. An unchanged file is read once per process."""
+    source = Path(model)
+    if source.is_file():
+        return _content_digest(source).hex()[:16]
+    if not source.is_dir():
+        return str(model)
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    found = {path for pattern in _MODEL_FILES for path in source.glob(pattern) if path.is_file()}
+    for path in sorted(found):
+        digest.update(path.name.encode())
+        digest.update(_content_digest(path))
     return digest.hexdigest()[:16]
+
+
+def _content_digest(path: Path) -> bytes:
+    """The SHA-256 of a file, kept as long as its size and time of change stay the same."""
+    status = path.stat()
+    return _kept_digest(path.absolute(), status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _kept_digest(path: Path, _size: int, _mtime_ns: int) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @contextmanager

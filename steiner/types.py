@@ -272,11 +272,3 @@ class Rollout:
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] = ()
     """(T,) the likeliest (token id, log-probability) pairs at each position, likeliest first, as
     many as the request asked for; empty if it asked for none."""
-
-    @property
-    def step_index(self) -> tuple[int, ...]:
-        """(T,) index of the step that each token belongs to; -1 outside steps."""
-        index_T = [-1] * len(self.token_ids)
-        for step, span in enumerate(self.spans):
-            index_T[span.start : span.stop] = [step] * (span.stop - span.start)
-        return tuple(index_T)

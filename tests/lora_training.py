@@ -9,7 +9,8 @@ from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.recipe import SftRecipe
 from steiner.training.lora import load_for_training
-from steiner.training.trainer import schedule_of, train_sequences
+from steiner.training.schedule import schedule_of
+from steiner.training.trainer import train_sequences
 from steiner.types import TokenSequence
 
 LORA = SftRecipe(

@@ -40,8 +40,10 @@ from steiner.models.logits import logits_of
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.models.saving import save_model
 from steiner.rl.policy_logprobs import GrammarPolicy
+from steiner.training.checkpoints import last_checkpoint
 from steiner.training.losses import token_losses
-from steiner.training.trainer import Schedule, SequenceTrainer, last_checkpoint, train_sequences
+from steiner.training.schedule import Schedule
+from steiner.training.trainer import SequenceTrainer, train_sequences
 from steiner.types import Message, StopReason, TokenSequence
 from tests.chat_layouts import LAYOUTS, TEXTS, Layout, make_tokenizer
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +24,7 @@ from steiner.files import (
     file_sizes,
     locked,
     make_readable,
+    model_digest,
     read_json,
     reason_and_hint,
     remove_folder,
@@ -331,3 +334,74 @@ def test_lock_of_a_killed_process_is_released(tmp_path: Path) -> None:
         other.send_signal(signal.SIGKILL)
         other.wait()
     _try(tmp_path)
+
+
+# ---------------------------------------------------------------------- digest of a model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder with the files of a model; their content is no matter for a digest."""
+    names = ("model.safetensors", "config.json", "generation_config.json", "chat_template.jinja")
+    for name in (*names, "tokenizer.json", "tokenizer_config.json", "README.md"):
+        write_text(tmp_path / "base" / name, name)
+    return tmp_path / "base"
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("model.safetensors", True),
+        ("model-00002-of-00002.safetensors", True),
+        ("pytorch_model.bin", True),
+        ("config.json", True),
+        ("generation_config.json", True),
+        ("tokenizer.json", True),
+        ("tokenizer_config.json", True),
+        ("tokenizer.model", True),
+        ("vocab.txt", True),
+        ("chat_template.jinja", True),
+        ("README.md", False),
+        ("stage.json", False),
+        ("recipe.toml", False),
+        ("training_args.bin", False),
+        (".cache/huggingface/download/config.json.metadata", False),
+        ("original/consolidated.00.pth", False),
+    ],
+)
+def test_what_a_model_computes_decides_its_digest(name: str, counts: bool, model: Path) -> None:
+    before = model_digest(model)
+    write_text(model / name, "edited")
+    assert (model_digest(model) != before) == counts
+
+
+def test_the_digest_of_a_model_reads_an_unchanged_file_once(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, hashed = [], hashlib.file_digest
+
+    def noted(file: Any, name: str) -> Any:
+        read.append(Path(file.name).name)
+        return hashed(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    weights = model / "model.safetensors"
+    before = model_digest(str(model))
+    assert len(read) == 6
+    assert model_digest(model) == before
+    assert len(read) == 6
+    write_text(weights, "other weights")
+    assert model_digest(model) != before
+    assert read[6:] == ["model.safetensors"]
+    os.utime(weights, ns=(0, 0))  # perhaps other content of the same size
+    model_digest(model)
+    assert read[7:] == ["model.safetensors"]
+
+
+def test_the_digest_of_a_file_and_of_a_name_on_the_hub(tmp_path: Path) -> None:
+    gguf = tmp_path / "model.gguf"
+    write_text(gguf, "")
+    assert model_digest(gguf) == "e3b0c44298fc1c14"  # SHA-256 of nothing
+    write_text(gguf, "weights")
+    assert model_digest(gguf) != "e3b0c44298fc1c14"
+    assert model_digest("owner/name") == "owner/name"

@@ -1,6 +1,6 @@
 """Graded answers: one flat record for each answer of a model.
 
-ItemCompletion -> GradedAnswer;  GradedAnswers <-> graded_answers.parquet
+ItemCompletion -> GradedAnswer;  GradedAnswers -> graded_answers.parquet
 """
 
 from __future__ import annotations
@@ -83,11 +83,6 @@ def write_graded_answers(file: Path, answers: Sequence[GradedAnswer]) -> None:
     table = pa.Table.from_pylist([asdict(answer) for answer in answers], schema=_SCHEMA)
     with replacing(file) as partial:
         pq.write_table(table, partial)
-
-
-def read_graded_answers(file: Path) -> list[GradedAnswer]:
-    """The GradedAnswers of a graded_answers.parquet, to compare runs problem by problem."""
-    return [GradedAnswer(**row) for row in pq.read_table(file, schema=_SCHEMA).to_pylist()]
 
 
 _SCHEMA = pa.schema(

@@ -10,7 +10,7 @@ logits and draw tokens with the same code, so the same request has the same toke
 rounding. `VllmBackend` (inference/vllm_backend.py) is a server with its own weights and sampler.
 
 A new backend is a class with the methods of RolloutBackend. Evaluation takes it as `make_backend`;
-RL chooses its backend by `rl.rollouts`, in rl/grpo.py and pipeline/rollouts.py.
+RL and `steiner rollouts` choose it by `rl.rollouts`, in rl/rollout_backend.py.
 """
 
 from __future__ import annotations

@@ -7,24 +7,27 @@ recipe, model folder -> Parquet (rl/rollout_file.py)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
 
 from steiner.dags.source import dags_of_run
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.backends import RolloutBackend
-from steiner.inference.engine import Engine
 from steiner.inference.model_loading import load_reasoning_model
-from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.loading import load_model
+from steiner.models.precision import wants_bf16
 from steiner.progress import plural
 from steiner.recipe import Recipe
+from steiner.rl.rollout_backend import rollout_backend
 from steiner.rl.rollout_file import scored_rollouts, write_rollouts
 from steiner.rl.rollout_groups import RolloutGroupSource
-from steiner.rl.weight_sync import WeightSync
 from steiner.types import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def write_model_rollouts(recipe: Recipe, model: Path, out: Path, num_problems: int) -> str:
@@ -36,8 +39,12 @@ def write_model_rollouts(recipe: Recipe, model: Path, out: Path, num_problems: i
     if not recipe.problems.levels:
         raise UserError(f"recipe {recipe.name} names no task", "give each task its level")
     recipe = replace(recipe, rl=replace(recipe.rl, oversample=1.0))
-    with _backend(recipe, model, out) as (vocabulary, backend):
-        source = RolloutGroupSource(recipe, vocabulary, backend, dags_of_run(model.parent))
+    loaded, vocabulary = _load(recipe, model)
+    weights = out.with_name(f"{out.name}.weights")
+    with closing(rollout_backend(recipe.rl, loaded, vocabulary, weights)) as written_by:
+        written_by.before_rollouts(0)
+        dags = dags_of_run(model.parent)
+        source = RolloutGroupSource(recipe, vocabulary, written_by.backend, dags)
         groups = source.sample(num_problems, [], "export")
     rollouts = list(scored_rollouts(groups, recipe.rl.step_reward_weight))
     write_rollouts(out, rollouts)
@@ -46,20 +53,11 @@ def write_model_rollouts(recipe: Recipe, model: Path, out: Path, num_problems: i
     return f"{out}: {made}, {right:,} right"
 
 
-@contextmanager
-def _backend(recipe: Recipe, model: Path, out: Path) -> Iterator[tuple[Vocabulary, RolloutBackend]]:
-    """What completes requests with the weights in `model`, for as long as the block runs."""
+def _load(recipe: Recipe, model: Path) -> tuple[PreTrainedModel, Vocabulary]:
+    """The model: in fp32 for a server, as RL gives it the weights, or if `rl.precision` is fp32.
+    The engine otherwise decodes it in the number format of `steiner solve`."""
     if recipe.rl.rollouts == "engine":
-        reasoner, vocabulary = load_reasoning_model(model)
-        max_length = int(reasoner.config.max_position_embeddings)
-        yield vocabulary, Engine(reasoner, vocabulary, max_length=max_length)
-        return
+        in_fp32 = not wants_bf16(recipe.rl.precision)
+        return load_reasoning_model(model, torch.float32 if in_fp32 else None)
     loaded, tokenizer = load_model(model)
-    server = VllmBackend(recipe.rl.vllm_url, Vocabulary.require(tokenizer))
-    folder = Path(recipe.rl.vllm_weights or out.parent) / f"{out.name}.weights"
-    sync = WeightSync(server, loaded, folder, every=1)
-    try:
-        sync.before_rollouts(0)
-        yield Vocabulary.require(tokenizer), server
-    finally:
-        sync.close()
+    return loaded, Vocabulary.require(tokenizer)

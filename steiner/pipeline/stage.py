@@ -5,7 +5,7 @@ Recipe, input stages -> output folder with stage.json and recipe.toml
 
 The work happens in `<name>.partial`, which replaces `<name>` when it is complete. A stage that was
 killed continues in its partial folder, unless the settings have changed: from the checkpoints of
-training/trainer.py, and with the replies of teacher/cache.py.
+training/checkpoints.py, and with the replies of teacher/cache.py.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ step's weight grows with its length, as in the outcome's part.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from steiner.dags.tracing import Trace, TracedStep, Tracer
@@ -43,20 +43,26 @@ def locate(codec: Codec, tracer: Tracer, trace: Trace, rollout: Rollout) -> tupl
     )
 
 
+def span_tokens(span: StepSpan) -> StepTokens:
+    """The place of a step without a fault."""
+    is_decided = span.decision is not None
+    return StepTokens(
+        choice=range(*span.components[0]) if span.components else range(0),
+        fault=None,
+        decision=span.stop - 1 if is_decided else None,
+        written=span.stop - span.start - is_decided,
+    )
+
+
 def _step_tokens(
     codec: Codec, tracer: Tracer, step: TracedStep, span: StepSpan, token_ids: Sequence[int]
 ) -> StepTokens:
-    written = span.stop - span.start - (span.decision is not None)
-    fault = None
-    if not (step.sound and step.verdict_true):
-        right = _right_tokens(codec, tracer, step, token_ids[span.start : span.start + written])
-        fault = None if right is None or right == written else span.start + right
-    return StepTokens(
-        choice=range(*span.components[0]) if span.components else range(0),
-        fault=fault,
-        decision=None if span.decision is None else span.stop - 1,
-        written=written,
-    )
+    place = span_tokens(span)
+    if step.sound and step.verdict_true:
+        return place
+    right = _right_tokens(codec, tracer, step, token_ids[span.start : span.start + place.written])
+    fault = None if right is None or right == place.written else span.start + right
+    return replace(place, fault=fault)
 
 
 def _right_tokens(

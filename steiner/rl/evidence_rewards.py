@@ -1,6 +1,6 @@
 """Step rewards from a teacher's evidence, for tasks without exact DAGs.
 
-(Rollout, ReasoningDag of a teacher) -> StepRewards and StepTokens
+(Rollout, ReasoningDag of a teacher) -> StepRewards
 
 A step reaches the node with the same computed value, if the DAG has one. A node's value is the
 share of continuations from it that reached the answer, with one right and one wrong added, so that
@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from steiner.rl.credit_assignment import StepTokens
 from steiner.rl.rewards import TERMS, StepReward
 from steiner.teacher.steps import value_of
 from steiner.types import Decision, Node, ReasoningDag, Rollout, Status, Step
@@ -118,16 +117,3 @@ def evidence_rewards(
         live = live if is_dead else reached
         before = live if turns_back else reached
     return tuple(rewards)
-
-
-def span_tokens(rollout: Rollout) -> tuple[StepTokens, ...]:
-    """The places of each step: the text that names it, and its decision."""
-    return tuple(
-        StepTokens(
-            choice=range(*span.components[0]) if span.components else range(0),
-            fault=None,
-            decision=None if span.decision is None else span.stop - 1,
-            written=span.stop - span.start - (span.decision is not None),
-        )
-        for span in rollout.spans
-    )

@@ -18,8 +18,7 @@ Dr. GRPO.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,37 +35,25 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from steiner.dags.source import DagSource, dags_of_run
 from steiner.data.batching import padded_length
 from steiner.format.tokenizer import Vocabulary
-from steiner.inference.backends import RolloutBackend
-from steiner.inference.engine import Engine
-from steiner.inference.model_loading import is_large
-from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.loading import without_checkpointing_warning
 from steiner.models.logits import logits_of
 from steiner.models.precision import wants_bf16
 from steiner.models.saving import save_adapter
 from steiner.models.sources import ADAPTER
 from steiner.processes import process_state
-from steiner.progress import say
 from steiner.recipe import Recipe
+from steiner.rl.length_batching import by_length
 from steiner.rl.policy_logprobs import GrammarPolicy
-from steiner.rl.rollout_groups import (
-    RolloutGroup,
-    RolloutGroupSource,
-    group_metrics,
-    most_varied,
-)
+from steiner.rl.rollout_backend import rollout_backend
+from steiner.rl.rollout_function import Rollouts
+from steiner.rl.rollout_groups import RolloutGroupSource
 from steiner.rl.rollout_mismatch import RolloutMismatch
-from steiner.rl.weight_sync import WeightSync
 from steiner.training.attention import BatchShape, choose_attention
+from steiner.training.checkpoints import AdapterCheckpoints, last_checkpoint, save_trained
 from steiner.training.lora import load_for_training, lora
 from steiner.training.losses import forward_replaced
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
-from steiner.training.trainer import (
-    AdapterCheckpoints,
-    last_checkpoint,
-    save_trained,
-)
 from steiner.types import UserError
 
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
@@ -89,7 +76,7 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     with lora(model, tokenizer, recipe.rl.lora_rank, recipe.seed) as adapted:
         trainer = build_trainer(recipe, model, tokenizer, out_dir, dags_of_run(run_dir))
         trainer.train(resume_from_checkpoint=last_checkpoint(out_dir))
-        trainer.rollouts.close()
+        trainer.rollouts.written_by.close()
         if adapted and trainer.is_world_process_zero():
             save_adapter(adapted, tokenizer, out_dir / ADAPTER)
     save_trained(trainer, model, tokenizer, out_dir)
@@ -106,18 +93,18 @@ def build_trainer(
     vocabulary = Vocabulary.require(tokenizer)
     bf16 = wants_bf16(recipe.rl.precision)
     choose_attention(model, recipe.rl.attention, _batch_shape(recipe), out_dir, bf16=bf16)
-    backend, weight_sync, has_own_logprobs = _backend(recipe, model, vocabulary, out_dir)
+    written_by = rollout_backend(recipe.rl, model, vocabulary, out_dir / _WEIGHTS)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
     processes = process_state()
     source = RolloutGroupSource(
         recipe,
         vocabulary,
-        backend,
+        written_by.backend,
         dags,
         rank=processes.process_index,
         num_processes=processes.num_processes,
     )
-    rollouts = Rollouts(policy, source, weight_sync, has_own_logprobs)
+    rollouts = Rollouts(policy, source, written_by)
     with warnings.catch_warnings():
         # TRL calls `rollout_func` experimental whenever it is used; no setting turns that off.
         warnings.filterwarnings("ignore", message=".*rollout_func", category=UserWarning)
@@ -138,31 +125,6 @@ def build_trainer(
     return trainer
 
 
-def _backend(
-    recipe: Recipe, model: PreTrainedModel, vocabulary: Vocabulary, out_dir: Path
-) -> tuple[RolloutBackend, WeightSync | None, bool]:
-    """The backend of rollouts; the sync of its weights, if it is another program; and whether it
-    computes with other weights than the trainer, or the same ones rounded."""
-    if recipe.rl.rollouts == "engine":
-        max_length = int(model.config.max_position_embeddings)
-        dtype = _rollout_dtype(recipe, model)
-        engine = Engine(model, vocabulary, max_length=max_length, dtype=dtype)
-        is_rounded = engine.dtype != model.dtype
-        if is_rounded:
-            say("rollouts   decoded in bf16, from a copy of the weights")
-        return engine, None, is_rounded
-    backend = VllmBackend(recipe.rl.vllm_url, vocabulary)
-    folder = Path(recipe.rl.vllm_weights or out_dir) / _WEIGHTS
-    return backend, WeightSync(backend, model, folder, recipe.rl.sync_every), True
-
-
-def _rollout_dtype(recipe: Recipe, model: PreTrainedModel) -> torch.dtype:
-    """bf16 for a large model where training computes in it, as `steiner solve` decodes; else the
-    weights' own."""
-    in_bf16 = is_large(model) and wants_bf16(recipe.rl.precision)
-    return torch.bfloat16 if in_bf16 else model.dtype
-
-
 def _batch_shape(recipe: Recipe) -> BatchShape:
     """Of the rollouts that a process trains on at once, if they are half as long as they may be."""
     rows, _ = _batching(recipe, process_state().num_processes)
@@ -172,6 +134,9 @@ def _batch_shape(recipe: Recipe) -> BatchShape:
 class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
     """GRPOTrainer with advantages (B, T); the module's docstring explains what it replaces."""
 
+    _has_old_logprobs = False
+    """True while rollouts are scored that have log-probabilities of their own."""
+
     @property
     def rollouts(self) -> Rollouts:
         """The `rollout_func` of `build_trainer`."""
@@ -180,8 +145,12 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's; then each token's advantage is its rollout's plus its step's."""
-        with without_checkpointing_warning():
-            output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        self._has_old_logprobs = self.rollouts.written_by.has_own_logprobs
+        try:
+            with without_checkpointing_warning():
+                output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        finally:
+            self._has_old_logprobs = False
         step_BT = torch.zeros(output["completion_ids"].shape, device=output["advantages"].device)
         for row, given in enumerate(inputs):
             step_T = torch.tensor(given["step_advantage"])
@@ -201,7 +170,14 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
         batch_size: int | None = None,
         **_: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
-        """As TRL's, among the tokens that the grammar allows."""
+        """As TRL's, among the tokens that the grammar allows.
+
+        Of a batch of rollouts with log-probabilities of their own, TRL asks for those of the model
+        before its update as well; these would be replaced, so they are not computed.
+        """
+        if self._has_old_logprobs and model is self.model:  # not the reference of the KL divergence
+            unused_BT = torch.zeros(len(input_ids), logits_to_keep, device=input_ids.device)
+            return unused_BT, unused_BT, None
         found = []
         for start in range(0, len(input_ids), batch_size or len(input_ids)):
             rows = slice(start, start + (batch_size or len(input_ids)))
@@ -260,101 +236,6 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
         self._buffered_inputs = by_length(self._buffered_inputs, num_updates)
         dealt: dict[str, Any] = self._buffered_inputs[self._step % len(self._buffered_inputs)]
         return dealt
-
-
-def by_length(
-    batches: Sequence[Mapping[str, torch.Tensor]], num_updates: int
-) -> list[dict[str, torch.Tensor]]:
-    """The same rows in as many batches of as many rows, without common padding.
-
-    Each optimiser step gets short and long rollouts; each of its batches has rows of similar
-    length. The order depends on the rollouts only, so a resumed run repeats it.
-    """
-    whole = {
-        name: torch.cat([batch[name] for batch in batches]) if value.dim() else value
-        for name, value in batches[0].items()
-    }
-    order = (whole["completion_mask"].sum(1) * len(whole["row"]) + whole["row"]).argsort()
-    return [
-        _trimmed({name: value[rows] if value.dim() else value for name, value in whole.items()})
-        for update in range(num_updates)
-        for rows in order[update::num_updates].chunk(len(batches) // num_updates)
-    ]
-
-
-def _trimmed(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Without columns that are padding in every row: prompts end, completions begin, together."""
-    prompt = _padded_length(batch["prompt_mask"])
-    completion = _padded_length(batch["completion_mask"])
-    trimmed = {}
-    for name, value in batch.items():
-        if value.dim() < 2:
-            trimmed[name] = value
-        elif name.startswith("prompt"):
-            trimmed[name] = value[:, value.shape[1] - prompt :]
-        else:
-            trimmed[name] = value[:, :completion]
-    return trimmed
-
-
-def _padded_length(mask_BT: torch.Tensor) -> int:
-    """The longest row's length, up to a common length (data/batching.py), at most T."""
-    return min(mask_BT.shape[1], padded_length(int(mask_BT.sum(1).max())))
-
-
-@dataclass(slots=True)
-class Rollouts:
-    """TRL's `rollout_func` and its reward function, on top of a RolloutGroupSource."""
-
-    policy: GrammarPolicy
-    source: RolloutGroupSource
-    weight_sync: WeightSync | None = None
-    """Set where another program writes the rollouts."""
-    has_own_logprobs: bool = False
-    """True where the rollouts' own log-probabilities are not the trainer's. If they are, they are
-    left out, and the ratio is exactly 1 in the first update."""
-    measured: Mapping[str, float] = field(default_factory=dict)
-
-    def __call__(self, prompts: Sequence[Any], trainer: GRPOTrainer) -> dict[str, Any]:
-        """One row a rollout, group after group; of `prompts` only the number counts."""
-        count = len(prompts) // self.source.recipe.rl.rollouts_per_problem
-        if self.weight_sync:
-            self.weight_sync.before_rollouts(trainer.state.global_step)
-        groups = self.source.sample(count, trainer.state.log_history, trainer.state.global_step)
-        self.measured = group_metrics(groups)
-        rows = [row for group in most_varied(groups, count) for row in self._rows(group)]
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        return columns if self.has_own_logprobs else columns | {"logprobs": None}
-
-    def close(self) -> None:
-        """Deletes what only the training needs."""
-        if self.weight_sync:
-            self.weight_sync.close()
-
-    def outcome(self, outcome: list[float | None], log_metric: Any, **_: Any) -> list[float | None]:
-        """The outcomes as they came; logs what was measured on the way."""
-        for name, value in self.measured.items():
-            log_metric(name, value)
-        return outcome
-
-    def _rows(self, group: RolloutGroup) -> list[dict[str, Any]]:
-        rl = self.source.recipe.rl
-        return [
-            {
-                "prompt_ids": list(rollout.prompt_ids),
-                "completion_ids": list(rollout.token_ids),
-                "logprobs": list(rollout.logprobs),
-                "env_mask": [int(not forced) for forced in rollout.forced],
-                "outcome": score.outcome,
-                "step_advantage": advantage_T,
-            }
-            for rollout, score, advantage_T in zip(
-                group.rollouts_G,
-                group.scores_G,
-                group.step_advantages_GT(rl.step_reward_weight),
-                strict=True,
-            )
-        ]
 
 
 def _shown(logs: Mapping[str, Any]) -> list[str]:

@@ -30,8 +30,8 @@ from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.rl.credit_assignment import StepTokens, locate, token_advantages
-from steiner.rl.evidence_rewards import EvidenceScorer, StepScorer, evidence_rewards, span_tokens
+from steiner.rl.credit_assignment import StepTokens, locate, span_tokens, token_advantages
+from steiner.rl.evidence_rewards import EvidenceScorer, StepScorer, evidence_rewards
 from steiner.rl.rewards import Score, outcome_score, score, step_advantages, term_weights
 from steiner.tasks import Grade, generate_problems, grade, task
 from steiner.tasks.no_answer import no_answer
@@ -151,7 +151,8 @@ class RolloutGroupSource:
             replace(score, steps=evidence_rewards(scorer, rollout, self.weights))
             for score, rollout in zip(scores_G, rollouts_G, strict=True)
         )
-        return RolloutGroup(problem, rollouts_G, scores_G, tuple(map(span_tokens, rollouts_G)))
+        places_G = tuple(tuple(map(span_tokens, rollout.spans)) for rollout in rollouts_G)
+        return RolloutGroup(problem, rollouts_G, scores_G, places_G)
 
     def _outcome_score(self, problem: Problem, rollout: Rollout) -> Score:
         right = grade(problem, rollout.answer) is Grade.RIGHT

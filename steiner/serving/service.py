@@ -22,7 +22,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.efforts import SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import Engine
-from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.model_loading import is_large, load_reasoning_model
 from steiner.inference.questions import as_messages, samplings
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _GREEDY = Sampling()
-_SMALL_MODEL = 30_000_000
-"""Parameters."""
 
 
 class Service:
@@ -229,6 +227,5 @@ def _leave_a_core(model: PreTrainedModel) -> None:
     Threads that share a core with the event loop wait for each other at every matrix product
     (docs/log.md).
     """
-    is_small = sum(weight.numel() for weight in model.parameters()) <= _SMALL_MODEL
-    if is_small and model.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+    if not is_large(model) and model.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))

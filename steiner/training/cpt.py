@@ -8,6 +8,7 @@ text keeps the base's abilities; perplexity on held-out ordinary text is measure
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,18 @@ from steiner.data.ordinary_text import Document, documents
 from steiner.data.packed_rows import FlatSequences, PackedRows
 from steiner.files import LOGS, read_json, write_json
 from steiner.format.codec import Codec
+from steiner.models.four_bit import is_4bit
+from steiner.models.precision import wants_bf16
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.processes import from_first, is_first, is_sharded
 from steiner.progress import say
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
+from steiner.training.checkpoints import set_generation_config
 from steiner.training.lora import load_for_training
 from steiner.training.losses import perplexity
-from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
+from steiner.training.schedule import schedule_of
+from steiner.training.trainer import train_sequences
 from steiner.types import SearchPath, TokenSequence
 
 
@@ -42,7 +47,8 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     model, tokenizer = load_for_training(recipe.base.source, recipe.cpt)
     held_out = _held_out(recipe, tokenizer)
     sharded = is_sharded()
-    before = perplexity(model, held_out) if held_out and not sharded else None
+    bf16 = wants_bf16(recipe.cpt.precision)
+    before = perplexity(model, held_out, bf16=bf16) if held_out and not sharded else None
     add_reasoning_vocabulary(model, tokenizer, recipe.seed)
     share = recipe.cpt.ordinary_fraction if _has_ordinary_text(recipe) else 0.0
     ordinary_tokens = int(recipe.cpt.tokens * share)
@@ -62,20 +68,22 @@ def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
     schedule = schedule_of(recipe.cpt, recipe.seed, lora_rank=recipe.cpt.lora_rank)
     set_generation_config(model, recipe.sampling)
     measured = out_dir / LOGS / "perplexity.json"
-    callbacks = [ShardedPerplexity(held_out, measured)] if held_out and sharded else []
+    callbacks = [ShardedPerplexity(held_out, measured, bf16=bf16)] if held_out and sharded else []
     train_sequences(model, tokenizer, sequences, schedule, out_dir, *callbacks)
     if held_out and not sharded and is_first():
-        # Merged if it was LoRA; both have 4-bit weights, or none has.
-        model, _ = load_for_training(out_dir, recipe.cpt)
-        write_json(measured, {"before": before, "after": perplexity(model, held_out)})
+        if is_4bit(model):  # its LoRA is merged in the saved weights alone
+            del model
+            gc.collect()
+            model, _ = load_for_training(out_dir, recipe.cpt)
+        write_json(measured, {"before": before, "after": perplexity(model, held_out, bf16=bf16)})
 
 
 class ShardedPerplexity(TrainerCallback):
     """Measures perplexity at both ends of a training whose weights are spread over processes: no
     device holds the whole model. The 14 tokens are among the possible ones before it, too."""
 
-    def __init__(self, rows: PackedRows, file: Path) -> None:
-        self._rows, self._file = rows, file
+    def __init__(self, rows: PackedRows, file: Path, *, bf16: bool) -> None:
+        self._rows, self._file, self._bf16 = rows, file, bf16
 
     def on_train_begin(self, *_: Any, **trainer: Any) -> None:
         """Measures the base; a resumed training has done so."""
@@ -87,7 +95,7 @@ class ShardedPerplexity(TrainerCallback):
         self._measure("after", trainer["model"])
 
     def _measure(self, name: str, model: PreTrainedModel) -> None:
-        measured = perplexity(model, self._rows)
+        measured = perplexity(model, self._rows, bf16=self._bf16)
         if is_first():
             self._file.parent.mkdir(exist_ok=True)
             earlier = read_json(self._file) if self._file.is_file() else {}

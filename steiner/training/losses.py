@@ -192,15 +192,21 @@ def _cross_entropy(head: Head, hidden_CD: torch.Tensor, targets_C: torch.Tensor)
 
 
 @torch.no_grad()  # not inference_mode: FSDP keeps its buffers for the training
-def perplexity(model: PreTrainedModel, rows: PackedRows, batch_rows: int = 32) -> float:
+def perplexity(
+    model: PreTrainedModel, rows: PackedRows, *, bf16: bool = False, batch_tokens: int = 4096
+) -> float:
     """exp of the mean cross-entropy per token of `rows`, whatever its loss weight, but padding.
 
-    If the weights are spread over processes, all of them must call it.
+    With `bf16`, matrix products are in bf16, as in a training in bf16; losses are in fp32. A batch
+    has at most `batch_tokens`, or one row. If the weights are spread over processes, all of them
+    must call it.
     """
     training = model.training
     model.eval()
     total, count = 0.0, 0
-    with forward_gives_losses(model):
+    batch_rows = max(1, batch_tokens // rows.ids_NT.shape[1])
+    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=bf16)
+    with forward_gives_losses(model), autocast:
         for start in range(0, len(rows), batch_rows):
             ids_NT = torch.from_numpy(rows.ids_NT[start : start + batch_rows].astype(np.int64))
             weights_NT = torch.from_numpy(rows.weights_NT[start : start + batch_rows])

@@ -32,8 +32,10 @@ from steiner.format.tokenizer import train_tokenizer
 from steiner.models.loading import load_model, load_tokenizer
 from steiner.recipe import BaseRecipe, Recipe
 from steiner.tasks.phrases import load_phrases, worded_tasks
+from steiner.training.checkpoints import last_checkpoint
 from steiner.training.losses import perplexity
-from steiner.training.trainer import Schedule, last_checkpoint, schedule_of, train_sequences
+from steiner.training.schedule import Schedule, schedule_of
+from steiner.training.trainer import train_sequences
 
 _TOKENIZER_DOCUMENTS = 40_000
 _WORDING_REPEATS = 2_000
@@ -57,7 +59,7 @@ def pretrain(recipe: Recipe, folder: Path) -> Path:
         names.append("further")
     rows = ordinary_rows(tokenizer, shape.tokens, *names, kinds=shape.mixture or None)
     train_sequences(model, tokenizer, rows, schedule, folder)
-    after = perplexity(model, held_out_rows(tokenizer))
+    after = perplexity(model, held_out_rows(tokenizer), bf16=schedule.bf16)
     write_json(folder / LOGS / "perplexity.json", {"after": after})
     model.bfloat16().save_pretrained(folder)
     return folder

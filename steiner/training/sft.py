@@ -20,8 +20,10 @@ from steiner.data.packed_rows import FlatSequences
 from steiner.format.codec import Codec
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe, SftRecipe
+from steiner.training.checkpoints import set_generation_config
 from steiner.training.lora import load_for_training
-from steiner.training.trainer import schedule_of, set_generation_config, train_sequences
+from steiner.training.schedule import schedule_of
+from steiner.training.trainer import train_sequences
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:

@@ -10,139 +10,40 @@ only where needed). Logs, checkpoints and resume are Trainer's own.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainerCallback,
-    TrainerState,
     TrainingArguments,
 )
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.utils import SAFE_WEIGHTS_NAME
 
 from steiner.data.batching import TokenBatches, collate
 from steiner.data.packed_rows import lengths_of
-from steiner.files import LOGS, read_json, remove_folder, replace_folder
 from steiner.format.chat_format import ChatFormat
-from steiner.models.four_bit import is_4bit
-from steiner.models.precision import default_device, wants_bf16
-from steiner.models.saving import save_adapter, save_model
+from steiner.models.saving import save_adapter
 from steiner.models.sources import ADAPTER
 from steiner.processes import process_state, wants_sharding
 from steiner.progress import say
-from steiner.recipe import Attention, SamplingRecipe
 from steiner.training.attention import choose_attention, shape_of_batches
-from steiner.training.lora import lora, merged, trainable_weights
+from steiner.training.checkpoints import AdapterCheckpoints, last_checkpoint, save_trained
+from steiner.training.compilation import compiled, compiling_pays, wanted_attention
+from steiner.training.lora import lora
 from steiner.training.losses import forward_gives_losses
 from steiner.training.optimizers import build_optimizer
 from steiner.training.progress_callback import show_progress
-from steiner.types import RunError, TokenSequence, UserError
+from steiner.training.schedule import Schedule
+from steiner.types import TokenSequence, UserError
 
-_WORTH_COMPILING = {"cpu": 1_000_000, "cuda": 50_000_000}
-"""Tokens to train on above which compilation pays; it takes up to a minute. On an accelerator, only
-rows of one length are compiled."""
-_LARGEST_COMPILED = 20_000_000
-"""Parameters of a model above which a CPU is not faster compiled: there, matrix products take most
-of the time."""
-_TENSORBOARD = "runs"
-"""Where transformers' TensorBoardCallback writes, inside the output folder."""
 _LOADERS = 4
 """Processes that prepare batches for an accelerator; one is too slow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """Length and speed of a training; rates are the peaks of a warm-up and linear decay."""
-
-    tokens: int
-    batch_tokens: int
-    muon_lr: float
-    adam_lr: float
-    warmup_fraction: float
-    seed: int
-    bf16: bool
-    attention: Attention
-    report_to: str
-    save_every_steps: int
-    activation_checkpointing: bool
-    lora_rank: int = 0
-    """0 trains all weights."""
-
-
-class StageRecipe(Protocol):
-    """The recipe's section of a stage that learns from TokenSequences."""
-
-    @property
-    def tokens(self) -> int: ...
-    @property
-    def batch_tokens(self) -> int: ...
-    @property
-    def muon_lr(self) -> float: ...
-    @property
-    def adam_lr(self) -> float: ...
-    @property
-    def warmup_fraction(self) -> float: ...
-    @property
-    def precision(self) -> str: ...
-    @property
-    def attention(self) -> Attention: ...
-    @property
-    def activation_checkpointing(self) -> bool: ...
-    @property
-    def report_to(self) -> str: ...
-    @property
-    def save_every_steps(self) -> int: ...
-
-
-def schedule_of(stage: StageRecipe, seed: int, *, lora_rank: int = 0) -> Schedule:
-    """The schedule of a recipe's section."""
-    return Schedule(
-        tokens=stage.tokens,
-        batch_tokens=stage.batch_tokens,
-        muon_lr=stage.muon_lr,
-        adam_lr=stage.adam_lr,
-        warmup_fraction=stage.warmup_fraction,
-        seed=seed,
-        bf16=wants_bf16(stage.precision),
-        attention=stage.attention,
-        report_to=stage.report_to,
-        save_every_steps=stage.save_every_steps,
-        activation_checkpointing=stage.activation_checkpointing,
-        lora_rank=lora_rank,
-    )
-
-
-class AdapterCheckpoints(Trainer):
-    """A Trainer whose checkpoints have only the weights that are trained, if it trains LoRA."""
-
-    trains_lora = False
-
-    def _save(
-        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
-    ) -> None:
-        if not self.trains_lora:
-            super()._save(output_dir, state_dict)
-            return
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        assert self.model is not None
-        save_file(trainable_weights(self.model), folder / SAFE_WEIGHTS_NAME, {"format": "pt"})
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """As Trainer's; frozen weights are missing for a reason."""
-        if not self.trains_lora:
-            super()._issue_warnings_after_load(load_result)
 
 
 class SequenceTrainer(AdapterCheckpoints):
@@ -226,98 +127,16 @@ def train_sequences(
         for callback in callbacks:
             trainer.add_callback(callback)
         shape = shape_of_batches(trainer.batches)
-        compiles = _compiling_pays(model, trainer.batches, schedule)
-        wanted = _wanted_attention(schedule, compiles=compiles)
+        compiles = compiling_pays(model, trainer.batches, schedule)
+        wanted = wanted_attention(schedule, compiles=compiles)
         choose_attention(model, wanted, shape, folder, bf16=schedule.bf16)
-        if compiles:
-            _compile(model, trainer.batches)
-        with forward_gives_losses(model):
+        compilation = compiled(model, trainer.batches) if compiles else nullcontext()
+        with forward_gives_losses(model), compilation:
             trainer.train(resume_from_checkpoint=last_checkpoint(folder))
         if adapted and trainer.is_world_process_zero():
             save_adapter(adapted, tokenizer, folder / ADAPTER)
     save_trained(trainer, model, tokenizer, folder)
     return trainer
-
-
-def _compiling_pays(model: PreTrainedModel, batches: TokenBatches, schedule: Schedule) -> bool:
-    """True if compiled layers save time: in bf16, a small model spends much time between matrix
-    products. On a CPU they do so with plain attention only (docs/log.md)."""
-    device = default_device()
-    if not schedule.bf16 or schedule.tokens < _WORTH_COMPILING[device]:
-        return False
-    if is_4bit(model) or not shutil.which("g++"):
-        return False
-    if device == "cuda":
-        return not _is_dynamic(batches)
-    return schedule.attention != "sdpa" and model.num_parameters() <= _LARGEST_COMPILED
-
-
-def _wanted_attention(schedule: Schedule, *, compiles: bool) -> Attention:
-    """The recipe's, but plain attention for compiled layers on a CPU: a step of the embedded model
-    takes 84 ms with it, and 120 ms with the fused one. Timing compiled layers would take longer
-    than it saves."""
-    if schedule.attention == "auto" and compiles and default_device() == "cpu":
-        say("attention  eager, the faster with compiled layers")
-        return "eager"
-    return schedule.attention
-
-
-def _compile(model: PreTrainedModel, batches: TokenBatches) -> None:
-    torch._inductor.config.compile_threads = 1  # its worker processes take memory, not time, here
-    model.get_decoder().compile(dynamic=_is_dynamic(batches))
-
-
-def _is_dynamic(batches: TokenBatches) -> bool:
-    """True if rows differ in length."""
-    return len(set(batches.lengths)) > 1
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint in `folder`; None if there is none."""
-    whole = filter(_is_whole, folder.glob("checkpoint-[0-9]*"))
-    newest = max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1]), default=None)
-    return None if newest is None else str(newest)
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Trainer writes its state last, so a checkpoint without it was interrupted."""
-    try:
-        read_json(checkpoint / TRAINER_STATE_NAME)
-    except RunError:
-        return False
-    return True
-
-
-def save_trained(
-    trainer: Trainer, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
-) -> None:
-    """Save the model and its logs into `folder`, and delete the checkpoints, once every process
-    has written its part of the last one. Weights that are spread over devices are gathered, and
-    LoRA of 4-bit weights is merged."""
-    is_sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped) if is_sharded else None
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
-        save_model(merged(model), tokenizer, folder, weights)
-        _keep_logs(trainer.state, folder)
-
-
-def _keep_logs(state: TrainerState, folder: Path) -> None:
-    """Move what a finished training leaves besides the model into `folder/logs`, and delete its
-    checkpoints. A stage's logs end up in `<run>/logs/<stage>` (pipeline/stage.py)."""
-    (folder / LOGS).mkdir(exist_ok=True)
-    state.save_to_json(str(folder / LOGS / TRAINER_STATE_NAME))
-    if (folder / _TENSORBOARD).exists():
-        replace_folder(folder / _TENSORBOARD, folder / LOGS / "tensorboard")
-    (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle
-    for checkpoint in folder.glob("checkpoint-*"):
-        remove_folder(checkpoint)
-
-
-def set_generation_config(model: PreTrainedModel, sampling: SamplingRecipe) -> None:
-    """Writes the recipe's sampling settings into the model's generation config."""
-    if sampling.temperature:
-        model.generation_config.update(do_sample=True, **asdict(sampling))
 
 
 def _num_steps(tokens_per_epoch: int, batches_per_epoch: int, tokens: int) -> int:

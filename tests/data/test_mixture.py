@@ -159,8 +159,39 @@ def test_perplexity_by_hand(make_model: MakeModel) -> None:
     # 3 rows, each predicting 4 tokens: the mean is over 12.
     expected = math.exp(sum(losses) / 12)
     assert len(losses) == 12
-    for batch_rows in (1, 2, 32):
-        assert perplexity(model, rows, batch_rows) == pytest.approx(expected, rel=1e-4)
+    for batch_tokens in (1, 10, 4096):
+        found = perplexity(model, rows, batch_tokens=batch_tokens)
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch_tokens", "batches"), [(1, [1, 1, 1]), (9, [1, 1, 1]), (14, [2, 1]), (15, [3])]
+)
+def test_a_batch_has_a_limit_of_tokens_and_at_least_a_row(
+    batch_tokens: int, batches: list[int], make_model: MakeModel
+) -> None:
+    model, found = make_model(), []
+    model.get_input_embeddings().register_forward_pre_hook(
+        lambda layer, ids: found.append(len(ids[0]))
+    )
+    perplexity(
+        model, rows_of([3, 1, 4, 1, 5], [9, 2, 6, 5, 3], [5, 8, 9, 7, 9]), batch_tokens=batch_tokens
+    )
+    assert found == batches
+
+
+@pytest.mark.parametrize(("bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_products_are_in_the_number_format_of_training(
+    bf16: bool, dtype: torch.dtype, make_model: MakeModel
+) -> None:
+    model, products = make_model(), set()
+    model.model.layers[0].mlp.down_proj.register_forward_hook(
+        lambda layer, inputs, output: products.add(output.dtype)
+    )
+    rows = rows_of([3, 1, 4, 1, 5])
+    found = perplexity(model, rows, bf16=bf16)
+    assert products == {dtype}
+    assert found == pytest.approx(perplexity(model, rows), rel=0.02)
 
 
 def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(

@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import torch
 
 from steiner.cli.main import main
 from steiner.evaluation import model_runner
 from steiner.evaluation.evaluate import evaluate
-from steiner.evaluation.graded_answers import read_graded_answers
+from steiner.evaluation.graded_answers import GradedAnswer
 from steiner.evaluation.report import write_report
 from steiner.evaluation.results import ALL, read_results
 from steiner.inference.backends import TransformersBackend
@@ -36,9 +38,14 @@ def test_only_the_last_stage_has_budgets_and_samples(evaluated):
     assert {r.budget for r in results.find("one_search")} == {None, *RECIPE.eval.budgets}
 
 
+def graded_answers(run_dir: Path) -> list[GradedAnswer]:
+    rows = pq.read_table(run_dir / "evaluate" / "graded_answers.parquet").to_pylist()
+    return [GradedAnswer(**row) for row in rows]
+
+
 def test_only_paired_suites_share_problems_with_the_main_suite(evaluated):
     keys = {}
-    for answer in read_graded_answers(evaluated.run_dir / "evaluate" / "graded_answers.parquet"):
+    for answer in graded_answers(evaluated.run_dir):
         keys.setdefault(answer.suite, set()).add(answer.key)
     for suite, own in keys.items():
         if suite == "known_voices" or suite.startswith(("perturbed/", "dialogue/")):
@@ -48,7 +55,7 @@ def test_only_paired_suites_share_problems_with_the_main_suite(evaluated):
 
 def test_perturbed_accuracy_is_compared_with_the_same_problems(evaluated):
     results = evaluated.results
-    answers = read_graded_answers(evaluated.run_dir / "evaluate" / "graded_answers.parquet")
+    answers = graded_answers(evaluated.run_dir)
     (found,) = [
         one
         for one in results.comparisons

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -76,10 +75,12 @@ def test_decoding_gives_back_the_path(vocabulary: Vocabulary, path: SearchPath) 
     assert rollout.answer == path.answer
 
 
-def _step_index(vocabulary: Vocabulary, completion: Sequence[int]) -> tuple[int, ...]:
-    """Index of each token's step, as a Rollout has it."""
-    codec = Codec(vocabulary)
-    return codec.decode((), completion, [0.0] * len(completion), StopReason.END).step_index
+def _step_index(vocabulary: Vocabulary, completion: tuple[int, ...]) -> tuple[int, ...]:
+    """Index of each token's step by the spans of its Rollout; -1 outside steps."""
+    index_T = [-1] * len(completion)
+    for step, span in enumerate(_decode(Codec(vocabulary), completion).spans):
+        index_T[span.start : span.stop] = [step] * (span.stop - span.start)
+    return tuple(index_T)
 
 
 @settings(max_examples=60)

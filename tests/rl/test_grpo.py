@@ -35,6 +35,7 @@ from steiner.models.loading import load_model
 from steiner.randomness import random_stream
 from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
 from steiner.rl import grpo as rl
+from steiner.rl import rollout_backend as backends
 from steiner.rl import rollout_groups as groups
 from steiner.rl.rewards import MALFORMED, WRONG, Score, step_advantages
 from steiner.rl.rollout_groups import RolloutGroup, group_metrics, most_varied, task_weights
@@ -141,7 +142,7 @@ class Walkers:
 @pytest.fixture
 def walkers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainers are built with Walkers in place of the Engine."""
-    monkeypatch.setattr(rl, "Engine", lambda model, vocabulary, **_: Walkers(vocabulary))
+    monkeypatch.setattr(backends, "Engine", lambda model, vocabulary, **_: Walkers(vocabulary))
 
 
 def trainer_of(recipe: Recipe, vocabulary: Vocabulary, folder: Path) -> rl.StepGRPOTrainer:
@@ -369,7 +370,7 @@ def test_rollouts_come_from_the_weights_as_trained(
 
 def test_rollouts_of_a_bf16_copy(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large model; the loss is relative to what the rollouts were drawn with."""
-    monkeypatch.setattr(rl, "is_large", lambda model: True)
+    monkeypatch.setattr(backends, "is_large", lambda model: True)
     settings = replace(RECIPE.rl, steps=2, precision="bf16")
     rl.train(replace(RECIPE, rl=settings), run_dir, run_dir / "rl")
     history = json.loads((run_dir / "rl" / "logs" / "trainer_state.json").read_text())
@@ -389,7 +390,7 @@ def test_rollouts_of_the_weights_themselves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A small model, or training in fp32: TRL gets no log-probabilities, so the ratio is 1."""
-    monkeypatch.setattr(rl, "is_large", lambda model: large)
+    monkeypatch.setattr(backends, "is_large", lambda model: large)
     recipe = replace(RECIPE, rl=replace(RECIPE.rl, precision=precision))
     trainer = trainer_of(recipe, vocabulary, tmp_path)
     engine = rollouts_of(trainer).source.backend
@@ -402,6 +403,44 @@ def test_muon_and_several_updates_per_generation(run_dir: Path) -> None:
     settings = replace(RECIPE.rl, muon_lr=0.01, updates_per_generation=2, steps=2)
     rl.train(replace(RECIPE, rl=settings), run_dir, run_dir / "rl")
     assert (run_dir / "rl" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("kl_beta", [0.0, 0.1])
+@pytest.mark.parametrize("has_own_logprobs", [True, False])
+def test_logprobs_before_the_update_are_computed_only_where_rollouts_have_none(
+    has_own_logprobs: bool,
+    kl_beta: float,
+    run_dir: Path,
+    vocabulary: Vocabulary,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With several updates per generation; a reference model computes its own in any case."""
+
+    class Rounding(Walkers):
+        dtype = torch.bfloat16 if has_own_logprobs else torch.float32
+
+    monkeypatch.setattr(backends, "Engine", lambda model, vocabulary, **_: Rounding(vocabulary))
+    settings = replace(RECIPE.rl, updates_per_generation=2, kl_beta=kl_beta)
+    model, dags = load_model(run_dir / "sft")[0], SolverDagSource()
+    trainer = rl.build_trainer(
+        replace(RECIPE, rl=settings), model, vocabulary.tokenizer, run_dir / "rl", dags
+    )
+    asked, logprobs = [], trainer._logprobs
+
+    def noted(model: PreTrainedModel, *arguments: Any) -> Any:
+        asked.append(model)
+        return logprobs(model, *arguments)
+
+    monkeypatch.setattr(trainer, "_logprobs", noted)
+    batch = next(first_batches(trainer))
+    assert (model in asked) != has_own_logprobs
+    assert ("ref_per_token_logps" in batch) == (trainer.ref_model in asked) == bool(kl_beta)
+    old_BT = batch["old_per_token_logps"]
+    assert (old_BT < 0).any()
+    if has_own_logprobs:
+        assert torch.equal(old_BT, batch["sampling_per_token_logps"])
+    assert trainer.compute_loss(model, batch).isfinite()
+    assert model in asked
 
 
 @pytest.mark.usefixtures("walkers")

@@ -16,7 +16,7 @@ from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tok
 from steiner.inference.engine import Engine
 from steiner.inference.request import Request
 from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
-from steiner.rl import grpo
+from steiner.rl import grpo, rollout_backend
 from steiner.rl import rollout_groups as groups
 from steiner.rl.rollout_mismatch import MAX, MEAN
 from steiner.tasks import generate_problems
@@ -61,7 +61,7 @@ class OwnCopy:
 
 @pytest.fixture(autouse=True)
 def own_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grpo, "VllmBackend", OwnCopy)
+    monkeypatch.setattr(rollout_backend, "VllmBackend", OwnCopy)
     monkeypatch.setattr(groups, "_POOL_SIZE", 6)
 
 

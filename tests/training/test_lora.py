@@ -21,14 +21,11 @@ from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.format.tokenizer import add_reasoning_tokens
 from steiner.recipe import SftRecipe
 from steiner.training import trainer
+from steiner.training.checkpoints import last_checkpoint
 from steiner.training.lora import check_lora, lora
 from steiner.training.losses import token_losses
-from steiner.training.trainer import (
-    Schedule,
-    SequenceTrainer,
-    last_checkpoint,
-    train_sequences,
-)
+from steiner.training.schedule import Schedule
+from steiner.training.trainer import SequenceTrainer, train_sequences
 from steiner.types import TokenSequence, UserError
 
 SCHEDULE = Schedule(

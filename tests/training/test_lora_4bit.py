@@ -24,15 +24,11 @@ from steiner.models import four_bit
 from steiner.models.four_bit import BYTES_PER_WEIGHT, is_4bit
 from steiner.models.loading import load_model, load_tokenizer
 from steiner.recipe import SftRecipe
+from steiner.training.checkpoints import last_checkpoint
 from steiner.training.lora import check_lora, load_for_training
 from steiner.training.losses import token_losses
-from steiner.training.trainer import (
-    Schedule,
-    SequenceTrainer,
-    last_checkpoint,
-    schedule_of,
-    train_sequences,
-)
+from steiner.training.schedule import Schedule, schedule_of
+from steiner.training.trainer import SequenceTrainer, train_sequences
 from steiner.types import TokenSequence, UserError
 
 pytest.importorskip("bitsandbytes")

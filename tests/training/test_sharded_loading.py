@@ -95,7 +95,7 @@ def _process(folder: Path) -> None:
         torch_device_mesh=None,
     )
     sharded: Any = fsdp2_prepare_model(accelerator, model)
-    callback = ShardedPerplexity(_rows(), folder / "logs" / "perplexity.json")
+    callback = ShardedPerplexity(_rows(), folder / "logs" / "perplexity.json", bf16=False)
     callback.on_train_begin(model=sharded)
     sharded(torch.arange(20)[None]).logits.mean().backward()  # a training can follow
     with torch.no_grad():

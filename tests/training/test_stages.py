@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ from steiner.randomness import random_stream
 from steiner.recipe import BaseRecipe, CptRecipe, ProblemsRecipe, Recipe, SftRecipe
 from steiner.tasks import generate_problems
 from steiner.training import cpt, sft
+from steiner.training.lora import load_for_training
 from steiner.training.losses import perplexity
 from steiner.types import SearchPath, Split, TokenSequence, UserError
 from tests.puzzles import PUZZLES, walks_through
@@ -114,6 +116,40 @@ def test_base_to_cpt_to_sft(
     tuned, tokenizer = load_model(run_dir / "sft")
     assert not torch.equal(tuned.lm_head.weight, model.lm_head.weight)
     _check_sft(learnt_from[1], run_dir, Vocabulary.require(tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("lora_rank", "four_bit", "num_loads"), [(0, False, 1), (2, False, 1), (2, True, 2)]
+)
+def test_perplexity_after_training_is_that_of_the_saved_model(
+    lora_rank: int,
+    four_bit: bool,
+    num_loads: int,
+    recipe: Recipe,
+    run_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The trained model is the saved one already, but for LoRA on 4-bit weights; there, it is gone
+    before the saved one is loaded."""
+    if four_bit:
+        pytest.importorskip("bitsandbytes")
+    loaded: list[weakref.ref[object]] = []
+
+    def noted(*arguments: Any) -> Any:
+        assert not any(model() for model in loaded)
+        model, tokenizer = load_for_training(*arguments)
+        loaded.append(weakref.ref(model))
+        return model, tokenizer
+
+    monkeypatch.setattr(cpt, "load_for_training", noted)
+    rates = {"muon_lr": 0.0, "adam_lr": 0.01} if lora_rank else {}
+    settings = replace(recipe.cpt, lora_rank=lora_rank, lora_4bit=four_bit, **rates)
+    cpt.train(replace(recipe, cpt=settings), run_dir, run_dir / "cpt")
+    assert len(loaded) == num_loads
+    saved, _ = load_for_training(run_dir / "cpt", settings)
+    stated = json.loads((run_dir / "cpt" / "logs" / "perplexity.json").read_text())
+    assert stated["after"] == pytest.approx(perplexity(saved, HELD_OUT), rel=1e-5)
+    assert stated["after"] != pytest.approx(stated["before"], rel=1e-3)
 
 
 def _check_cpt(sequences: list[TokenSequence], recipe: Recipe, old_size: int) -> None:

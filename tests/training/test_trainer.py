@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -22,17 +23,15 @@ from transformers import (
 )
 
 from steiner.data.batching import collate
+from steiner.data.packed_rows import PackedRows
 from steiner.randomness import random_stream
 from steiner.recipe import SftRecipe
 from steiner.training import losses
+from steiner.training import trainer as training
+from steiner.training.checkpoints import last_checkpoint
 from steiner.training.losses import CHUNK_TOKENS, forward_gives_losses, token_losses
-from steiner.training.trainer import (
-    Schedule,
-    SequenceTrainer,
-    last_checkpoint,
-    schedule_of,
-    train_sequences,
-)
+from steiner.training.schedule import Schedule, schedule_of
+from steiner.training.trainer import SequenceTrainer, train_sequences
 from steiner.types import TokenSequence
 from tests.processes import run_in_processes
 
@@ -310,6 +309,32 @@ def test_activation_checkpointing_changes_no_weights(
         trained.append(model.state_dict())
     for name, weight in trained[0].items():
         assert torch.allclose(weight, trained[1][name], atol=1e-6), name
+
+
+def test_the_decoder_is_compiled_only_while_it_trains(
+    make_model: MakeModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Perplexity, measured after training, would compile it a second time."""
+    num_calls = 0
+
+    def compiled(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+        def counted(*inputs: Any, **options: Any) -> Any:
+            nonlocal num_calls
+            num_calls += 1
+            return function(*inputs, **options)
+
+        return counted
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(training, "compiling_pays", lambda *_: True)
+    model = make_model()
+    trainer = train_sequences(model, tokenizer, _sequences(), SCHEDULE, tmp_path)
+    assert num_calls == trainer.state.global_step > 0
+    losses.perplexity(model, PackedRows(np.ones((2, 9), np.int32), np.ones((2, 9), np.float16)))
+    assert num_calls == trainer.state.global_step
 
 
 if __name__ == "__main__":  # one process of test_two_processes_have_the_losses_of_one
