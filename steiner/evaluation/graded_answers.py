@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from steiner.dags.tracing import restates
 from steiner.evaluation.model_runner import ItemCompletion
 from steiner.evaluation.suites import suites
-from steiner.files import replacing
+from steiner.files import reason_and_hint, replacing
 from steiner.tasks import Grade, task
 from steiner.tasks.no_answer import is_reading
-from steiner.types import Problem, Step
+from steiner.types import Problem, Step, UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,19 @@ def write_graded_answers(file: Path, answers: Sequence[GradedAnswer]) -> None:
 
 
 def read_graded_answers(file: Path) -> list[GradedAnswer]:
-    """The GradedAnswers of a graded_answers.parquet, to compare runs problem by problem."""
-    return [GradedAnswer(**row) for row in pq.read_table(file, schema=_SCHEMA).to_pylist()]
+    """The GradedAnswers of a graded_answers.parquet, to compare runs problem by problem.
+
+    Raises UserError if the file holds anything else.
+    """
+    hint = "make it with `steiner eval`"
+    try:
+        with pq.ParquetFile(file) as opened:
+            if not opened.schema_arrow.equals(_SCHEMA):
+                raise UserError(f"cannot read answers from {file}: its columns are others", hint)
+            return [GradedAnswer(**row) for row in opened.read().to_pylist()]
+    except (OSError, pa.ArrowException) as error:
+        reason, hint = reason_and_hint(error, hint)
+        raise UserError(f"cannot read answers from {file}: {reason}", hint) from error
 
 
 _SCHEMA = pa.schema(
