@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default=str(SHIPPED_REASONER))
     parser.add_argument("--max-steps", type=int, default=32)
     options = parser.parse_args(arguments)
-    text = (_QUESTIONS / f"{options.half}.jsonl").read_text(encoding="utf-8")
-    records = [json.loads(line) for line in text.splitlines()]
+    with (_QUESTIONS / f"{options.half}.jsonl").open(encoding="utf-8") as lines:
+        records = list(map(json.loads, lines))
     reasoner = Reasoner.load(options.model)
     asked = [reasoner.prepare(r["question"], max_steps=options.max_steps) for r in records]
     answers = dict(reasoner.solve_batch(asked))

@@ -84,7 +84,8 @@ def problem_of(record: Mapping[str, Any]) -> Problem:
 
 def read_held_out() -> list[dict[str, Any]]:
     """The lines of the committed file."""
-    return [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+    with FILE.open(encoding="utf-8") as lines:
+        return list(map(json.loads, lines))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def add_command_to(commands: Commands[Parser]) -> None:
     )
     export.add_argument("--license", default="", metavar="NAME", help="for the card: mit, ...")
     export.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hub")
-    export.add_argument("--force", action="store_true", help="replace the folder if it exists")
+    export.add_argument("--force", action="store_true", help="replace an earlier export")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from steiner.cli.parser import Commands, Parser, Run, add_command, whole_number
@@ -302,9 +301,11 @@ def _plan(options: argparse.Namespace) -> None:
         if getattr(options, name) < 0:
             raise UserError(f"--{name} is {getattr(options, name):g}", "give a positive number")
     rate = options.tflops * 1e12 or plan.training_rate()
+    is_here = not options.memory and options.gpus == 1
+    memory = plan.device_memory() if is_here else options.memory * 1e9
     devices = plan.Devices(
         count=options.gpus,
-        memory=options.memory * 1e9,
+        memory=memory,
         flops=rate,
         bandwidth=options.bandwidth * 1e9,
         price=options.price,
@@ -314,11 +315,8 @@ def _plan(options: argparse.Namespace) -> None:
     print(plan.plan_table(shape, devices, plan.plan(recipe, shape, devices)))
     if not options.tflops:
         print("that rate was measured just now; it moves with the load of this machine")
-    if not options.memory and options.gpus == 1:
-        free = plan.device_memory()
-        here = plan.plan(recipe, shape, replace(devices, memory=free))
-        print(*plan.fit_lines(f"fits in {free / 1e9:.3g} GB", free, here), sep="\n")
-        print(f"{free / 1e9:.3g} GB is the memory that is free on this machine now")
+    if is_here:
+        print(f"{memory / 1e9:.4g} GB is the memory that is free on this machine now")
 
 
 def _run_stage(options: argparse.Namespace, name: str) -> None:

@@ -73,7 +73,7 @@ def read_question_file(path: Path) -> list[FileQuestion | BadLine]:
     """All lines that are not blank. Raises UserError if the file has none or cannot be read."""
     name = "standard input" if str(path) == STDIN else str(path)
     content = sys.stdin.buffer.read() if str(path) == STDIN else _read_file(path)
-    lines = _decode(content, name).splitlines()
+    lines = _decode(content, name).split("\n")  # JSON may hold the other ends of str.splitlines
     questions = [_read_line(line, number) for number, line in enumerate(lines, 1) if line.strip()]
     if not questions:
         raise UserError(f"{name} has no questions", f"write one per line: {_LINE_HINT}")

@@ -100,11 +100,12 @@ def _solve_question(options: argparse.Namespace) -> None:
 
 
 def _solve_file(options: argparse.Namespace) -> None:
-    from steiner.cli.question_input import read_question_file
+    from steiner.cli.question_input import STDIN, read_question_file
     from steiner.cli.solve_file import solve_file
 
     lines = read_question_file(options.file)
-    if options.output and options.output.exists() and options.output.samefile(options.file):
+    exists = options.output and options.output.exists() and str(options.file) != STDIN
+    if exists and options.output.samefile(options.file):
         raise UserError(
             f"--output would overwrite the questions in {options.file}", "name another file"
         )

@@ -109,6 +109,17 @@ def read_paths(file: Path, rng: random.Random | None = None) -> Iterator[SearchP
             yield _path(row)
 
 
+def problem_keys(folder: Path) -> frozenset[str]:
+    """The canonical keys of all problems in the data of `steiner synth`.
+
+    Raises RunError as `read_paths` does.
+    """
+    kinds = (("dags.parquet", DAG_SCHEMA, "DAGs"), ("paths.parquet", PATH_SCHEMA, "paths"))
+    files = [_opened(folder / name, *kind) for name, *kind in kinds if (folder / name).is_file()]
+    columns = (file.read(columns=["key"]).column("key") for file in files)
+    return frozenset(key for column in columns for key in column.unique().to_pylist())
+
+
 def num_path_groups(file: Path) -> int:
     """Number of row groups of a paths.parquet. Raises RunError as `read_paths` does."""
     return int(_opened(file, PATH_SCHEMA, "paths").num_row_groups)

@@ -97,8 +97,9 @@ def _texts(source: str) -> Iterator[str]:
         return (_text_of(row, source) for row in _hub_rows(source))
     try:
         if path.suffix in (".jsonl", ".json"):
-            lines = path.read_text(encoding="utf-8").splitlines()
-            return iter([_text_of(json.loads(line), source) for line in lines if line.strip()])
+            with path.open(encoding="utf-8") as lines:
+                rows = [json.loads(line) for line in lines if line.strip()]
+            return iter([_text_of(row, source) for row in rows])
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 

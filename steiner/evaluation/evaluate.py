@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from steiner.dags.source import DagSource, SolverDagSource
+from steiner.dags.store import problem_keys
 from steiner.evaluation.behaviour import answer_rates, has_exact_dag, step_rates, traces
 from steiner.evaluation.budget_curves import choose_budget, within_budgets
 from steiner.evaluation.graded_answers import (
@@ -30,7 +31,7 @@ from steiner.evaluation.graded_answers import (
     grade_completion,
     write_graded_answers,
 )
-from steiner.evaluation.leak_check import num_leaked, training_keys
+from steiner.evaluation.leak_check import num_leaked
 from steiner.evaluation.model_runner import (
     ItemCompletion,
     MakeBackend,
@@ -133,6 +134,7 @@ class _Evaluation:
     transcripts: list[dict[str, Any]] = field(default_factory=list)
     chosen_budget: int | None = None
     temperature: dict[str, float] = field(default_factory=dict)
+    dtypes: dict[str, str] = field(default_factory=dict)
     direct: list[str] = field(default_factory=list)
     cost: dict[str, dict[str, float]] = field(default_factory=dict)
     leaked: dict[str, int] | None = None
@@ -142,7 +144,7 @@ class _Evaluation:
         """Counts problems that the training data contain, and warns if there are any."""
         if training_data is None:
             return
-        self.leaked = num_leaked(self.items, training_keys(training_data))
+        self.leaked = num_leaked(self.items, problem_keys(training_data))
         for suite, count in self.leaked.items():
             if count:
                 print(
@@ -154,6 +156,7 @@ class _Evaluation:
         """Evaluates one model."""
         start = time.perf_counter()
         self.temperature[runner.stage] = runner.own_sampling.temperature
+        self.dtypes[runner.stage] = runner.dtype
         is_final = runner.stage == self.final
         items = [item for item in self.items if is_final or item.suite == MAIN]
         if runner.reasons:
@@ -263,10 +266,18 @@ class _Evaluation:
                 *_suite_comparisons(self.final, by_suite, self.chosen_budget),
             ],
             cost=self.cost,
-            compute=compute_settings(),
+            compute=compute_settings(_shared(self.dtypes)),
             leaked=self.leaked,
             untraced=self.untraced,
         )
+
+
+def _shared(dtypes: Mapping[str, str]) -> str:
+    """The number format of all models, or that of each: a CPU decodes small ones in another."""
+    formats = list(dict.fromkeys(dtypes.values()))
+    if len(formats) == 1:
+        return formats[0]
+    return ", ".join(f"{dtype} ({stage})" for stage, dtype in dtypes.items())
 
 
 def _complete(

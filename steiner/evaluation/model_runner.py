@@ -19,28 +19,27 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.backends import RolloutBackend
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
+from steiner.inference.model_loading import context_length, load_for_decoding
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
-from steiner.models.loading import load_model
-from steiner.models.precision import fastest_dtype
+from steiner.models.precision import dtype_name
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.progress import progress
 from steiner.randomness import random_stream
 from steiner.recipe import Recipe
-from steiner.types import Rollout
+from steiner.types import Rollout, UserError
 
 DIRECT_TOKENS = 128
 """Limit of a direct answer, in tokens."""
-
-_MAX_LENGTH = 4096
-"""Limit of prompt and completion together, in tokens."""
 
 MakeBackend = Callable[[PreTrainedModel, Vocabulary, Recipe], RolloutBackend]
 
 
 def embedded_engine(model: PreTrainedModel, vocabulary: Vocabulary, recipe: Recipe) -> Engine:
     """The default backend."""
-    return Engine(model, vocabulary, max_batch=recipe.eval.batch_size, max_length=_MAX_LENGTH)
+    return Engine(
+        model, vocabulary, max_batch=recipe.eval.batch_size, max_length=context_length(model)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,11 @@ class ModelRunner:
         make_backend: MakeBackend = embedded_engine,
     ) -> None:
         self.stage, self.recipe = stage, recipe
-        model, tokenizer = load_model(source, fastest_dtype())
+        model, tokenizer = load_for_decoding(source)
+        self.dtype = dtype_name(model.dtype)
+        """Number format of the weights."""
+        self.max_length = context_length(model)
+        """Most tokens of a prompt and its completion together."""
         self.reasons = set(SPECIAL_TOKENS) <= tokenizer.get_vocab().keys()
         self.vocabulary = add_reasoning_vocabulary(model, tokenizer)
         self.own_sampling = own_sampling(model) if self.reasons else Sampling()
@@ -74,19 +77,23 @@ class ModelRunner:
     def request(self, item: EvalItem) -> Request:
         """A request without a step budget, decoded as the model's generation_config.json says.
 
-        Every model gets the same random numbers. Direct answers are greedy.
+        Every model gets the same random numbers. Direct answers are greedy. Raises UserError if
+        prompt and completion may exceed the model's context.
         """
         if not self.reasons:
-            return Request(self._prompt(item), Budget(max_tokens=DIRECT_TOKENS), reasoning=False)
-        budget = Budget(max_tokens=self.recipe.eval.max_tokens)
-        return Request(self._prompt(item), budget, self.sampling(item, None))
+            prompt = self._prompt(item, DIRECT_TOKENS)
+            return Request(prompt, Budget(max_tokens=DIRECT_TOKENS), reasoning=False)
+        max_tokens = self.recipe.eval.max_tokens
+        prompt = self._prompt(item, max_tokens)
+        return Request(prompt, Budget(max_tokens=max_tokens), self.sampling(item, None))
 
     def sample_request(self, item: EvalItem, sample: int) -> Request:
         """A request for sample number `sample`, with a random stream of its own."""
         limits = self.recipe.eval
         largest = max(limits.budgets, default=None)
         budget = Budget(max_steps=largest, max_tokens=limits.max_tokens)
-        return Request(self._prompt(item), budget, self.sampling(item, sample))
+        prompt = self._prompt(item, limits.max_tokens)
+        return Request(prompt, budget, self.sampling(item, sample))
 
     def sampling(self, item: EvalItem, sample: int | None, *names: object) -> Sampling:
         """The sampling of a sample, or of the single completion if `sample` is None.
@@ -104,8 +111,16 @@ class ModelRunner:
         self.num_tokens += sum(len(rollout.token_ids) for rollout in rollouts)
         return rollouts
 
-    def _prompt(self, item: EvalItem) -> tuple[int, ...]:
-        return tuple(self.vocabulary.encode_prompt(item.problem.messages))
+    def _prompt(self, item: EvalItem, max_tokens: int) -> tuple[int, ...]:
+        """Raises UserError if the context has no room for `max_tokens` after it."""
+        prompt = tuple(self.vocabulary.encode_prompt(item.problem.messages))
+        if len(prompt) + max_tokens > self.max_length:
+            message = (
+                f"{self.stage} holds {self.max_length} tokens: too few for a question of "
+                f"{len(prompt)} of {item.problem.family} and a completion of {max_tokens}"
+            )
+            raise UserError(message, "lower eval.max_tokens, or leave the task out")
+        return prompt
 
 
 def _steps(advance: Callable[[int], None]) -> Callable[[int], None]:

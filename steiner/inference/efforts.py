@@ -21,7 +21,8 @@ EFFORT_STEPS: Mapping[str, int | None] = {
 }
 """Effort -> max_steps; None for no limit."""
 DEFAULT_MAX_TOKENS = 8192
-"""Most tokens of a completion if the request names no limit, with any effort."""
+"""Most tokens of a completion of `solve`, `chat` and the Reasoner by default, with any effort. The
+server's default is what remains of the context, as vLLM's is; it has a time limit as well."""
 SHORTEST_EFFORT = "none"
 """The effort that asks for the shortest reasoning that the format allows: one empty step."""
 

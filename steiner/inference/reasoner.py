@@ -28,7 +28,7 @@ from steiner.inference.answer import (
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.efforts import DEFAULT_MAX_TOKENS, SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import MAX_BATCH, Engine
-from steiner.inference.model_loading import load_reasoning_model
+from steiner.inference.model_loading import context_length, load_reasoning_model
 from steiner.inference.questions import (
     QuestionInput,
     SolveOptions,
@@ -70,7 +70,7 @@ class Reasoner:
         self._kv_memory = kv_memory
         self._model = model
         self._engine: Engine | None = None
-        self.max_length = int(getattr(model.config, "max_position_embeddings", 2048))
+        self.max_length = context_length(model)
         """Most tokens of a dialogue and its answer together."""
 
     @classmethod
@@ -88,8 +88,8 @@ class Reasoner:
         Any causal language model works whose tokenizer has the 14 reasoning tokens; it needs no
         recipe and no tasks. Where the first step restates a problem that a task can read, steps are
         placed by their words and the answer is graded as one to that problem. `dtype` defaults to
-        float32 on a CPU and bfloat16 on an accelerator. Raises UserError if the model cannot be
-        read or lacks the tokens.
+        bfloat16 on an accelerator, and on a CPU to the faster format for a model of this size.
+        Raises UserError if the model cannot be read or lacks the tokens.
         """
         model, vocabulary = load_reasoning_model(source, dtype)
         return cls(model, vocabulary, kv_memory=kv_memory)

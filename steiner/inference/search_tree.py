@@ -55,9 +55,13 @@ class Tree:
 
     nodes: tuple[TreeNode, ...] = ()
 
-    def children(self, parent: int | None) -> list[int]:
-        """Indices of the steps under a step, or under the question (None), in order."""
-        return [index for index, node in enumerate(self.nodes) if node.parent == parent]
+    def children(self) -> dict[int | None, list[int]]:
+        """Step, or None for the question -> indices of the steps under it, in order. Those without
+        any are left out."""
+        found: dict[int | None, list[int]] = {}
+        for index, node in enumerate(self.nodes):
+            found.setdefault(node.parent, []).append(index)
+        return found
 
     @property
     def num_backtracks(self) -> int:

@@ -6,7 +6,7 @@ Tree, Steps -> lines of text
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from steiner.inference.search_tree import Mark, Tree
@@ -81,21 +81,30 @@ def draw(
 ) -> list[str]:
     """Draws the tree: the question, then a line per step with its mark, number and title."""
     lines = ["question"]
-
-    def descend(parent: int | None, rails: str) -> None:
-        children = tree.children(parent)
-        for index in children:
-            last = index == children[-1]
-            mark = tree.nodes[index].mark
-            start = f"{rails}{glyphs.last if last else glyphs.fork}"
-            label = f"{glyphs.marks[mark]} {index + 1}"
-            room = max(_SHORTEST_TITLE, width - len(start) - len(label) - 3)
-            words = shortened(title(steps[index]), room, glyphs.ellipsis)
-            lines.append(f"{start} {paint(mark, f'{label}  {words}')}")
-            descend(index, rails + ("  " if last else glyphs.rail))
-
-    descend(None, "")
+    for index, rails, last in _walk(tree, glyphs):
+        mark = tree.nodes[index].mark
+        start = f"{rails}{glyphs.last if last else glyphs.fork}"
+        label = f"{glyphs.marks[mark]} {index + 1}"
+        room = max(_SHORTEST_TITLE, width - len(start) - len(label) - 3)
+        words = shortened(title(steps[index]), room, glyphs.ellipsis)
+        lines.append(f"{start} {paint(mark, f'{label}  {words}')}")
     return lines
+
+
+def _walk(tree: Tree, glyphs: Glyphs) -> Iterator[tuple[int, str, bool]]:
+    """Each step, the rails left of it, and whether it is the last child, from top to bottom.
+
+    A stack in place of recursion: a search may be deeper than Python's stack.
+    """
+    children = tree.children()
+    stack: list[tuple[int | None, str, bool]] = [(None, "", True)]
+    while stack:
+        step, rails, last = stack.pop()
+        below = children.get(step, [])
+        if step is not None:
+            yield step, rails, last
+            rails += "  " if last else glyphs.rail
+        stack += [(child, rails, child == below[-1]) for child in reversed(below)]
 
 
 def legend(

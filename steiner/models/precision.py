@@ -21,11 +21,15 @@ _MAX_MEASURING_S = 0.1
 """No more repeats after this time: if bf16 is emulated, all of them would take seconds."""
 
 
+def fastest_dtype(device_type: str = "") -> torch.dtype:
+    """The faster of float32 and bfloat16 on devices of that type, by default the type that models
+    are loaded onto. On a CPU, by timing a small matrix product in each."""
+    is_cpu = (device_type or default_device()) == "cpu"
+    return _fastest_on_cpu() if is_cpu else torch.bfloat16
+
+
 @cache
-def fastest_dtype(device_type: str = "cpu") -> torch.dtype:
-    """The faster of float32 and bfloat16, by timing a small matrix product in each."""
-    if device_type != "cpu":
-        return torch.bfloat16
+def _fastest_on_cpu() -> torch.dtype:
     seconds = {dtype: float("inf") for dtype in (torch.float32, torch.bfloat16)}
     start = time.perf_counter()
     for repeat in range(_MAX_REPEATS):  # the two take turns, so that a busy moment slows both
@@ -53,9 +57,10 @@ def wants_bf16(precision: str) -> bool:
     return precision == "bf16"
 
 
-def compute_settings() -> dict[str, str | int]:
+def compute_settings(dtype: str = "") -> dict[str, str | int]:
     """The settings that results depend on, for a run's manifest and report: device, number format,
-    number of threads and torch version.
+    number of threads and torch version. `dtype` is the format that was used; by default, the one
+    in which this machine computes faster.
 
     Threads change the order of sums. On the tiny recipe's RL model, 1 and 2 threads wrote the same
     tokens for all of 91 questions, greedy and sampled, in fp32 and in bf16; log-probabilities
@@ -64,10 +69,15 @@ def compute_settings() -> dict[str, str | int]:
     device = default_device()
     return {
         "device": device,
-        "dtype": str(fastest_dtype(device)).removeprefix("torch."),
+        "dtype": dtype or dtype_name(fastest_dtype(device)),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`bfloat16` for torch.bfloat16."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _product_seconds(dtype: torch.dtype) -> float:

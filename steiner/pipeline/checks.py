@@ -9,12 +9,17 @@ known before. Memory is the plan's (pipeline/plan.py), against what is free for 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from steiner.pipeline.stage import Stage, read_stamp
 from steiner.processes import is_sharded, world_size
+from steiner.progress import say
 from steiner.recipe import EMBEDDED_BASE, Recipe
-from steiner.types import Message, UserError
+from steiner.types import Message, UserError, reason_of
+
+_ALWAYS_THERE = ("none", "all", "tensorboard")
+"""Values of report_to that need nothing beyond what Steiner needs."""
 
 
 def check_problems(recipe: Recipe, stages: Sequence[Stage]) -> None:
@@ -42,6 +47,8 @@ def check_training(recipe: Recipe, run_dir: Path, stages: Sequence[Stage]) -> No
         _check_devices(recipe)
     for name in names:
         _check_settings(recipe, name)
+    if "rl" in names:
+        _check_rl(recipe, is_next=names[0] == "rl")
     if "cpt" in names and recipe.cpt.corpora:
         _check_corpora(recipe)
     if pending and (source := _source(recipe, run_dir, pending[0])) != str(EMBEDDED_BASE):
@@ -67,6 +74,42 @@ def _check_settings(recipe: Recipe, name: str) -> None:
         from steiner.training.lora import check_lora
 
         check_lora(section)
+    check_report_to(name, section.report_to)
+
+
+def check_report_to(section: str, report_to: str) -> None:
+    """Raises UserError if `report_to` of that section names a service that transformers does not
+    know, or one whose library is missing."""
+    if report_to in _ALWAYS_THERE:
+        return
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK as SERVICES
+
+    for name in report_to.split(","):
+        if name not in SERVICES:
+            near = get_close_matches(name, SERVICES, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"one of: none, {', '.join(SERVICES)}"
+            raise UserError(f"unknown service '{name}' in {section}.report_to", hint)
+        try:
+            SERVICES[name]()
+        except (ImportError, RuntimeError) as error:
+            hint = f"install its library, or set {section}.report_to=none"
+            raise UserError(f"{section}.report_to: {reason_of(error)}", hint) from error
+
+
+def _check_rl(recipe: Recipe, *, is_next: bool) -> None:
+    """A server that is not needed yet may start later: it serves the model that SFT makes."""
+    from steiner.rl.recipe_checks import check_rl, check_rollout_server
+
+    check_rl(recipe, world_size())
+    if is_sharded():
+        hint = "start it with plain data parallelism: recipes/accelerate/ddp.yaml"
+        raise UserError("RL needs the whole weights on each device, not sharded ones", hint)
+    try:
+        check_rollout_server(recipe)
+    except UserError as error:
+        if is_next:
+            raise
+        say(f"rl         {error}; it must answer when RL begins")
 
 
 def _check_corpora(recipe: Recipe) -> None:

@@ -5,7 +5,8 @@ model folder, results.json of its run -> weights in bf16, tokenizer, chat templa
     steiner export runs/tiny/rl --out published/tiny
     steiner export runs/tiny/sft --out published/tiny-lora --adapter
 
-Nothing else that a training leaves goes along, and everybody may read the files.
+Nothing else that a training leaves goes along, and everybody may read the files. `export.json`
+marks the folder as one that a later export may replace.
 """
 
 from __future__ import annotations
@@ -14,19 +15,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import GENERATION_CONFIG_NAME
 
-from steiner.files import (
-    make_readable,
-    read_json,
-    remove_folder,
-    replace_folder,
-    write_json,
-    write_text,
-)
+from steiner import __version__
+from steiner.files import made_folder, make_readable, read_json, write_json, write_text
 from steiner.format.tokenizer import Vocabulary
 from steiner.models.gguf_files import write_gguf
 from steiner.models.loading import READ_ERRORS, load_error, load_model, load_tokenizer
@@ -35,7 +31,10 @@ from steiner.pipeline.model_cards import RECIPE, adapter_card, model_card
 from steiner.progress import say
 from steiner.types import RunError, UserError
 
+MARK = "export.json"
+"""The file by which an exported folder is known."""
 _WEIGHTS = "adapter_model.safetensors"
+_ANOTHER = "name another folder with --out"
 
 
 def export(
@@ -50,9 +49,10 @@ def export(
 
     `gguf` is the number format of an additional GGUF file (models/gguf_files.py), or empty.
 
-    Raises UserError if the model lacks the reasoning tokens, or if `out` has files and not `force`.
+    Raises UserError if the model lacks the reasoning tokens, or if `out` may not be replaced: with
+    `force`, an earlier export may.
     """
-    _require_free(out, force)
+    out = _checked(source, out, force)
     model, tokenizer = load_model(source, torch.bfloat16)
     Vocabulary.require(tokenizer)
     with _published(source, out) as partial:
@@ -75,9 +75,9 @@ def export_adapter(
 
     `base` is the name under which others find the adapter's base; by default, it stays where it is.
 
-    Raises UserError if there is no adapter, or if `out` has files and not `force`.
+    Raises UserError if there is no adapter, or if `out` may not be replaced, as `export` does.
     """
-    _require_free(out, force)
+    out = _checked(source, out, force)
     folder = Path(find_model(source).name) / ADAPTER
     recorded = base_name_of(folder)
     if recorded is None:
@@ -109,25 +109,46 @@ def _adapter_weights(folder: Path) -> dict[str, torch.Tensor]:
     return {name: weight.bfloat16() for name, weight in weights.items()}
 
 
-def _require_free(out: Path, force: bool) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise UserError(f"{out} exists", "name another folder with --out, or add --force")
+def _checked(source: Path, out: Path, force: bool) -> Path:
+    """`out` as an absolute path. Raises UserError if it is neither new, nor empty, nor, with
+    `force`, an earlier export; or if replacing it would take away the model or the current folder.
+    """
+    model, out, here = source.resolve(), out.resolve(), Path.cwd()
+    if out == model or out in model.parents or model in out.parents:
+        raise UserError(f"{out} and the model's folder {model} overlap", _ANOTHER)
+    if not out.exists():
+        return out
+    if not out.is_dir():
+        raise UserError(f"{out} is a file", _ANOTHER)
+    if out == here or out in here.parents:
+        raise UserError(f"{out} is in use as the current folder", "name a new folder inside it")
+    if not any(out.iterdir()):
+        return out
+    if not force:
+        raise UserError(f"{out} exists", f"{_ANOTHER}, or add --force to replace an export")
+    if not (out / MARK).is_file():
+        hint = f"{_ANOTHER}, or remove this one yourself"
+        raise UserError(f"{out} is not an earlier export: it has no {MARK}", hint)
+    return out
 
 
 @contextmanager
 def _published(source: Path, out: Path) -> Iterator[Path]:
     """Yields a new folder with the recipe of `source`; it replaces `out` if the block succeeds."""
-    partial = out.with_name(f"{out.name}.partial")
-    remove_folder(partial)
-    partial.mkdir(parents=True)
-    try:
+    with (
+        made_folder(out.parent),
+        TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as own,
+    ):
+        new, old = Path(own, "new"), Path(own, "old")
+        new.mkdir()
         if (source / RECIPE).is_file():
-            shutil.copy(source / RECIPE, partial / RECIPE)
-        yield partial
-        make_readable(partial)
-        replace_folder(partial, out)
-    finally:
-        remove_folder(partial)
+            shutil.copy(source / RECIPE, new / RECIPE)
+        yield new
+        write_json(new / MARK, {"made_by": "steiner export", "version": __version__})
+        make_readable(new)
+        if out.exists():
+            out.rename(old)
+        new.rename(out)
 
 
 def push(folder: Path, name: str) -> str:

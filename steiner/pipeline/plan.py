@@ -43,7 +43,7 @@ from steiner.models.precision import default_device, fastest_dtype
 from steiner.models.sources import base_of_adapter, find_model
 from steiner.processes import local_world_size
 from steiner.recipe import CptRecipe, Recipe, SftRecipe
-from steiner.training.lora import LoraRecipe
+from steiner.training.lora import LoraRecipe, check_lora
 from steiner.training.losses import CHUNK_TOKENS
 from steiner.types import UserError
 
@@ -164,9 +164,15 @@ def shape_of(source: str) -> ModelShape:
 
 
 def plan(recipe: Recipe, shape: ModelShape, devices: Devices) -> list[StagePlan]:
-    """The needs of CPT, SFT and RL."""
+    """The needs of CPT, SFT and RL.
+
+    Raises UserError for a stage whose settings of LoRA do not fit together.
+    """
     if devices.count < 1:
         raise UserError(f"--gpus is {devices.count}", "give 1 or more")
+    for stage in (recipe.cpt, recipe.sft, recipe.rl):
+        # A plan for another machine needs no bitsandbytes on this one.
+        check_lora(replace(stage, lora_4bit=stage.lora_4bit and not stage.lora_rank))
     stages = (("cpt", recipe.cpt), ("sft", recipe.sft))
     return [
         *(_supervised(name, s, shape, devices) for name, s in stages),
@@ -302,7 +308,7 @@ def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) 
         _row("together", [_gb(each.needed) for each in plans]),
     ]
     if devices.memory:
-        lines += fit_lines(f"fits in {devices.memory / 1e9:g} GB", devices.memory, plans)
+        lines += _fit_lines(devices.memory, plans)
     times = [each.seconds(devices) for each in plans]
     lines.append(_row("FLOPs", [f"{each.flops:.1e}" for each in plans]))
     lines.append(_row("time, about", [_duration(seconds) for seconds in times]))
@@ -313,7 +319,7 @@ def plan_table(shape: ModelShape, devices: Devices, plans: Sequence[StagePlan]) 
     return "\n".join(lines)
 
 
-def fit_lines(name: str, memory: float, plans: Sequence[StagePlan]) -> list[str]:
+def _fit_lines(memory: float, plans: Sequence[StagePlan]) -> list[str]:
     """A row that says which stages fit into `memory` bytes, and how the others could."""
     fits = [each.needed <= memory for each in plans]
     hints = [
@@ -321,6 +327,7 @@ def fit_lines(name: str, memory: float, plans: Sequence[StagePlan]) -> list[str]
         for each, ok in zip(plans, fits, strict=True)
         if not ok
     ]
+    name = f"fits in {memory / 1e9:.4g} GB"
     return [_row(name, ["yes" if ok else "no" for ok in fits]), *hints]
 
 

@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from steiner.files import locked, model_digest, write_json
-from steiner.pipeline.checks import check_problems, check_training
+from steiner.pipeline.checks import check_problems, check_report_to, check_training
 from steiner.pipeline.stage import Stage, help_with_stage, read_stamp, run_stage, versions
 from steiner.pipeline.stages import (
     PRETRAIN,
@@ -80,6 +80,7 @@ def pretrain(recipe: Recipe, parent_dir: Path, *, force: bool = False) -> None:
     """Pre-trains a base model into `parent_dir/base`."""
     if world_size() > 1:
         raise UserError("pre-training runs in one process", "start it without a launcher")
+    check_report_to("base", recipe.base.report_to)
     with locked(parent_dir):
         run_stage(PRETRAIN, recipe, parent_dir, force=force)
 

@@ -45,6 +45,7 @@ from steiner.recipe_file import recipe_toml
 from steiner.types import RunError, SteinerError, UserError
 
 STAMP = "stage.json"
+_RECIPE = "recipe.toml"
 _COMMANDS = {
     "synth": "synth",
     **{name: f"train {name}" for name in ("cpt", "sft", "rl")},
@@ -105,9 +106,12 @@ def run_stage(stage: Stage, recipe: Recipe, run_dir: Path, *, force: bool = Fals
 
     Of several processes the first calls this, and the others `help_with_stage`.
 
-    Raises UserError if an input stage is missing, RunError if the disk is full.
+    Raises UserError if an input stage is missing or another program's folder is in the way,
+    RunError if the disk is full.
     """
     folder, partial = run_dir / stage.name, run_dir / f"{stage.name}.partial"
+    _require_own(folder)
+    _require_own(partial)
     digest = stage_digest(stage, recipe, run_dir)
     stamp = read_stamp(folder)
     if stamp and stamp.digest == digest and not force:
@@ -166,6 +170,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _require_own(folder: Path) -> None:
+    """Raises UserError if `folder` has files, but none that a stage writes into each output."""
+    if any((folder / name).is_file() for name in (STAMP, _RECIPE)):
+        return
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        hint = "name another run folder with --out, or remove this yourself"
+        raise UserError(f"{folder} exists and was not made by steiner", hint)
+
+
 def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: str) -> Stamp:
     """Does the stage's work in `partial`, continuing an earlier attempt."""
     finished = read_stamp(partial)
@@ -184,7 +197,7 @@ def _work(stage: Stage, recipe: Recipe, run_dir: Path, partial: Path, digest: st
         if [path.name for path in partial.iterdir()] == [STAMP]:
             remove_folder(partial)  # nothing was made that a next session could use
         raise
-    write_text(partial / "recipe.toml", recipe_toml(recipe))
+    write_text(partial / _RECIPE, recipe_toml(recipe))
     make_readable(partial)
     sizes = {
         name: size

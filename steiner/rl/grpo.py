@@ -44,6 +44,7 @@ from steiner.processes import process_state
 from steiner.recipe import Recipe
 from steiner.rl.length_batching import by_length
 from steiner.rl.policy_logprobs import GrammarPolicy
+from steiner.rl.recipe_checks import check_rl
 from steiner.rl.rollout_backend import rollout_backend
 from steiner.rl.rollout_function import Rollouts
 from steiner.rl.rollout_groups import RolloutGroupSource
@@ -59,15 +60,6 @@ from steiner.types import UserError
 _SHOWN = ("reward", "accuracy", "steps", "tokens", "malformed_rate", "backtrack_rate")
 _WEIGHTS = "vllm_weights"
 """Folder through which a server gets weights, while it trains."""
-_AT_LEAST = {
-    "steps": 1,
-    "rollouts_per_problem": 2,  # they are compared with each other
-    "updates_per_generation": 1,
-    "rollouts_per_batch": 1,
-    "oversample": 1,
-    "family_floor": 0.001,
-    "temperature": 0.01,
-}
 
 
 def train(recipe: Recipe, run_dir: Path, out_dir: Path) -> None:
@@ -259,17 +251,9 @@ def _optimizer(recipe: Recipe, model: PreTrainedModel) -> torch.optim.Optimizer 
 
 def _batching(recipe: Recipe, num_processes: int) -> tuple[int, int]:
     """Rollouts a process takes at once, and how often it does so for one optimiser step."""
+    check_rl(recipe, num_processes)
     rl = recipe.rl
-    for name, least in _AT_LEAST.items():
-        if getattr(rl, name) < least:
-            raise UserError(f"rl.{name} is {getattr(rl, name)}", f"give {least} or more")
-    groups, uneven = divmod(rl.problems_per_step, num_processes)
-    if uneven or not groups:
-        raise UserError(
-            f"rl.problems_per_step is {rl.problems_per_step} on {num_processes} processes",
-            "make it a multiple of their number",
-        )
-    rollouts = groups * rl.rollouts_per_problem
+    rollouts = rl.problems_per_step // num_processes * rl.rollouts_per_problem
     largest = min(rollouts, rl.rollouts_per_batch)
     at_once = next(size for size in range(largest, 0, -1) if rollouts % size == 0)
     return at_once, rollouts // at_once

@@ -24,6 +24,7 @@ from steiner.rl.rewards import StepReward
 from steiner.rl.rollout_groups import RolloutGroup
 from steiner.types import UserError
 
+_MAKE = "make it with `steiner rollouts`"
 _IDS, _NUMBERS = pa.list_(pa.int32()), pa.list_(pa.float32())
 SCHEMA = pa.schema(
     [
@@ -122,9 +123,12 @@ def write_rollouts(path: Path, rollouts: Sequence[ScoredRollout]) -> None:
 def read_rollouts(path: Path) -> list[ScoredRollout]:
     """Reads them back. Raises UserError if the file holds anything else."""
     try:
-        rows = pq.read_table(path, schema=SCHEMA).to_pylist()
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(SCHEMA):
+                raise UserError(f"cannot read rollouts from {path}: its columns are others", _MAKE)
+            rows = file.read().to_pylist()
     except (OSError, pa.ArrowException) as error:
-        reason, hint = reason_and_hint(error, "make it with `steiner rollouts`")
+        reason, hint = reason_and_hint(error, _MAKE)
         raise UserError(f"cannot read rollouts from {path}: {reason}", hint) from error
     return list(map(_record, rows))
 

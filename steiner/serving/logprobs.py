@@ -9,6 +9,7 @@ forbids have none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from typing_extensions import TypedDict
 
@@ -60,15 +61,15 @@ def answer_logprobs(
     if rollout.answer_span is None:
         return []
     tokens: list[TokenLogprob] = []
-    text = ""
+    num_characters = 0  # without the white space before the answer
     for position in range(*rollout.answer_span):
-        if max_characters is not None and len(text.lstrip()) >= max_characters:
+        if max_characters is not None and num_characters >= max_characters:
             break
         top = rollout.top_logprobs[position][:num_top] if rollout.top_logprobs else ()
         token = _alternative(vocabulary, rollout.token_ids[position], rollout.logprobs[position])
         others = [_alternative(vocabulary, id, logprob) for id, logprob in top]
         tokens.append(TokenLogprob(**token, top_logprobs=others))
-        text += token["token"]
+        num_characters += len(token["token"] if num_characters else token["token"].lstrip())
     return tokens
 
 
@@ -87,7 +88,7 @@ def text_logprobs(tokens: Sequence[TokenLogprob]) -> TextLogprobs:
             {other["token"]: other["logprob"] for other in token["top_logprobs"]}
             for token in tokens
         ],
-        text_offset=[sum(map(len, texts[:index])) for index in range(len(texts))],
+        text_offset=list(accumulate(map(len, texts), initial=0))[: len(texts)],
     )
 
 

@@ -22,7 +22,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.efforts import SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import Engine
-from steiner.inference.model_loading import is_large, load_reasoning_model
+from steiner.inference.model_loading import context_length, is_large, load_reasoning_model
 from steiner.inference.questions import as_messages, samplings
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
@@ -80,7 +80,7 @@ class Service:
         """Loads a model folder or `owner/name` from the hub. Raises UserError if it cannot."""
         model, vocabulary = load_reasoning_model(source, None)
         _leave_a_core(model)
-        model_length = int(getattr(model.config, "max_position_embeddings", 2048))
+        model_length = context_length(model)
         max_length = min(settings.max_length or model_length, model_length)
         engine = Engine(
             model,

@@ -11,10 +11,9 @@ from steiner.files import model_digest
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget
 from steiner.inference.engine import Engine
+from steiner.inference.model_loading import load_for_decoding
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling
-from steiner.models.loading import load_model
-from steiner.models.precision import fastest_dtype
 from steiner.models.preparation import add_reasoning_vocabulary
 from steiner.randomness import random_stream
 from steiner.recipe import TeacherRecipe
@@ -71,7 +70,7 @@ class LocalTeacher:
 
     def _load(self) -> tuple[Engine, Vocabulary]:
         if self._loaded is None:
-            model, tokenizer = load_model(self._settings.model, fastest_dtype())
+            model, tokenizer = load_for_decoding(self._settings.model)
             vocabulary = add_reasoning_vocabulary(model, tokenizer)
             length = self._settings.max_prompt_tokens + self._settings.max_tokens
             engine = Engine(model, vocabulary, max_batch=_AT_ONCE, max_length=length)

@@ -161,12 +161,28 @@ def test_output_is_written_and_never_over_the_questions(
 
 
 def test_dash_reads_the_questions_from_standard_input(
-    solve: Solve, question: str, known_path: SearchPath, monkeypatch: pytest.MonkeyPatch
+    solve: Solve,
+    question: str,
+    known_path: SearchPath,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     content = io.BytesIO(f"{question}\n{question}\n".encode())
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(content, encoding="utf-8"))
-    records = _records(solve("--file", "-").stdout)
+    (tmp_path / "answers.jsonl").write_text("an earlier answer\n")
+    solve("--file", "-", "--output", tmp_path / "answers.jsonl")
+    records = _records((tmp_path / "answers.jsonl").read_text())
     assert [record["answer"] for record in records] == [known_path.answer] * 2
+
+
+def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:
+    questions = ["a\u2028b", "a\u0085b", "a\u2029b"]
+    lines = [json.dumps({"question": text}, ensure_ascii=False) for text in questions]
+    (tmp_path / "file").write_bytes("\r\n".join([*lines, "plain\ftext", ""]).encode())
+    found = read_question_file(tmp_path / "file")
+    assert [each.line for each in found] == [1, 2, 3, 4]
+    texts = [each.text for each in found if isinstance(each, FileQuestion)]
+    assert texts == [*questions, "plain\ftext"]
 
 
 def test_lines_are_parsed_with_their_numbers(write: Write) -> None:

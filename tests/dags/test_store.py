@@ -21,6 +21,7 @@ from steiner.dags.store import (
     PATH_SCHEMA,
     dag_table,
     path_table,
+    problem_keys,
     read_dags,
     read_paths,
     state_from_json,
@@ -190,3 +191,13 @@ def test_isomorphic_problems_have_dags_of_their_own(name: str, tmp_path: Path) -
     pq.write_table(dag_table(dags), file)
     assert list(read_dags(file)) == dags
     assert [StoredDagSource(file).dag(problem) for problem in same] == dags
+
+
+def test_the_keys_of_problems_are_read_from_files_of_dags_alone(
+    dags: list[ReasoningDag], tmp_path: Path
+) -> None:
+    pq.write_table(dag_table(dags), tmp_path / "dags.parquet")
+    assert problem_keys(tmp_path) == {dag.problem.key for dag in dags}
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "paths.parquet")
+    with pytest.raises(RunError, match=r"paths\.parquet: it holds no paths"):
+        problem_keys(tmp_path)

@@ -39,6 +39,14 @@ def test_held_out_documents_are_never_dealt(tmp_path: Path, suffix: str) -> None
     assert len(held_out | dealt) == 400
 
 
+def test_only_a_newline_ends_a_json_line(tmp_path: Path) -> None:
+    rows = [json.dumps({"text": f"{n}\u2028b\u0085c"}, ensure_ascii=False) for n in "12"]
+    (tmp_path / "corpus.jsonl").write_bytes("\r\n".join([*rows, ""]).encode())
+    corpora = {str(tmp_path / "corpus.jsonl"): 1.0}
+    documents = [*held_out_corpus(corpora, 100), *islice(corpus_documents(corpora, "a"), 2)]
+    assert {document.parts[1] for document in documents} == {f"{n}\u2028b\u0085c" for n in "12"}
+
+
 def test_a_short_text_has_a_held_out_document(tmp_path: Path) -> None:
     file = tmp_path / "handbook.txt"
     file.write_text("\n\n".join(f"Chapter {n}. " * 400 for n in range(3)), encoding="utf-8")

@@ -8,7 +8,6 @@ import torch
 
 from steiner.dags.path_sampling import Walk
 from steiner.dags.solver import build_dag
-from steiner.evaluation import model_runner as runner
 from steiner.evaluation.evaluate import evaluate
 from steiner.evaluation.results import Results
 from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
@@ -83,8 +82,5 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="session")
 def evaluated(models, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        # Exact comparisons need fp32: its sums depend less on their order.
-        patch.setattr(runner, "fastest_dtype", lambda: torch.float32)
-        results = evaluate(RECIPE, models, run_dir / "evaluate")
+    results = evaluate(RECIPE, models, run_dir / "evaluate")
     return Evaluated(run_dir, results, models)

@@ -2,7 +2,6 @@
 
 import torch
 
-from steiner.evaluation import model_runner
 from steiner.evaluation.budget_curves import choose_budget, within_budgets
 from steiner.evaluation.model_runner import ItemCompletion, ModelRunner
 from steiner.evaluation.suites import suites
@@ -11,8 +10,7 @@ from steiner.inference.request import Request
 from tests.evaluation.conftest import RECIPE
 
 
-def test_a_search_cut_later_is_the_search_under_that_budget(models, monkeypatch):
-    monkeypatch.setattr(model_runner, "fastest_dtype", lambda: torch.float32)
+def test_a_search_cut_later_is_the_search_under_that_budget(models):
     runner = ModelRunner("rl", models["rl"], RECIPE)
     items = suites()["test"].items(RECIPE)
     free = runner.generate([runner.request(item) for item in items], "searches")

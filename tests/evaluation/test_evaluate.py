@@ -5,16 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 import torch
 
 from steiner.cli.main import main
-from steiner.evaluation import model_runner
 from steiner.evaluation.evaluate import evaluate
 from steiner.evaluation.graded_answers import GradedAnswer
+from steiner.evaluation.model_runner import ModelRunner, embedded_engine
 from steiner.evaluation.report import write_report
 from steiner.evaluation.results import ALL, read_results
+from steiner.evaluation.suites import suites
+from steiner.format.tokenizer import Vocabulary
 from steiner.inference.backends import TransformersBackend
+from steiner.models.loading import load_model
 from steiner.recipe import EvalRecipe, ProblemsRecipe
+from steiner.types import UserError
 from tests.evaluation.conftest import RECIPE
 
 
@@ -96,19 +101,36 @@ def test_results_are_read_back(evaluated):
 
 def test_the_settings_that_results_depend_on_are_recorded(evaluated):
     assert evaluated.results.compute["threads"] == torch.get_num_threads()
-    assert evaluated.results.compute["dtype"] in ("float32", "bfloat16")
+    dtypes = {ModelRunner(name, model, RECIPE).dtype for name, model in evaluated.models.items()}
+    assert dtypes == {evaluated.results.compute["dtype"]}
 
 
-def test_a_second_evaluation_has_the_same_results(evaluated, tmp_path, monkeypatch):
-    monkeypatch.setattr(model_runner, "fastest_dtype", lambda: torch.float32)
+def test_a_context_without_room_is_one_clear_line(models):
+    """The limit is the model's own, not a constant."""
+    model, tokenizer = load_model(models["rl"])
+    model.config.max_position_embeddings = 500
+    assert embedded_engine(model, Vocabulary.require(tokenizer), RECIPE).max_length == 500
+    runner = ModelRunner("rl", models["rl"], RECIPE)
+    [item, *_] = suites()["test"].items(RECIPE)
+    room = runner.max_length - len(runner.request(item).prompt_ids)
+    assert runner.max_length > 4096
+    runner.recipe = replace(RECIPE, eval=EvalRecipe(max_tokens=room))
+    assert runner.request(item).budget.max_tokens == room
+    runner.recipe = replace(RECIPE, eval=EvalRecipe(max_tokens=room + 1))
+    for request in (lambda: runner.request(item), lambda: runner.sample_request(item, 0)):
+        with pytest.raises(UserError, match=f"rl holds {runner.max_length} tokens") as refusal:
+            request()
+        assert "lower eval.max_tokens" in refusal.value.hint
+
+
+def test_a_second_evaluation_has_the_same_results(evaluated, tmp_path):
     again = evaluate(RECIPE, evaluated.models, tmp_path)
     assert again.records == evaluated.results.records
     assert again.chosen_budget == evaluated.results.chosen_budget
 
 
-def test_any_backend_evaluates(evaluated, tmp_path, monkeypatch):
+def test_any_backend_evaluates(evaluated, tmp_path):
     """The transformers reference gives the same results as the embedded engine."""
-    monkeypatch.setattr(model_runner, "fastest_dtype", lambda: torch.float32)
     recipe = replace(RECIPE, eval=EvalRecipe(2, budgets=(2,), samples=1, max_tokens=60))
 
     def reference(model, vocabulary, recipe):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from steiner.dags.path_sampling import Walk
 from steiner.dags.solver import build_dag
-from steiner.inference.search_tree import Branch, Mark, build_tree
+from steiner.inference.search_tree import Branch, Mark, Tree, TreeNode, build_tree
 from steiner.inference.tree_drawing import ASCII, UNICODE, draw, legend, title
 from steiner.randomness import random_stream
 from steiner.tasks import generate_problems
@@ -36,7 +38,7 @@ def test_decisions_alone_give_the_depth() -> None:
     steps, tree = build_tree(SEARCH)
     assert [step.depth for step in steps] == [1, 2, 3, 3, 3]
     assert [node.parent for node in tree.nodes] == [None, 0, 1, 1, 1]
-    assert tree.children(1) == [2, 3, 4]
+    assert tree.children() == {None: [0], 0: [1], 1: [2, 3, 4]}
     assert tree.num_backtracks == 2
 
 
@@ -137,6 +139,20 @@ def test_drawing() -> None:
         "    └─ ★ 5  or e",
     ]
     assert legend(tree) == "● continued   ✗ judged a dead end, went back   ★ goal"
+
+
+def test_rails_end_with_the_last_child() -> None:
+    steps, tree = build_tree([_step(f"Step {depth}: go", PROCEED) for depth in (1, 2, 1)])
+    forked = Tree((TreeNode(1, None, Mark.PROCEED), TreeNode(2, 0, Mark.PROCEED), tree.nodes[0]))
+    assert [line[:6] for line in draw(forked, steps)[1:]] == ["├─ ● 1", "│ └─ ●", "└─ ● 3"]
+
+
+def test_a_search_may_be_deeper_than_pythons_stack() -> None:
+    depth = sys.getrecursionlimit() + 500
+    steps, tree = build_tree([_step("deeper", PROCEED)] * depth)
+    lines = draw(tree, steps, width=60)
+    assert len(lines) == depth + 1
+    assert lines[-1] == f"{'  ' * (depth - 1)}└─ ● {depth}  deeper"
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])

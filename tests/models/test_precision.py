@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from steiner.models import precision
 from steiner.models.precision import compute_settings, fastest_dtype, wants_bf16
 from steiner.types import UserError
 
@@ -14,6 +15,15 @@ from steiner.types import UserError
 def test_the_choice_is_one_of_two_and_stays() -> None:
     assert fastest_dtype() in (torch.float32, torch.bfloat16)
     assert fastest_dtype() is fastest_dtype()
+
+
+def test_the_choice_is_that_of_the_device_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_fastest_on_cpu", lambda: torch.float32)
+    for device, dtype in (("cuda", torch.bfloat16), ("cpu", torch.float32)):
+        monkeypatch.setattr(precision, "default_device", lambda device=device: device)
+        assert fastest_dtype() is dtype
+        assert fastest_dtype("cpu") is torch.float32
+        assert compute_settings()["dtype"] == str(dtype).removeprefix("torch.")
 
 
 def test_the_recipe_decides_unless_it_says_auto() -> None:

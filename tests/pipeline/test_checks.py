@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+from transformers.integrations import integration_utils
 
 from steiner.cli.main import main
+from steiner.inference import vllm_client
 from steiner.pipeline import plan
-from steiner.pipeline.checks import check_training
+from steiner.pipeline.checks import check_report_to, check_training
 from steiner.pipeline.runs import stage_named
 from steiner.recipe import BaseRecipe
 from steiner.recipe_file import load_recipe
@@ -110,6 +112,12 @@ def test_a_base_that_is_no_causal_model(base: Path, capsys: pytest.CaptureFixtur
     [
         (("rl.lora_4bit=true",), "lora_4bit is set, but lora_rank is 0"),
         (("sft.lora_rank=8",), "but LoRA trains with AdamW"),
+        (("rl.rollouts_per_problem=1",), "rl.rollouts_per_problem is 1"),
+        (("rl.term_weights={dead_ends = 1.0}",), "unknown reward term 'dead_ends'"),
+        (("rl.levels={countdown = 99}",), "rl.levels.countdown is 99"),
+        (("rl.rollouts=vllm", "rl.vllm_url=localhost:1"), "the vLLM server's URL is"),
+        (("sft.report_to=tensorbord",), "unknown service 'tensorbord' in sft.report_to"),
+        (("rl.report_to=tensorboard, wandb",), "unknown service ' wandb' in rl.report_to"),
     ],
 )
 def test_settings_of_a_later_stage(
@@ -117,6 +125,32 @@ def test_settings_of_a_later_stage(
 ) -> None:
     options = [part for setting in settings for part in ("--set", setting)]
     assert line in _refusal(capsys, tmp_path, *options)[0]
+
+
+def test_a_service_whose_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integration_utils, "is_wandb_available", lambda: False)
+    with pytest.raises(UserError, match=r"rl\.report_to: WandbCallback requires wandb") as refusal:
+        check_report_to("rl", "tensorboard,wandb")
+    assert "rl.report_to=none" in refusal.value.hint
+
+
+def test_pretraining_checks_its_own_service(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pretrain", "--out", str(tmp_path / "run"), "--set", "base.report_to=wandbb"]) == 2
+    assert "unknown service 'wandbb' in base.report_to" in capsys.readouterr().err
+
+
+def test_a_vllm_server_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stops RL. Before CPT and SFT it is a note: the server may start when SFT is done."""
+    monkeypatch.setattr(vllm_client, "TRIES", 1)
+    recipe = load_recipe("smoke", ["rl.rollouts=vllm", "rl.vllm_url=http://127.0.0.1:9"])
+    with pytest.raises(UserError, match="cannot reach vLLM at"):
+        check_training(recipe, tmp_path, [stage_named("rl")])
+    check_training(recipe, tmp_path, [stage_named("sft"), stage_named("rl")])
+    assert "it must answer when RL begins" in capsys.readouterr().err
 
 
 def test_a_corpus_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

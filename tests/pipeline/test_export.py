@@ -145,16 +145,74 @@ def test_an_unknown_licence_is_said(
 
 def test_nothing_is_replaced_unasked(stage: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
-    out.mkdir()
-    (out / "precious").touch()
+    export(stage, out)
+    (out / "note").touch()
     with pytest.raises(UserError, match="mine exists"):
         export(stage, out)
     with pytest.raises(UserError, match="unknown GGUF type"):
         export(stage, out, gguf="q1", force=True)
-    assert [path.name for path in out.iterdir()] == ["precious"]
-    assert not list(tmp_path.glob("*.partial"))
+    assert (out / "note").exists()
     export(stage, out, force=True)
-    assert not (out / "precious").exists()
+    assert not (out / "note").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "mine"}
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize(
+    ("out", "line"),
+    [
+        ("run", "overlap"),
+        ("run/rl", "overlap"),
+        ("run/rl/mine", "overlap"),
+        ("run/evaluate", "is not an earlier export"),
+        ("run/evaluate/results.json", "is a file"),
+        (".", "overlap"),
+    ],
+)
+def test_no_other_folder_is_replaced_by_force(
+    out: str,
+    line: str,
+    stage: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = _files(tmp_path)
+    assert cli.main(["export", str(stage), "--out", out, "--force"]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert line in error
+    assert "name another folder with --out" in hint
+    assert _files(tmp_path) == before
+
+
+def test_the_current_folder_stays(
+    stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(UserError, match="is in use as the current folder"):
+        export(stage, Path())
+    export(stage, Path("mine"))
+    monkeypatch.chdir(tmp_path / "empty" / "mine")
+    with pytest.raises(UserError, match="is in use as the current folder"):
+        export(stage, Path("..", "mine"), force=True)
+
+
+def test_an_empty_folder_is_filled_and_a_neighbour_stays(stage: Path, tmp_path: Path) -> None:
+    for name in ("mine", "mine.partial", "mine.discarded"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine.partial" / "checkpoint").touch()
+    (tmp_path / "mine.discarded" / "precious").touch()
+    export(stage, tmp_path / "mine")
+    export(stage, tmp_path / "mine", force=True)
+    assert (tmp_path / "mine" / "config.json").exists()
+    assert (tmp_path / "mine.partial" / "checkpoint").exists()
+    assert (tmp_path / "mine.discarded" / "precious").exists()
 
 
 @pytest.fixture
@@ -176,7 +234,7 @@ def test_an_adapter_is_exported_alone(
     assert {path.name for path in out.iterdir()} == {
         *("adapter_config.json", "adapter_model.safetensors", "generation_config.json"),
         *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
-        *("README.md", "recipe.toml"),
+        *("README.md", "recipe.toml", "export.json"),
     }
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in out.iterdir())
     weights = load_file(out / "adapter_model.safetensors")

@@ -220,3 +220,25 @@ def test_without_a_device_the_plan_is_for_this_machine(
     assert next(line for line in out.splitlines() if line.startswith("fits in 0.75 GB"))
     assert "rl does not fit: try rl." in out
     assert "0.75 GB is the memory that is free on this machine now" in out
+
+
+def test_what_fits_is_what_the_table_says(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The KV cache takes a share of what is free here, in the total too."""
+    shape = shape_of(str(EMBEDDED_BASE))
+    free = plan(recipe, shape, Devices())[2].needed - 1e6
+    assert plan(recipe, shape, Devices(memory=free))[2].needed < free
+    monkeypatch.setattr("steiner.pipeline.plan.device_memory", lambda: free)
+    options = ["--recipe", "questions", "--tflops", "1", "--base", str(EMBEDDED_BASE)]
+    assert main(["plan", *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [together] = [line.split()[1:] for line in lines if line.startswith("together")]
+    [fits] = [line.split()[-3:] for line in lines if line.startswith("fits in")]
+    assert fits == ["yes" if float(total) * 1e9 <= free else "no" for total in together]
+    assert fits[2] == "yes"
+
+
+def test_lora_with_muon_is_refused_as_in_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "tiny", "--tflops", "1", "--set", "sft.lora_rank=16"]) == 2
+    assert "LoRA trains with AdamW" in capsys.readouterr().err

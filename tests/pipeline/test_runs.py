@@ -114,6 +114,17 @@ def test_damaged_output_is_made_again(damage: str, tmp_path: Path) -> None:
     assert model.read_text().startswith("tokens ")
 
 
+@pytest.mark.parametrize("name", ["sft", "sft.partial"])
+def test_a_folder_that_no_stage_made_is_not_replaced(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "precious").touch()
+    with pytest.raises(UserError, match=f"{name} exists and was not made by steiner"):
+        _run(tmp_path, force=True)
+    assert (tmp_path / name / "precious").exists()
+    (tmp_path / name / "precious").unlink()
+    assert "sft" in _stages_in(_run(tmp_path))
+
+
 def _run_apart(run_dir: Path, **environment: str) -> int:
     """The same pipeline in a process of its own, which may be killed."""
     code = "import sys; sys.path.insert(0, sys.argv[1]); import test_runs as t; t.main()"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from steiner.dags.path_sampling import Walk
@@ -116,6 +118,7 @@ def test_the_file_reads_back_equal(group: RolloutGroup, tmp_path: Path) -> None:
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no Parquet")
-    for name in ("text.parquet", "none.parquet"):
+    pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "corpus.parquet")
+    for name in ("text.parquet", "none.parquet", "corpus.parquet"):
         with pytest.raises(UserError, match=f"cannot read rollouts from .*{name}"):
             read_rollouts(tmp_path / name)
