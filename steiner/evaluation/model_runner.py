@@ -17,7 +17,7 @@ from steiner.evaluation.suites import EvalItem
 from steiner.format.grammar import SPECIAL_TOKENS
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.backends import RolloutBackend
-from steiner.inference.budget import Budget
+from steiner.inference.budget import Budget, shortest_completion
 from steiner.inference.engine import Engine
 from steiner.inference.model_loading import context_length, load_for_decoding
 from steiner.inference.request import Request
@@ -112,9 +112,10 @@ class ModelRunner:
         return rollouts
 
     def _prompt(self, item: EvalItem, max_tokens: int) -> tuple[int, ...]:
-        """Raises UserError if the context has no room for `max_tokens` after it."""
+        """Raises UserError if the context has no room for `max_tokens` after it, and for the answer
+        of a search that a step budget cuts at its end (budget_curves.py)."""
         prompt = tuple(self.vocabulary.encode_prompt(item.problem.messages))
-        if len(prompt) + max_tokens > self.max_length:
+        if len(prompt) + max_tokens + shortest_completion() > self.max_length:
             message = (
                 f"{self.stage} holds {self.max_length} tokens: too few for a question of "
                 f"{len(prompt)} of {item.problem.family} and a completion of {max_tokens}"

@@ -17,6 +17,7 @@ from steiner.evaluation.results import ALL, read_results
 from steiner.evaluation.suites import suites
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.backends import TransformersBackend
+from steiner.inference.budget import shortest_completion
 from steiner.models.loading import load_model
 from steiner.recipe import EvalRecipe, ProblemsRecipe
 from steiner.types import UserError
@@ -112,7 +113,7 @@ def test_a_context_without_room_is_one_clear_line(models):
     assert embedded_engine(model, Vocabulary.require(tokenizer), RECIPE).max_length == 500
     runner = ModelRunner("rl", models["rl"], RECIPE)
     [item, *_] = suites()["test"].items(RECIPE)
-    room = runner.max_length - len(runner.request(item).prompt_ids)
+    room = runner.max_length - len(runner.request(item).prompt_ids) - shortest_completion()
     assert runner.max_length > 4096
     runner.recipe = replace(RECIPE, eval=EvalRecipe(max_tokens=room))
     assert runner.request(item).budget.max_tokens == room
