@@ -66,7 +66,7 @@ def _answer_request(
     rollout = completion.rollout
     end = runner.vocabulary.special_ids[grammar.SPECIAL_TOKENS.index(grammar.END)]
     prompt = (*rollout.prompt_ids, *rollout.token_ids[:cut], end)
-    max_tokens = max(runner.recipe.eval.max_tokens - cut - 1, shortest_completion())
+    max_tokens = max(runner.most_tokens(rollout.prompt_ids) - cut - 1, shortest_completion())
     sampling = runner.sampling(completion.item, completion.sample, budget)
     return Request(prompt, Budget(max_tokens=max_tokens), sampling, reasoning=False)
 

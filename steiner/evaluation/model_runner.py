@@ -78,21 +78,20 @@ class ModelRunner:
         """A request without a step budget, decoded as the model's generation_config.json says.
 
         Every model gets the same random numbers. Direct answers are greedy. Raises UserError if
-        prompt and completion may exceed the model's context.
+        the question fills the model's context.
         """
+        prompt = self._prompt(item)
         if not self.reasons:
-            prompt = self._prompt(item, DIRECT_TOKENS)
-            return Request(prompt, Budget(max_tokens=DIRECT_TOKENS), reasoning=False)
-        max_tokens = self.recipe.eval.max_tokens
-        prompt = self._prompt(item, max_tokens)
-        return Request(prompt, Budget(max_tokens=max_tokens), self.sampling(item, None))
+            limit = min(DIRECT_TOKENS, self.most_tokens(prompt))
+            return Request(prompt, Budget(max_tokens=limit), reasoning=False)
+        budget = Budget(max_tokens=self.most_tokens(prompt))
+        return Request(prompt, budget, self.sampling(item, None))
 
     def sample_request(self, item: EvalItem, sample: int) -> Request:
         """A request for sample number `sample`, with a random stream of its own."""
-        limits = self.recipe.eval
-        largest = max(limits.budgets, default=None)
-        budget = Budget(max_steps=largest, max_tokens=limits.max_tokens)
-        prompt = self._prompt(item, limits.max_tokens)
+        prompt = self._prompt(item)
+        largest = max(self.recipe.eval.budgets, default=None)
+        budget = Budget(max_steps=largest, max_tokens=self.most_tokens(prompt))
         return Request(prompt, budget, self.sampling(item, sample))
 
     def sampling(self, item: EvalItem, sample: int | None, *names: object) -> Sampling:
@@ -111,16 +110,24 @@ class ModelRunner:
         self.num_tokens += sum(len(rollout.token_ids) for rollout in rollouts)
         return rollouts
 
-    def _prompt(self, item: EvalItem, max_tokens: int) -> tuple[int, ...]:
-        """Raises UserError if the context has no room for `max_tokens` after it, and for the answer
-        of a search that a step budget cuts at its end (budget_curves.py)."""
+    def most_tokens(self, prompt_ids: Sequence[int]) -> int:
+        """`eval.max_tokens`, or what the model's context leaves after the prompt.
+
+        Room is kept for the answer of a search that a step budget cuts at its end
+        (budget_curves.py).
+        """
+        room = self.max_length - len(prompt_ids) - shortest_completion()
+        return min(self.recipe.eval.max_tokens, room)
+
+    def _prompt(self, item: EvalItem) -> tuple[int, ...]:
+        """Raises UserError if the model's context has no room for an answer after it."""
         prompt = tuple(self.vocabulary.encode_prompt(item.problem.messages))
-        if len(prompt) + max_tokens + shortest_completion() > self.max_length:
+        if self.most_tokens(prompt) < shortest_completion():
             message = (
-                f"{self.stage} holds {self.max_length} tokens: too few for a question of "
-                f"{len(prompt)} of {item.problem.family} and a completion of {max_tokens}"
+                f"{self.stage} has a context of {self.max_length} tokens, and a question of "
+                f"{item.problem.family} has {len(prompt)}"
             )
-            raise UserError(message, "lower eval.max_tokens, or leave the task out")
+            raise UserError(message, "leave that task out, or use a base with a longer context")
         return prompt
 
 

@@ -9,15 +9,17 @@ import pytest
 import torch
 
 from steiner.cli.main import main
+from steiner.evaluation.budget_curves import within_budgets
 from steiner.evaluation.evaluate import evaluate
 from steiner.evaluation.graded_answers import GradedAnswer
-from steiner.evaluation.model_runner import ModelRunner, embedded_engine
+from steiner.evaluation.model_runner import ItemCompletion, ModelRunner, embedded_engine
 from steiner.evaluation.report import write_report
 from steiner.evaluation.results import ALL, read_results
 from steiner.evaluation.suites import suites
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.backends import TransformersBackend
 from steiner.inference.budget import shortest_completion
+from steiner.inference.engine import Engine
 from steiner.models.loading import load_model
 from steiner.recipe import EvalRecipe, ProblemsRecipe
 from steiner.types import UserError
@@ -106,22 +108,50 @@ def test_the_settings_that_results_depend_on_are_recorded(evaluated):
     assert dtypes == {evaluated.results.compute["dtype"]}
 
 
-def test_a_context_without_room_is_one_clear_line(models):
+def test_a_completion_has_what_the_context_leaves(models):
     """The limit is the model's own, not a constant."""
     model, tokenizer = load_model(models["rl"])
     model.config.max_position_embeddings = 500
     assert embedded_engine(model, Vocabulary.require(tokenizer), RECIPE).max_length == 500
+    runner = ModelRunner("rl", models["rl"], replace(RECIPE, eval=EvalRecipe(max_tokens=400)))
+    [item, *_] = suites()["test"].items(RECIPE)
+    num_prompt = len(runner.request(item).prompt_ids)
+    assert runner.max_length > 4096
+    assert runner.request(item).budget.max_tokens == 400
+    runner.max_length = num_prompt + 300
+    for request in (runner.request(item), runner.sample_request(item, 0)):
+        assert request.budget.max_tokens == 300 - shortest_completion()
+
+
+def test_a_question_that_fills_the_context_is_one_clear_line(models):
     runner = ModelRunner("rl", models["rl"], RECIPE)
     [item, *_] = suites()["test"].items(RECIPE)
-    room = runner.max_length - len(runner.request(item).prompt_ids) - shortest_completion()
-    assert runner.max_length > 4096
-    runner.recipe = replace(RECIPE, eval=EvalRecipe(max_tokens=room))
-    assert runner.request(item).budget.max_tokens == room
-    runner.recipe = replace(RECIPE, eval=EvalRecipe(max_tokens=room + 1))
+    runner.max_length = len(runner.request(item).prompt_ids) + shortest_completion()
     for request in (lambda: runner.request(item), lambda: runner.sample_request(item, 0)):
-        with pytest.raises(UserError, match=f"rl holds {runner.max_length} tokens") as refusal:
+        with pytest.raises(UserError, match=f"rl has a context of {runner.max_length}") as refusal:
             request()
-        assert "lower eval.max_tokens" in refusal.value.hint
+        assert "longer context" in refusal.value.hint
+
+
+def test_a_search_in_a_short_context_is_cut_at_budgets(models):
+    """Prompt, search and the answer that a budget forces have room together."""
+    [item, *_] = suites()["test"].items(RECIPE)
+    runner = ModelRunner("rl", models["rl"], RECIPE)
+    num_prompt = len(runner.request(item).prompt_ids)
+    length = num_prompt + 150
+
+    def short_engine(model, vocabulary, recipe):
+        return Engine(model, vocabulary, max_batch=4, max_length=length)
+
+    recipe = replace(RECIPE, eval=EvalRecipe(max_tokens=4096))
+    runner = ModelRunner("rl", models["rl"], recipe, short_engine)
+    runner.max_length = length
+    [rollout] = runner.generate([runner.request(item)], "search")
+    assert len(rollout.spans) > 1
+    cut = within_budgets(runner, [ItemCompletion(item, rollout)], (1, 2, 4), "budgets")
+    for completions in cut.values():
+        [completion] = completions
+        assert len(completion.rollout.prompt_ids) + len(completion.rollout.token_ids) <= length
 
 
 def test_a_second_evaluation_has_the_same_results(evaluated, tmp_path):
