@@ -6,8 +6,8 @@ Setting -> accuracy on the four families, base ability before and after
 
 At equal training tokens and with the learning rates of the recipe `smollm2-135m`: ours, CPT and SFT
 on search paths, with this project's README and docs as ordinary text in CPT; (a) direct answers;
-(b) shortest paths without wrong turns. Models and graded answers are kept under runs/bench, so that
-a killed run continues.
+(b) shortest paths without wrong turns. Answers have as many tokens as the longest path in training.
+Models and graded answers are kept under runs/bench, so that a killed run continues.
 """
 
 from __future__ import annotations
@@ -78,7 +78,12 @@ def _recipe(setting: Setting, folder: Path) -> Recipe:
     settings = [f"cpt.tokens={cpt}", f"sft.tokens={setting.tokens - cpt}"]
     recipe = load_recipe(_RECIPE, [f"base.model={json.dumps(setting.base)}", *settings])
     corpora = {str(_ordinary_text(folder)): 1.0}
-    return replace(recipe, cpt=replace(recipe.cpt, corpora=corpora))
+    longest = recipe.synth.max_tokens  # of a path in training
+    return replace(
+        recipe,
+        cpt=replace(recipe.cpt, corpora=corpora),
+        eval=replace(recipe.eval, max_tokens=longest),
+    )
 
 
 def _ordinary_text(folder: Path) -> Path:
