@@ -24,7 +24,7 @@ from steiner.data.packed_rows import PackedRows
 from steiner.models.logits import logits_of
 
 _LARGE_BLOCK = 8 << 20
-"""Bytes of a batch's hidden states above which a forward pass leaves much free memory behind."""
+"""Bytes of a batch's hidden states in fp32 from which a forward pass leaves much free memory."""
 CHUNK_TOKENS = 512
 """Positions whose logits are in memory at a time; of a vocabulary of 151,936 they take 311 MB."""
 Head = Callable[[torch.Tensor], torch.Tensor]
@@ -49,14 +49,33 @@ def token_losses(
     Memory does not depend on the number of tokens times the vocabulary: the logits of CHUNK_TOKENS
     positions are in memory at a time.
     """
-    hidden_BTD = model.get_decoder()(input_ids=ids_BT, use_cache=False).last_hidden_state
-    if hidden_BTD.device.type == "cpu" and hidden_BTD.nbytes >= _LARGE_BLOCK:
-        trim_heap()  # malloc hardly reuses what the layers freed (docs/log.md)
+    with _heap_trimmed(model, ids_BT):
+        hidden_BTD = model.get_decoder()(input_ids=ids_BT, use_cache=False).last_hidden_state
     chosen_BT = weights_BT[:, 1:] != 0
     hidden_ND, targets_N = hidden_BTD[:, :-1][chosen_BT], ids_BT[:, 1:][chosen_BT]
     weight_N = weights_BT[:, 1:][chosen_BT]
     total, loss_N = chunked_cross_entropy(partial(logits_of, model), hidden_ND, targets_N, weight_N)
     return TokenLosses(total, loss_N, weight_N)
+
+
+@contextmanager
+def _heap_trimmed(model: PreTrainedModel, ids_BT: torch.Tensor) -> Iterator[None]:
+    """Returns the free pages of the heap in the middle of the layers and at the end of the block.
+
+    Only for large hidden states in main memory: malloc hardly reuses what the layers freed between
+    inputs that are kept (docs/log.md).
+    """
+    num_bytes = 4 * ids_BT.numel() * model.config.get_text_config().hidden_size
+    layers = getattr(model.get_decoder(), "layers", ())
+    if ids_BT.device.type != "cpu" or num_bytes < _LARGE_BLOCK or not len(layers):
+        yield
+        return
+    hook = layers[len(layers) // 2].register_forward_hook(lambda *_: trim_heap())
+    try:
+        yield
+    finally:
+        hook.remove()
+    trim_heap()
 
 
 @contextmanager
