@@ -169,10 +169,13 @@ TABLE = (
 """What the project set out to reach."""
 
 MACHINE = "machine"
-FIXED_WORDINGS = frozenset({"277f569", "8d78c4e", "5fc222e"})
+FIXED_WORDINGS = frozenset(
+    {
+        *("277f569", "8d78c4e", "5fc222e"),
+        *("4a33d77+", "5ec5831+", "28773ef", "c3834f6", "e0a74bd", "805664c"),
+    }
+)
 """Commits at which each family had 13 wordings, and no step restated the question."""
-BEFORE_VOICES = frozenset({"4a33d77+", "5ec5831+", "28773ef", "c3834f6", "e0a74bd", "805664c"})
-"""Commits of timings with those wordings."""
 _PREAMBLE = """\
 Written by `make bench` from `benchmarks/results.json` and `benchmarks/reports.md`. In brackets:
 95 % intervals over held-out problems, or the least and greatest of repeated timings. A `+` after a
@@ -180,12 +183,9 @@ commit means that the code had uncommitted changes."""
 _DIGITS = {"%": 1, "points": 1, "min": 1, "s": 1, "GB": 2, "times": 2, "GFLOP/s": 0, "steps": 0}
 _VERDICT = {None: "–", True: "**met**", False: "**not met**"}
 _HEAD = "| figure | target | measured | met | command | commit |\n|---|---|---|---|---|---|"
-_BEFORE_VOICES = """\
-Rows of {commits} are from before the questions had many wordings, with the model of that time; they
-were not measured again."""
 _OLDER = """\
-Of the recipe `tiny` when each family had 13 wordings and no step restated the question, at the
-commits that they name; they were not measured again."""
+From when each family had 13 wordings and no step restated the question, with the recipe `tiny`
+where a model is needed, at the commits that they name; they were not measured again."""
 
 
 def write_page(records: Sequence[Record], file: Path = PAGE) -> None:
@@ -204,7 +204,6 @@ def page(records: Sequence[Record]) -> str:
         _machines(records),
         REPORTS.read_text(encoding="utf-8").strip(),
         "## Time, memory and serving",
-        _before_voices(current, records),
         "\n".join([_HEAD, *(_line(line, records) for line in current)]),
     ]
     new = [row for row in records if row.commit not in FIXED_WORDINGS]
@@ -215,14 +214,6 @@ def page(records: Sequence[Record]) -> str:
         old = [row for row in records if row.commit in FIXED_WORDINGS]
         sections += _by_figure(old, "All older values", letters)
     return "\n\n".join(filter(None, sections)) + "\n"
-
-
-def _before_voices(lines: Sequence[Line], records: Sequence[Record]) -> str:
-    """Says which rows of the table were measured with the earlier questions and model."""
-    rows = [row for line in lines for row in _rows(line, records)]
-    commits = sorted({row.commit for row in rows} & BEFORE_VOICES)
-    named = ", ".join(f"`{commit}`" for commit in commits)
-    return _BEFORE_VOICES.format(commits=named) if commits else ""
 
 
 def _is_older(rows: Sequence[Record]) -> bool:

@@ -82,12 +82,13 @@ def build_trainer(
     dags: DagSource,
 ) -> StepGRPOTrainer:
     """The trainer, ready to run; RolloutGroupSource draws the problems."""
+    processes = process_state()
+    check_rl(recipe, processes.num_processes)
     vocabulary = Vocabulary.require(tokenizer)
     bf16 = wants_bf16(recipe.rl.precision)
     choose_attention(model, recipe.rl.attention, _batch_shape(recipe), out_dir, bf16=bf16)
     written_by = rollout_backend(recipe.rl, model, vocabulary, out_dir / _WEIGHTS)
     policy = GrammarPolicy(vocabulary, model.get_output_embeddings().weight.shape[0])
-    processes = process_state()
     source = RolloutGroupSource(
         recipe,
         vocabulary,
@@ -251,7 +252,6 @@ def _optimizer(recipe: Recipe, model: PreTrainedModel) -> torch.optim.Optimizer 
 
 def _batching(recipe: Recipe, num_processes: int) -> tuple[int, int]:
     """Rollouts a process takes at once, and how often it does so for one optimiser step."""
-    check_rl(recipe, num_processes)
     rl = recipe.rl
     rollouts = rl.problems_per_step // num_processes * rl.rollouts_per_problem
     largest = min(rollouts, rl.rollouts_per_batch)

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from steiner.format.tokenizer import Vocabulary
 from steiner.inference.backends import RolloutBackend
 from steiner.inference.engine import Engine
-from steiner.inference.model_loading import is_large
+from steiner.inference.model_loading import context_length, is_large
 from steiner.inference.vllm_backend import VllmBackend
 from steiner.models.four_bit import is_4bit
 from steiner.models.precision import wants_bf16
@@ -69,7 +69,7 @@ def _engine(rl: RlRecipe, model: PreTrainedModel, vocabulary: Vocabulary) -> Mod
     engine = Engine(
         model,
         vocabulary,
-        max_length=int(model.config.max_position_embeddings),
+        max_length=context_length(model),
         dtype=torch.bfloat16 if in_bf16 else None,
     )
     is_rounded = engine.dtype != model.dtype

@@ -32,8 +32,7 @@ def _forward(
     if layer.disable_adapters or layer.merged or len(adapters) != 1:
         found: torch.Tensor = type(layer).forward_adapters(layer, inputs, adapters, *args, **kwargs)
         return found
-    rows_RD = layer.trainable_tokens_delta[adapters[0]].to(layer.base_layer.weight)
-    ids_R = torch.tensor(layer.token_indices[adapters[0]], device=inputs.device)
+    rows_RD, ids_R = _rows(layer, adapters[0])
     if isinstance(layer.base_layer, torch.nn.Embedding):
         return _embedded(layer, inputs, rows_RD, ids_R)
     logits = layer.base_layer(inputs)
@@ -44,12 +43,17 @@ def _forward(
 @torch.no_grad()
 def _merge(layer: Any, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
     """Writes the rows into the frozen matrix."""
-    weight_VD = layer.base_layer.weight
     for adapter in adapter_names or layer.active_adapters:
-        ids_R = torch.tensor(layer.token_indices[adapter], device=weight_VD.device)
-        rows_RD = layer.trainable_tokens_delta[adapter].to(weight_VD)
-        weight_VD.index_copy_(0, ids_R, rows_RD)
+        rows_RD, ids_R = _rows(layer, adapter)
+        layer.base_layer.weight.index_copy_(0, ids_R, rows_RD)
         layer.merged_adapters.append(adapter)
+
+
+def _rows(layer: Any, adapter: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The trained rows (R, D), in the matrix's number format, and their token ids (R,)."""
+    weight_VD = layer.base_layer.weight
+    rows_RD = layer.trainable_tokens_delta[adapter].to(weight_VD)
+    return rows_RD, torch.tensor(layer.token_indices[adapter], device=weight_VD.device)
 
 
 def _embedded(

@@ -37,8 +37,8 @@ from steiner.recipe import ProblemsRecipe, Recipe, RlRecipe
 from steiner.rl import grpo as rl
 from steiner.rl import rollout_backend as backends
 from steiner.rl import rollout_groups as groups
-from steiner.rl.rewards import MALFORMED, WRONG, Score, step_advantages
-from steiner.rl.rollout_groups import RolloutGroup, group_metrics, most_varied, task_weights
+from steiner.rl.rewards import step_advantages
+from steiner.rl.rollout_groups import RolloutGroup
 from steiner.rl.rollout_mismatch import MAX, MEAN
 from steiner.tasks import generate_problems
 from steiner.tasks.no_answer import has_search
@@ -454,39 +454,11 @@ def test_problems_are_of_the_training_split_and_drawn_by_name(
     assert all(group.problem.split is Split.TRAIN for group in first)
 
 
-def scored(outcomes: Sequence[float], name: str = "jugs") -> RolloutGroup:
-    (problem,) = problems(name, 1)
-    scores = tuple(Score(outcome, outcome > 0, ()) for outcome in outcomes)
-    empty = Rollout((1,), (2,), (-1.0,), StopReason.END, well_formed=True)
-    return RolloutGroup(problem, (empty,) * len(scores), scores, ((),) * len(scores))
-
-
 def test_training_warns_of_nothing(vocabulary: Vocabulary, tmp_path: Path) -> None:
     """Deprecations that a library commits count too: users read them in the output of a run."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trainer_of(replace(RECIPE, rl=replace(RECIPE.rl, steps=1)), vocabulary, tmp_path).train()
-
-
-def test_groups_that_teach_most_are_kept() -> None:
-    solved, failed = scored([1.0, 0.9]), scored([WRONG, WRONG])
-    mixed, broken = scored([1.0, WRONG]), scored([MALFORMED, WRONG])
-    assert most_varied([solved, mixed, failed, broken], 2) == [mixed, broken]
-
-
-def test_families_neither_solved_nor_hopeless_are_drawn_most() -> None:
-    log = [{"accuracy/jugs": 1.0}, {"loss": 0.1}, {"accuracy/jugs": 1.0, "accuracy/countdown": 0.5}]
-    weights = task_weights(["jugs", "countdown"], log, floor=0.05)
-    # jugs: 0.5 -> (0.5 + 1) / 2 = 0.75 -> 0.875; 0.875 * 0.125 + 0.05
-    assert weights == pytest.approx({"jugs": 0.159375, "countdown": 0.3})
-
-
-def test_metrics_by_task() -> None:
-    found = group_metrics([scored([1.0, WRONG]), scored([1.0, 1.0], "countdown")])
-    assert found["accuracy/jugs"] == 0.5
-    assert found["accuracy/countdown"] == 1.0
-    assert found["accuracy"] == 0.75
-    assert found["mixed_rate"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -8,30 +8,16 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.format.tokenizer import Vocabulary
 from steiner.inference.engine import Engine
 from steiner.inference.packed_decoder import PackedDecoder
 from steiner.recipe import Precision, RlRecipe
 from steiner.rl import rollout_backend as backends
 from steiner.rl.rollout_backend import rollout_backend
 from steiner.training.lora import lora
-from tests.small_model import small_qwen2
 
 IN_BF16 = "decoded in bf16, from a copy of the weights"
 IN_FP32 = "decoded in fp32: the engine has no bf16 copy of this model"
-
-
-@pytest.fixture
-def vocabulary() -> Vocabulary:
-    tokenizer = train_tokenizer(["take two jugs"] * 20, 400)
-    add_reasoning_tokens(tokenizer)
-    return Vocabulary.require(tokenizer)
-
-
-@pytest.fixture
-def model(vocabulary: Vocabulary) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return small_qwen2(len(vocabulary.tokenizer))
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from steiner.format.tokenizer import Vocabulary, add_reasoning_tokens, train_tokenizer
+from steiner.format.tokenizer import Vocabulary
 from steiner.rl.weight_sync import WeightSync, write_weights
 from steiner.training.lora import lora, merged_weights
-from tests.small_model import small_qwen2
 
 
 class Receiver:
@@ -24,19 +23,6 @@ class Receiver:
     def load_weights(self, folder: Path) -> None:
         assert folder.is_absolute()
         self.received.append(AutoModelForCausalLM.from_pretrained(folder).state_dict())
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Vocabulary:
-    tokenizer = train_tokenizer(["take two jugs"] * 20, 400)
-    add_reasoning_tokens(tokenizer)
-    return Vocabulary.require(tokenizer)
-
-
-@pytest.fixture
-def model(vocabulary: Vocabulary) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return small_qwen2(len(vocabulary.tokenizer))
 
 
 @torch.no_grad()
