@@ -44,10 +44,9 @@ def decoder_for(
     A decoder with a copy of the weights keeps it in `dtype`, by default the model's. Imports
     transformers only if the model's own forward is needed.
     """
+    cache = KVCache(max_batch, model.device)
     if PackedDecoder.supports(model):
-        cache = KVCache(max_batch, model.device, column_last_keys=True)
         return PackedDecoder(model, cache, max_length, dtype), cache
     from steiner.inference.hf_decoder import HFDecoder
 
-    cache = KVCache(max_batch, model.device)
     return HFDecoder(model, cache), cache

@@ -81,17 +81,13 @@ class PromptBatch:
 class KVCache:
     """Keys and values of every layer: (rows, KV heads, columns, head width).
 
-    With `column_last_keys` the keys are (rows, KV heads, head width, columns), which makes their
-    product with one query up to twice as fast on a CPU. Memory follows use: layers are allocated
-    when first written, and rows and columns grow by doubling, rows up to `max_batch`. Near the
-    limit, rows are as many as needed and columns grow by an eighth.
+    Memory follows use: layers are allocated when first written, and rows and columns grow by
+    doubling, rows up to `max_batch`. Near the limit, rows are as many as needed and columns grow by
+    an eighth.
     """
 
-    def __init__(
-        self, max_batch: int, device: torch.device, *, column_last_keys: bool = False
-    ) -> None:
+    def __init__(self, max_batch: int, device: torch.device) -> None:
         self.max_batch, self.device = max_batch, device
-        self._key_dim = 3 if column_last_keys else 2
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
         self.rows = 0
@@ -156,9 +152,9 @@ class KVCache:
         assert rows * columns <= self.max_cells, "the caller asks max_rows first"
         shift = end - self.end
         self._row_capacity, self._capacity = rows, columns
-        for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
+        for layers in (self.keys, self.values):
             for index, old in enumerate(layers):
-                layers[index] = self._copied(old, dim, shift)
+                layers[index] = self._copied(old, shift)
         self.first, self.end = self.first + shift, end
         self._starts = [start + shift for start in self._starts]
         self._starts_B += shift
@@ -166,13 +162,13 @@ class KVCache:
         self._bias = torch.zeros(self.max_batch, columns, device=self.device)
         self._bias.masked_fill_(numbers < self._starts_B[:, None], -torch.inf)
 
-    def _copied(self, old: torch.Tensor, dim: int, shift: int) -> torch.Tensor:
+    def _copied(self, old: torch.Tensor, shift: int) -> torch.Tensor:
         """A tensor of the present capacity with the window of the active rows, moved by `shift`
-        columns; they are dimension `dim`."""
-        shape = [self._capacity if d == dim else size for d, size in enumerate(old.shape)]
-        new = old.new_zeros([self._row_capacity, *shape[1:]])
-        live = old[: self.rows].narrow(dim, self.first, self.length)
-        new[: self.rows].narrow(dim, self.first + shift, self.length).copy_(live)
+        columns."""
+        heads, width = old.shape[1], old.shape[3]
+        new = old.new_zeros(self._row_capacity, heads, self._capacity, width)
+        first, end = self.first, self.end
+        new[: self.rows, :, first + shift : end + shift] = old[: self.rows, :, first:end]
         return new
 
     def begin(self, row: int, length: int) -> None:
@@ -189,9 +185,8 @@ class KVCache:
         """Copies the keys and values of prompts, (P, KV, T, d), to the left of `end`."""
         self._allocate(layer, keys, values)
         start = self.end - prompts.width
-        for tensor, dim, new in self._parts(layer, keys, values):
-            columns = tensor[prompts.rows].narrow(dim, start, prompts.width)
-            columns.copy_(new[prompts.source])
+        for tensor, new in ((self.keys[layer], keys), (self.values[layer], values)):
+            tensor[prompts.rows, :, start : self.end] = new[prompts.source]
 
     def append(
         self, layer: int, keys: torch.Tensor, values: torch.Tensor
@@ -202,29 +197,19 @@ class KVCache:
         """
         self._allocate(layer, keys, values)
         windows = []
-        for tensor, dim, new in self._parts(layer, keys, values):
+        for tensor, new in ((self.keys[layer], keys), (self.values[layer], values)):
             active = tensor[: self.rows]
-            active.narrow(dim, self.end, 1).copy_(new)
-            windows.append(active.narrow(dim, self.first, self.end + 1 - self.first))
+            active.narrow(2, self.end, 1).copy_(new)
+            windows.append(active.narrow(2, self.first, self.end + 1 - self.first))
         return windows[0], windows[1]
-
-    def _parts(
-        self, layer: int, keys: torch.Tensor, values: torch.Tensor
-    ) -> list[tuple[torch.Tensor, int, torch.Tensor]]:
-        """(tensor, dimension of its columns, new values) for the keys and values of a layer."""
-        if self._key_dim == 3:
-            keys = keys.transpose(2, 3)
-        return [(self.keys[layer], self._key_dim, keys), (self.values[layer], 2, values)]
 
     def _allocate(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> None:
         if layer < len(self.keys):
             return
         # Zeros, not uninitialised memory: a masked column weighs 0, and 0 times NaN is NaN.
-        heads, width = keys.shape[1], keys.shape[3]
-        columns = (width, self._capacity) if self._key_dim == 3 else (self._capacity, width)
-        self.keys.append(keys.new_zeros(self._row_capacity, heads, *columns))
-        heads, width = values.shape[1], values.shape[3]
-        self.values.append(values.new_zeros(self._row_capacity, heads, self._capacity, width))
+        for layers, new in ((self.keys, keys), (self.values, values)):
+            heads, width = new.shape[1], new.shape[3]
+            layers.append(new.new_zeros(self._row_capacity, heads, self._capacity, width))
 
     @property
     def bias(self) -> torch.Tensor:
@@ -238,11 +223,9 @@ class KVCache:
 
     def move(self, source: int, target: int) -> None:
         """Copies row `source` to row `target`."""
-        start, length = self._starts[source], self.end - self._starts[source]
-        for layers, dim in ((self.keys, self._key_dim), (self.values, 2)):
-            for tensor in layers:
-                live = tensor[source].narrow(dim - 1, start, length)
-                tensor[target].narrow(dim - 1, start, length).copy_(live)
+        live = slice(self._starts[source], self.end)
+        for tensor in (*self.keys, *self.values):
+            tensor[target, :, live] = tensor[source, :, live]
         self._starts[target] = self._starts[source]
         self._starts_B[target] = self._starts_B[source]
         self._bias[target] = self._bias[source]

@@ -13,7 +13,7 @@ For a small model, the number of operations and memory bound the time of a step.
   neither repeat nor copy keys and values.
 
 The packed weights are a copy; `refresh` renews it. It may have another dtype than the model, the
-one in which products with weights are computed.
+one in which products with weights are computed, and another layout (projection.py).
 Hidden state, norms and rotations are float32. On a CPU attention is float32 too, because batched
 products of this shape are several times slower in bfloat16.
 """
@@ -27,6 +27,7 @@ import torch
 from torch.nn import functional as F
 
 from steiner.inference.kv_cache import KVCache, PromptBatch
+from steiner.inference.projection import Projection
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,14 +40,12 @@ _CLASSES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "SmallQwen2")
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Packed weights of one layer, input width first."""
+    """Packed weights of one layer."""
 
-    qkv: torch.Tensor
-    qkv_bias: torch.Tensor | None
-    """None in Llama."""
-    out: torch.Tensor
-    gate_up: torch.Tensor
-    down: torch.Tensor
+    qkv: Projection
+    out: Projection
+    gate_up: Projection
+    down: Projection
 
 
 class PackedDecoder:
@@ -114,7 +113,7 @@ class PackedDecoder:
         model = self._model.model
         self._layers = []  # the earlier copy is freed first
         self._layers = [self._pack(layer) for layer in model.layers]
-        self._head = self._fold(model.norm, self._model.lm_head.weight)
+        self._head = Projection(self._folded(model.norm, self._model.lm_head.weight))
         self._embedding = model.embed_tokens.weight
         # The constant column makes the norm of a row sqrt(width * (mean square + epsilon)).
         self._constant = (self._width * model.norm.variance_epsilon) ** 0.5
@@ -122,12 +121,12 @@ class PackedDecoder:
     def _pack(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+        qkv = self._folded(layer.input_layernorm, self._fuse(attention, "weight"))
         return _Layer(
-            qkv=self._fold(layer.input_layernorm, self._fuse(attention, "weight")),
-            qkv_bias=self._fused_bias(attention),
-            out=self._turned(attention.o_proj.weight),
-            gate_up=self._fold(layer.post_attention_layernorm, gate_up),
-            down=self._turned(mlp.down_proj.weight),
+            qkv=Projection(qkv, self._fused_bias(attention)),
+            out=Projection(attention.o_proj.weight.to(self._dtype)),
+            gate_up=Projection(self._folded(layer.post_attention_layernorm, gate_up)),
+            down=Projection(mlp.down_proj.weight.to(self._dtype)),
         )
 
     def _fused_bias(self, attention: Any) -> torch.Tensor | None:
@@ -146,14 +145,10 @@ class PackedDecoder:
         turned = torch.cat([query, key], 1).transpose(2, 3)
         return torch.cat([turned.flatten(0, 3), value])
 
-    def _turned(self, weight: torch.Tensor) -> torch.Tensor:
-        """A projection without a norm before it: (input, output)."""
-        return weight.to(self._dtype).t().contiguous()
-
-    def _fold(self, norm: Any, weight: torch.Tensor) -> torch.Tensor:
-        """A projection with the norm before it folded in: (input, output)."""
-        scaled: torch.Tensor = weight.float() * norm.weight.float() * self._width**0.5
-        return scaled.t().contiguous().to(self._dtype)
+    def _folded(self, norm: Any, weight: torch.Tensor) -> torch.Tensor:
+        """The weights of a projection with the norm before it folded in."""
+        scale = norm.weight.float() * self._width**0.5
+        return torch.mul(weight, scale, out=torch.empty_like(weight, dtype=self._dtype))
 
     # ------------------------------------------------------------------ forward
 
@@ -166,9 +161,9 @@ class PackedDecoder:
         for index, layer in enumerate(self._layers):
             query, key, value = self._query_key_value(layer, hidden, turns)
             keys, values = cache.append(index, key[:, :, None], value[:, :, None])
-            _add_product(self._narrow(hidden), self._attend(query, keys, values, bias), layer.out)
+            self._narrow(hidden).add_(layer.out(self._attend(query, keys, values, bias)))
             self._feed_forward(layer, hidden)
-        return torch.mm(self._normed(hidden), self._head).float()
+        return self._head(self._normed(hidden)).float()
 
     def _embedded(self, ids_N: torch.Tensor) -> torch.Tensor:
         """The hidden state of N tokens at the start: float32 (N, D + 1)."""
@@ -178,12 +173,7 @@ class PackedDecoder:
         self, layer: _Layer, hidden: torch.Tensor, turns: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Query (N, KV, heads of each, d), key and value (N, KV, d) of N tokens."""
-        normed = self._normed(hidden)
-        fused = (
-            torch.mm(normed, layer.qkv)
-            if layer.qkv_bias is None
-            else torch.addmm(layer.qkv_bias, normed, layer.qkv)
-        )
+        fused = layer.qkv(self._normed(hidden))
         values_from = fused.shape[1] - self._kv_heads * self._head_width
         value = fused[:, values_from:].unflatten(1, (self._kv_heads, -1))
         pairs = fused[:, :values_from].unflatten(1, (self._kv_heads, -1, self._head_width // 2, 2))
@@ -199,16 +189,16 @@ class PackedDecoder:
         bias: torch.Tensor,
     ) -> torch.Tensor:
         """Attention of one query token per row over its window of T: (B, heads * d)."""
-        rows, _, _, length = keys.shape
-        scores = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1))
+        rows, _, length, _ = keys.shape
+        scores = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2))
         scores.view(rows, self._heads, length).add_(bias)
         weights = torch.softmax(scores, -1, out=scores)
         attended = torch.bmm(weights, values.flatten(0, 1))
         return attended.view(rows, -1).to(self._dtype)
 
     def _feed_forward(self, layer: _Layer, hidden: torch.Tensor) -> None:
-        gate, up = torch.mm(self._normed(hidden), layer.gate_up).chunk(2, 1)
-        _add_product(self._narrow(hidden), F.silu(gate).mul_(up), layer.down)
+        gate, up = layer.gate_up(self._normed(hidden)).chunk(2, 1)
+        self._narrow(hidden).add_(layer.down(F.silu(gate).mul_(up)))
 
     def _narrow(self, hidden: torch.Tensor) -> torch.Tensor:
         return hidden[:, : self._width]
@@ -236,7 +226,7 @@ class PackedDecoder:
                 query, key, value, attn_mask=seen, scale=1.0, enable_gqa=True
             )
             attended = attended.transpose(1, 2).flatten(2).flatten(0, 1).to(self._dtype)
-            _add_product(self._narrow(hidden), attended, layer.out)
+            self._narrow(hidden).add_(layer.out(attended))
             self._feed_forward(layer, hidden)
 
 
@@ -247,14 +237,6 @@ def _visible(real: torch.Tensor) -> torch.Tensor:
     causal = torch.ones(width, width, dtype=torch.bool, device=real.device).tril()
     itself = torch.eye(width, dtype=torch.bool, device=real.device)
     return ((real[:, None] > 0) & causal | itself)[:, None]
-
-
-def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """total += left @ right, in one operation if the dtypes agree."""
-    if total.dtype == left.dtype:
-        total.addmm_(left, right)
-    else:
-        total.add_(left @ right)
 
 
 def _projections(model: Any) -> list[torch.nn.Module]:

@@ -1,6 +1,5 @@
 """The shared cache compared with a plain list for each row."""
 
-import pytest
 import torch
 
 from steiner.inference.kv_cache import KVCache, PromptBatch
@@ -11,9 +10,8 @@ HEADS, WIDTH = 2, 3
 class Twin:
     """A KVCache, and plain lists of the values that each row should hold."""
 
-    def __init__(self, column_last_keys):
-        self.last = column_last_keys
-        self.cache = KVCache(4, torch.device("cpu"), column_last_keys=column_last_keys)
+    def __init__(self):
+        self.cache = KVCache(4, torch.device("cpu"))
         self.rows = []
         self.generator = torch.Generator().manual_seed(0)
 
@@ -54,16 +52,14 @@ class Twin:
         self.cache.resize(last)
 
     def check(self, keys, values):
-        keys = keys.transpose(2, 3) if self.last else keys
         for i, (row_keys, row_values) in enumerate(self.rows):
             visible = self.cache.bias[i] == 0
             assert torch.equal(keys[i][:, visible], row_keys)
             assert torch.equal(values[i][:, visible], row_values)
 
 
-@pytest.mark.parametrize("column_last_keys", [False, True])
-def test_rows_keep_their_values_while_others_join_leave_and_move(column_last_keys):
-    twin = Twin(column_last_keys)
+def test_rows_keep_their_values_while_others_join_leave_and_move():
+    twin = Twin()
     twin.join(5, 2, 9)
     for _ in range(20):
         twin.append()
@@ -79,7 +75,7 @@ def test_rows_keep_their_values_while_others_join_leave_and_move(column_last_key
 
 
 def test_the_window_shrinks_when_the_longest_row_leaves():
-    twin = Twin(True)
+    twin = Twin()
     twin.join(50, 3)
     twin.append()
     # 50 of the prompt, one written, one about to be
@@ -96,9 +92,8 @@ def test_equal_prompts_are_computed_once():
     assert batch.positions.tolist() == [[0, 1], [0, 0]]
 
 
-@pytest.mark.parametrize("column_last_keys", [False, True])
-def test_memory_follows_the_rows_in_use(column_last_keys):
-    twin = Twin(column_last_keys)
+def test_memory_follows_the_rows_in_use():
+    twin = Twin()
     twin.join(3)
     assert twin.cache.keys[0].shape[0] == twin.cache.values[0].shape[0] == 1
     twin.append()
