@@ -104,7 +104,8 @@ def test_a_resumed_training_keeps_the_choice(
 ) -> None:
     model = make_model()
     assert choose_attention(model, "auto", SHAPE, tmp_path, bf16=False) == "eager"
-    assert capsys.readouterr().err.startswith("attention  eager, ")
+    said = capsys.readouterr().err
+    assert said == "attention  eager; a layer takes sdpa 20 ms, eager 10 ms\n"
     assert timed == [SHAPE]
     write_json(tmp_path / "logs" / "attention.json", {"attention": "sdpa"})
     assert choose_attention(model, "auto", SHAPE, tmp_path, bf16=False) == "sdpa"
@@ -114,12 +115,25 @@ def test_a_resumed_training_keeps_the_choice(
     assert read_json(tmp_path / "logs" / "attention.json") == {"attention": "eager"}
 
 
+@pytest.mark.parametrize(
+    ("eager", "said"),
+    [
+        (0.0098, "eager 9.8 ms, too little to prefer eager (below 80 %)"),
+        (0.0125, "eager 12.5 ms"),
+    ],
+)
 def test_nearly_equal_times_choose_fused_attention(
-    make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    eager: float,
+    said: str,
 ) -> None:
-    seconds = {"sdpa": 0.0100, "eager": 0.0098}
+    seconds = {"sdpa": 0.0100, "eager": eager}
     monkeypatch.setattr(attention, "attention_seconds", lambda *_, **__: seconds)
     assert choose_attention(make_model(), "auto", SHAPE, tmp_path, bf16=False) == "sdpa"
+    assert capsys.readouterr().err == f"attention  sdpa; a layer takes sdpa 10 ms, {said}\n"
 
 
 def test_a_model_without_fused_attention(
