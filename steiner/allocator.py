@@ -2,8 +2,9 @@
 
 glibc maps pages for every large tensor and unmaps them when the tensor is freed. A training step of
 a small model on a CPU then spends a sixth of its time on page faults (docs/log.md). Blocks above
-LARGEST_KEPT are still returned, because a heap with blocks of many sizes grows without end. The
-setting applies to the whole process, so only programs and stages change it.
+LARGEST_KEPT are still returned, because a heap with blocks of many sizes grows without end. Only
+the main heap keeps what is freed, so all threads that start later use it. The settings apply to the
+whole process, so only programs and stages change them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 LARGEST_KEPT = 32 << 20
 """Bytes; the largest M_MMAP_THRESHOLD that glibc accepts."""
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
 """Parameter numbers from glibc's malloc.h."""
 
 
@@ -31,6 +32,7 @@ def keep_freed_memory() -> bool:
         _M_MMAP_THRESHOLD: LARGEST_KEPT,
         _M_TRIM_THRESHOLD: 1 << 30,
         _M_TOP_PAD: 64 << 20,
+        _M_ARENA_MAX: 1,
     }
     return all(mallopt(setting, value) for setting, value in wanted.items())
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 
+import torch
+
 from steiner.inference.engine import Engine, RequestDelta
 from steiner.inference.request import Request
 from steiner.types import Rollout, RunError, SteinerError
@@ -97,11 +99,12 @@ class _Row:
 class EngineThread:
     """Runs an engine in its own thread; the public methods are for one event loop."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, num_cores: int | None = None) -> None:
+        """`num_cores` is the number of torch's threads that this thread decodes with."""
         self.ended = False
         """Whether the thread has ended, by `stop` or by a failure; it takes no more jobs."""
         self._jobs: set[EngineJob] = set()
-        self._engine = engine
+        self._engine, self._num_cores = engine, num_cores
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._rows: dict[int, _Row] = {}
         self._updated_at = 0.0
@@ -155,6 +158,8 @@ class EngineThread:
     # ------------------------------------------------------------------ in the engine's thread
 
     def _run(self) -> None:
+        if self._num_cores is not None:
+            torch.set_num_threads(self._num_cores)
         try:
             while self._run_commands():
                 self._step()

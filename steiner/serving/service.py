@@ -9,7 +9,6 @@ tokenizer is not safe in two threads.
 from __future__ import annotations
 
 import copy
-import os
 import random
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from steiner.format.tokenizer import Vocabulary
 from steiner.inference.budget import Budget, shortest_completion, shortest_reasoning
 from steiner.inference.efforts import SHORTEST_EFFORT, step_limit
 from steiner.inference.engine import Engine
-from steiner.inference.model_loading import context_length, is_large, load_reasoning_model
+from steiner.inference.model_loading import context_length, load_reasoning_model
 from steiner.inference.questions import as_messages, samplings
 from steiner.inference.request import Request
 from steiner.inference.sampling import Sampling, own_sampling
@@ -37,7 +36,7 @@ from steiner.tasks import read_problem
 from steiner.types import Message, UserError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    pass
 
 _GREEDY = Sampling()
 
@@ -51,7 +50,10 @@ class Service:
         vocabulary: Vocabulary,
         settings: Settings,
         own: Sampling = _GREEDY,
+        *,
+        num_cores: int | None = None,
     ) -> None:
+        """`num_cores` is the number of torch's threads in the engine's thread."""
         engine.limit_cache()
         self.settings, self.max_length = settings, engine.longest
         if self.max_length <= shortest_completion():
@@ -68,7 +70,7 @@ class Service:
         self.closing = False
         """Whether new requests are refused because the server is stopping."""
         self.created_s = int(time.time())
-        self._engine_thread = EngineThread(engine)
+        self._engine_thread = EngineThread(engine, num_cores)
         self.metrics = Metrics(lambda: self.num_jobs, engine)
         # Not from the system: each call would wait for the engine's thread.
         self._random = random.Random()
@@ -77,9 +79,14 @@ class Service:
 
     @classmethod
     def load(cls, source: str, settings: Settings) -> Service:
-        """Loads a model folder or `owner/name` from the hub. Raises UserError if it cannot."""
+        """Loads a model folder or `owner/name` from the hub. Raises UserError if it cannot.
+
+        Then this thread computes on one core: OpenMP gives helpers to each thread that computes on
+        several, and once there are more of them than cores, all sleep at the end of each operation.
+        """
+        num_cores = torch.get_num_threads()
+        torch.set_num_threads(1)
         model, vocabulary = load_reasoning_model(source, None)
-        _leave_a_core(model)
         model_length = context_length(model)
         max_length = min(settings.max_length or model_length, model_length)
         engine = Engine(
@@ -89,7 +96,7 @@ class Service:
             max_length=max_length,
             kv_memory=settings.kv_memory,
         )
-        return cls(engine, vocabulary, settings, own_sampling(model))
+        return cls(engine, vocabulary, settings, own_sampling(model), num_cores=num_cores)
 
     def start(self) -> None:
         """Starts the engine's thread."""
@@ -219,13 +226,3 @@ class Service:
             )
         if self.num_jobs + num_choices > most:
             raise Overloaded(f"{self.num_jobs} completions already run or wait")
-
-
-def _leave_a_core(model: PreTrainedModel) -> None:
-    """Leaves one core to the event loop if a small model runs on the CPU.
-
-    Threads that share a core with the event loop wait for each other at every matrix product
-    (docs/log.md).
-    """
-    if not is_large(model) and model.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, torch.get_num_threads() - 1))
