@@ -9,8 +9,8 @@ log-probabilities under the grammar that tokens are sampled with (rl/policy_logp
 `_prepare_inputs` puts rollouts of similar length into one batch; `_compute_loss` logs how far the
 log-probabilities of the rollouts are from the trainer's. These differ where a server or a bf16 copy
 of the weights wrote the rollouts; the importance ratio is then to the rollouts' own. Tokens that
-grammar or budget forced carry no loss. With `step_reward_weight = 0`, the advantages are those of
-Dr. GRPO.
+grammar or budget forced carry no loss. With `step_reward_weight = 0`, the advantages equal Dr.
+GRPO's.
 
     steiner train rl --recipe tiny
 """
@@ -165,8 +165,8 @@ class StepGRPOTrainer(AdapterCheckpoints, GRPOTrainer):
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
         """As TRL's, among the tokens that the grammar allows.
 
-        Of a batch of rollouts with log-probabilities of their own, TRL asks for those of the model
-        before its update as well; these would be replaced, so they are not computed.
+        If rollouts bring their own log-probabilities, TRL still asks for the model's before its
+        update. It would replace them, so they are not computed.
         """
         if self._has_old_logprobs and model is self.model:  # not the reference of the KL divergence
             unused_BT = torch.zeros(len(input_ids), logits_to_keep, device=input_ids.device)

@@ -53,7 +53,7 @@ class ModelBackend:
 def rollout_backend(
     rl: RlRecipe, model: PreTrainedModel, vocabulary: Vocabulary, weights: Path
 ) -> ModelBackend:
-    """What `rl.rollouts` names, with the weights of `model`.
+    """The backend that `rl.rollouts` names, with the weights of `model`.
 
     A server gets them through the folder `weights`, which lies in `rl.vllm_weights` if that is set.
     """

@@ -99,12 +99,12 @@ class _Row:
 class EngineThread:
     """Runs an engine in its own thread; the public methods are for one event loop."""
 
-    def __init__(self, engine: Engine, num_cores: int | None = None) -> None:
-        """`num_cores` is the number of torch's threads that this thread decodes with."""
+    def __init__(self, engine: Engine, num_threads: int | None = None) -> None:
+        """`num_threads` is how many threads torch decodes with; None leaves it as it is."""
         self.ended = False
         """Whether the thread has ended, by `stop` or by a failure; it takes no more jobs."""
         self._jobs: set[EngineJob] = set()
-        self._engine, self._num_cores = engine, num_cores
+        self._engine, self._num_threads = engine, num_threads
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._rows: dict[int, _Row] = {}
         self._updated_at = 0.0
@@ -158,8 +158,8 @@ class EngineThread:
     # ------------------------------------------------------------------ in the engine's thread
 
     def _run(self) -> None:
-        if self._num_cores is not None:
-            torch.set_num_threads(self._num_cores)
+        if self._num_threads is not None:
+            torch.set_num_threads(self._num_threads)
         try:
             while self._run_commands():
                 self._step()

@@ -13,7 +13,6 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -35,9 +34,6 @@ from steiner.serving.settings import Settings
 from steiner.tasks import read_problem
 from steiner.types import Message, UserError
 
-if TYPE_CHECKING:
-    pass
-
 _GREEDY = Sampling()
 
 
@@ -51,16 +47,17 @@ class Service:
         settings: Settings,
         own: Sampling = _GREEDY,
         *,
-        num_cores: int | None = None,
+        num_threads: int | None = None,
     ) -> None:
-        """`num_cores` is the number of torch's threads in the engine's thread."""
+        """`num_threads` is how many threads torch computes with in the engine's thread; None
+        leaves it as it is."""
         engine.limit_cache()
         self.settings, self.max_length = settings, engine.longest
         if self.max_length <= shortest_completion():
             held = f"a KV cache of {shown_size(engine.kv_limit)} holds {self.max_length} tokens"
             raise UserError(f"{held} of this model", "raise --kv-memory")
         self.cache_limit = f"KV cache: at most {shown_size(engine.kv_limit)}"
-        """The memory limit of the engine in words."""
+        """The memory limit of the engine, as text for users."""
         self._holder = "the model"
         if self.max_length < engine.max_length:
             self._holder = "the server's KV cache"
@@ -70,7 +67,7 @@ class Service:
         self.closing = False
         """Whether new requests are refused because the server is stopping."""
         self.created_s = int(time.time())
-        self._engine_thread = EngineThread(engine, num_cores)
+        self._engine_thread = EngineThread(engine, num_threads)
         self.metrics = Metrics(lambda: self.num_jobs, engine)
         # Not from the system: each call would wait for the engine's thread.
         self._random = random.Random()
@@ -84,7 +81,7 @@ class Service:
         Then this thread computes on one core: OpenMP gives helpers to each thread that computes on
         several, and once there are more of them than cores, all sleep at the end of each operation.
         """
-        num_cores = torch.get_num_threads()
+        num_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         model, vocabulary = load_reasoning_model(source, None)
         model_length = context_length(model)
@@ -96,7 +93,7 @@ class Service:
             max_length=max_length,
             kv_memory=settings.kv_memory,
         )
-        return cls(engine, vocabulary, settings, own_sampling(model), num_cores=num_cores)
+        return cls(engine, vocabulary, settings, own_sampling(model), num_threads=num_threads)
 
     def start(self) -> None:
         """Starts the engine's thread."""

@@ -99,8 +99,8 @@ class VariedGenerator(Protocol):
     """A generator of problems with parts that do not matter for the search, such as names."""
 
     def vary(self, spec: Spec, rng: random.Random, language: str) -> Spec:
-        """The same problem with new names and words, drawn from those of the language; states
-        and moves stay the same. `generate` draws English ones."""
+        """The same problem with new names and words of this language; states and moves stay the
+        same. `generate` draws English ones."""
 
     def as_typed(self, spec: Spec, question: WordedQuestion) -> Spec:
         """The same problem with such parts as `question` spells them."""

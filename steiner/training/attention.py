@@ -82,14 +82,15 @@ def _automatic(model: PreTrainedModel, shape: BatchShape, folder: Path, *, bf16:
     seconds = attention_seconds(model, shape, bf16=bf16)
     chosen = "eager" if seconds["eager"] < _MARGIN * seconds["sdpa"] else "sdpa"
     times = ", ".join(f"{name} {1000 * seconds[name]:.3g} ms" for name in _KINDS)
-    say(f"attention  {chosen}; a layer takes {times}{_reason(seconds)}")
+    say(f"attention  {chosen}; a layer takes {times}{_reason(chosen, seconds)}")
     return chosen
 
 
-def _reason(seconds: dict[str, float]) -> str:
+def _reason(chosen: str, seconds: dict[str, float]) -> str:
     """Why the slower one was chosen, if it was; else empty."""
-    is_within_margin = _MARGIN * seconds["sdpa"] <= seconds["eager"] < seconds["sdpa"]
-    return f", too little to prefer eager (below {100 * _MARGIN:.0f} %)" if is_within_margin else ""
+    if chosen == min(seconds, key=lambda kind: seconds[kind]):
+        return ""
+    return f", too little to prefer eager (below {100 * _MARGIN:.0f} %)"
 
 
 def _can_be_measured(model: PreTrainedModel) -> bool:

@@ -1,4 +1,4 @@
-"""Products in oneDNN's layout are those of torch's own linear layer."""
+"""A Projection gives the output of torch's own linear layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which groups of rollouts are kept, which tasks are drawn, and what is logged of them."""
+"""The choice of rollout groups and of tasks, and the metrics of a group."""
 
 from __future__ import annotations
 
