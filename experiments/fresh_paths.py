@@ -2,8 +2,9 @@
 
 Recipe, stream name -> SearchPaths
 
-Problems are of the training split, in training voices, in equal numbers for each task. A task
-with few distinct problems repeats them in other words and with other shortest paths.
+Problems are of the training split, in training voices, in equal numbers for each task, and of lower
+levels as often as in the synthesis (`synth.easier`). A task with few distinct problems repeats them
+in other words and with other shortest paths.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, count, islice
 from multiprocessing import get_context
 from os import cpu_count
+from random import Random
 
 from steiner.dags.path_sampling import shortest_path
 from steiner.dags.source import SolverDagSource
@@ -57,13 +59,20 @@ def shortest_paths(recipe: Recipe, *names: object) -> Iterator[SearchPath]:
 
 def _rounds(recipe: Recipe, name: str) -> Iterator[list[_Block]]:
     """Blocks of all families, `_BLOCKS_AT_ONCE` of each at a time."""
+    rng = random_stream("levels of fresh paths", name)
     for start in count(0, _BLOCKS_AT_ONCE):
         yield [
-            _Block(family, level, recipe.language, f"{name}/{start + index}")
+            _Block(family, _level(recipe, level, rng), recipe.language, f"{name}/{start + index}")
             for family, level in recipe.problems.levels.items()
             if task(family).state_space  # others, such as messages to decline, have no paths
             for index in range(_BLOCKS_AT_ONCE)
         ]
+
+
+def _level(recipe: Recipe, level: int, rng: Random) -> int:
+    """`level` or, with probability synth.easier, a lower one."""
+    easier = level > 1 and rng.random() < recipe.synth.easier
+    return rng.randrange(1, level) if easier else level
 
 
 def _make(block: _Block) -> list[SearchPath]:

@@ -9,6 +9,7 @@ may have an "id"; without one, the number of the line is the id. Other fields ar
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,16 @@ def require_text(text: str, name: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise UserError(f"{name} is not UTF-8 text", _UTF8_HINT) from None
+
+
+def is_question_file(path: Path, questions: Path) -> bool:
+    """True if `path`, which exists, is the file `questions` or, for `-`, standard input."""
+    if str(questions) != STDIN:
+        return path.samefile(questions)
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdin.fileno()))
+    except OSError:  # standard input has no descriptor
+        return False
 
 
 def read_question_file(path: Path) -> list[FileQuestion | BadLine]:

@@ -100,19 +100,16 @@ def _solve_question(options: argparse.Namespace) -> None:
 
 
 def _solve_file(options: argparse.Namespace) -> None:
-    from steiner.cli.question_input import STDIN, read_question_file
+    from steiner.cli.question_input import is_question_file, read_question_file
     from steiner.cli.solve_file import solve_file
 
     lines = read_question_file(options.file)
-    exists = options.output and options.output.exists() and str(options.file) != STDIN
-    if exists and options.output.samefile(options.file):
-        raise UserError(
-            f"--output would overwrite the questions in {options.file}", "name another file"
-        )
+    output: Path | None = options.output
+    if output and output.exists() and is_question_file(output, options.file):
+        raise UserError(f"--output would overwrite the questions in {output}", "name another file")
     reasoner = _load(options)
-    with _open_output(options.output) as output:
-        arguments = solve_options(options)
-        solve_file(lines, arguments, reasoner, output)
+    with _open_output(output) as stream:
+        solve_file(lines, solve_options(options), reasoner, stream)
 
 
 def _chat(options: argparse.Namespace) -> None:

@@ -160,6 +160,17 @@ def test_output_is_written_and_never_over_the_questions(
     assert _records((tmp_path / "answers.jsonl").read_text())[0]["answer"] == known_path.answer
 
 
+def test_output_is_never_written_over_the_questions_of_standard_input(
+    solve: Solve, write: Write, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(question)
+    with path.open(encoding="utf-8") as questions:
+        monkeypatch.setattr("sys.stdin", questions)
+        refused = solve("--file", "-", "--output", path)
+    assert f"--output would overwrite the questions in {path}" in refused.stderr
+    assert path.read_text() == f"{question}\n"
+
+
 def test_dash_reads_the_questions_from_standard_input(
     solve: Solve,
     question: str,

@@ -26,3 +26,14 @@ def test_every_family_with_a_state_space_has_paths(
     families = {path.problem.family for path in paths}
     assert families == set(recipe.problems.levels) - {"other"}
     assert all(step.decision is not Decision.BACKTRACK for path in paths for step in path.steps)
+
+
+def test_lower_levels_are_as_frequent_as_in_the_synthesis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh_paths, "BLOCK", 1)
+    recipe = load_recipe("reasoner", ["synth.easier=0.5", "synth.workers=1"])
+    paths = islice(shortest_paths(recipe, "test"), 240)
+    levels = [path.problem.level for path in paths]
+    assert set(levels) == {1, 2}
+    assert 80 < levels.count(1) < 160
+    same = load_recipe("reasoner", ["synth.easier=0", "synth.workers=1"])
+    assert {path.problem.level for path in islice(shortest_paths(same, "test"), 48)} == {2}
