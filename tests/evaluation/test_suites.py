@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 from steiner.dags.path_sampling import shortest_path
 from steiner.dags.solver import build_dag
@@ -123,3 +124,14 @@ def test_perturbations_change_what_they_name():
 def test_only_families_with_persons_get_unseen_names():
     items = suites()["perturbed/unseen_names"].items(ALL_FAMILIES)
     assert {item.problem.family for item in items} == {"knights_knaves"}
+
+
+def test_no_suite_has_a_problem_twice_where_levels_overlap():
+    """Sudokus with 7 empty cells are of levels 1 and 2, and a comparison pairs answers by key."""
+    both = replace(ALL_FAMILIES, eval=EvalRecipe(problems_per_family=60, levels=(1, 2)))
+    main = [item.problem.key for item in _items("test", both)]
+    assert len(main) > 200
+    for name, suite in suites().items():
+        keys = [item.problem.key for item in suite.items(both)]
+        assert len(set(keys)) == len(keys), name
+        assert set(keys) <= set(main) or not suite.is_paired, name

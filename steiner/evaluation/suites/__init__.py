@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -98,7 +98,8 @@ def require_test_problems(recipe: Recipe) -> None:
 def problems_of(recipe: Recipe, split: Split, num_per_family: int) -> list[Problem]:
     """The first problems of each family in `split`, in voices of that split.
 
-    At the recipe's levels or, in equal shares, at those of `eval.levels`.
+    At the recipe's levels or, in equal shares, at those of `eval.levels`. Levels may overlap: no
+    problem comes twice, and fewer problems are always among more.
     """
     found: list[Problem] = []
     for name, highest in recipe.problems.levels.items():
@@ -110,11 +111,26 @@ def problems_of(recipe: Recipe, split: Split, num_per_family: int) -> list[Probl
             found += own[:num_per_family]
             continue
         levels = [each for each in recipe.eval.levels if each in generator.levels]
-        levels = levels or [highest]
-        for index, level in enumerate(levels):
-            share = num_per_family // len(levels) + (index < num_per_family % len(levels))
-            problems = generate_problems(
-                name, level, seed=recipe.seed, split=split, language=recipe.language
-            )
-            found += islice(problems, share)
+        found += _of_levels(recipe, name, levels or [highest], split, num_per_family)
     return found
+
+
+def _of_levels(
+    recipe: Recipe, name: str, levels: Sequence[int], split: Split, wanted: int
+) -> Iterator[Problem]:
+    """The first `wanted` problems of one task, in equal shares of `levels`."""
+    taken: set[str] = set()
+    most = max(wanted, recipe.eval.problems_per_family)
+    for index, level in enumerate(levels):
+        problems = generate_problems(
+            name, level, seed=recipe.seed, split=split, language=recipe.language
+        )
+        new = (problem for problem in problems if problem.key not in taken)
+        own = list(islice(new, _share(most, index, len(levels))))
+        taken.update(problem.key for problem in own)
+        yield from own[: _share(wanted, index, len(levels))]
+
+
+def _share(total: int, index: int, parts: int) -> int:
+    """The size of part `index` of `total`; the first parts are the larger ones."""
+    return total // parts + (index < total % parts)
